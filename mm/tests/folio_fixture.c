@@ -1,0 +1,835 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Fixture for KUnit tests of folio references and folio migration.
+ */
+
+#include <linux/jump_label.h>
+
+/*
+ * Null on a kernel without the wake-up: there the tests still build, and those
+ * that need it fail.  Has to be declared weak before linux/mm.h uses it.
+ */
+extern struct static_key_false folio_put_wakeup_key __weak;
+
+#include <kunit/test.h>
+#include <linux/anon_inodes.h>
+#include <linux/highmem.h>
+#include <linux/hrtimer.h>
+#include <linux/kthread.h>
+#include <linux/mman.h>
+#include <linux/pagemap.h>
+#include <linux/sched/task.h>
+#include <linux/shmem_fs.h>
+#include <linux/swap.h>
+#include <linux/vmstat.h>
+
+#ifdef CONFIG_UML
+#include <linux/time-internal.h>
+#endif
+
+#include "../internal.h"
+#include "folio_fixture.h"
+
+/**
+ * folio_fixture_virtual_time() - does time pass only while everybody sleeps?
+ *
+ * If so a case can assert how long something took, exactly.  In real time it
+ * can only assert order and lower bounds.
+ */
+bool folio_fixture_virtual_time(void)
+{
+#ifdef CONFIG_UML
+	return time_travel_mode == TT_MODE_INFCPU;
+#else
+	return false;
+#endif
+}
+
+/**
+ * folio_wakeup_key_count() - count of folio_put_wakeup_key
+ *
+ * Return: how many users hold the key, 0 on a kernel without it.
+ */
+int folio_wakeup_key_count(void)
+{
+	if (!&folio_put_wakeup_key)
+		return 0;
+	return static_key_count(&folio_put_wakeup_key.key);
+}
+
+static void folio_wakeup_key_put(void *unused)
+{
+	static_key_slow_dec(&folio_put_wakeup_key.key);
+}
+
+/**
+ * folio_wakeup_key_get() - hold folio_put_wakeup_key until the case ends
+ * @test: the running test; aborted on a kernel without the key
+ */
+void folio_wakeup_key_get(struct kunit *test)
+{
+	if (!&folio_put_wakeup_key)
+		KUNIT_FAIL_AND_ABORT(test, "this kernel has no folio_put_wakeup_key");
+
+	static_key_slow_inc(&folio_put_wakeup_key.key);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   folio_wakeup_key_put,
+							   NULL));
+}
+
+/* What each case has to leave as it found it. */
+struct balance {
+	struct kunit *test;
+	int key;
+	long isolated_anon;
+	long isolated_file;
+	long pins;
+};
+
+static long node_stat(enum node_stat_item item)
+{
+	long x = atomic_long_read(&vm_node_stat[item]);
+	struct pglist_data *pgdat;
+	int cpu;
+
+	for_each_online_pgdat(pgdat)
+		for_each_online_cpu(cpu)
+			x += per_cpu_ptr(pgdat->per_cpu_nodestats,
+					 cpu)->vm_node_stat_diff[item];
+	return x;
+}
+
+static void balance_read(struct balance *b)
+{
+	b->key = folio_wakeup_key_count();
+	b->isolated_anon = node_stat(NR_ISOLATED_ANON);
+	b->isolated_file = node_stat(NR_ISOLATED_FILE);
+	b->pins = node_stat(NR_FOLL_PIN_ACQUIRED) -
+		  node_stat(NR_FOLL_PIN_RELEASED);
+}
+
+static bool balance_equal(const struct balance *a, const struct balance *b)
+{
+	return a->key == b->key && a->isolated_anon == b->isolated_anon &&
+	       a->isolated_file == b->isolated_file && a->pins == b->pins;
+}
+
+static void balance_check(void *data)
+{
+	struct balance *before = data, after;
+	struct kunit *test = before->test;
+	int tries = 100;
+
+	/*
+	 * A CPU that is just folding its counters may show a page twice or not
+	 * at all.  A real imbalance stays.
+	 */
+	balance_read(&after);
+	while (!balance_equal(before, &after) && tries--) {
+		schedule_timeout_uninterruptible(1);
+		balance_read(&after);
+	}
+
+	KUNIT_EXPECT_EQ_MSG(test, after.key, before->key,
+			    "folio_put_wakeup_key is out of balance");
+	KUNIT_EXPECT_EQ_MSG(test, after.isolated_anon, before->isolated_anon,
+			    "NR_ISOLATED_ANON is out of balance");
+	KUNIT_EXPECT_EQ_MSG(test, after.isolated_file, before->isolated_file,
+			    "NR_ISOLATED_FILE is out of balance");
+	KUNIT_EXPECT_EQ_MSG(test, after.pins, before->pins,
+			    "FOLL_PIN counters are out of balance");
+}
+
+/**
+ * folio_fixture_init() - have the case checked for what it leaves behind
+ * @test: the running test
+ *
+ * For the .init of a suite.  After everything else has been cleaned up, the
+ * wake-up key and the counters of isolated and pinned pages must be where they
+ * were.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int folio_fixture_init(struct kunit *test)
+{
+	struct balance *before = kunit_kzalloc(test, sizeof(*before), GFP_KERNEL);
+
+	if (!before)
+		return -ENOMEM;
+	before->test = test;
+	balance_read(before);
+	return kunit_add_action(test, balance_check, before);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(folio_put_action, folio_put, struct folio *);
+
+/**
+ * test_folio_alloc() - allocate a folio that belongs to nobody
+ * @test: the running test
+ * @order: its order
+ *
+ * Return: the folio with one reference, which is dropped when the case ends.
+ */
+struct folio *test_folio_alloc(struct kunit *test, unsigned int order)
+{
+	struct folio *folio = folio_alloc(GFP_KERNEL, order);
+
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   folio_put_action,
+							   folio));
+	return folio;
+}
+
+/**
+ * test_folio_disown() - drop the reference that test_folio_alloc() gave
+ * @test: the running test
+ * @folio: the folio
+ */
+void test_folio_disown(struct kunit *test, struct folio *folio)
+{
+	kunit_release_action(test, folio_put_action, folio);
+}
+
+/*
+ * A page cache of the fixture's own
+ */
+
+static void cache_invalidate_folio(struct folio *folio, size_t offset, size_t len)
+{
+	if (folio_test_private(folio))
+		folio_detach_private(folio);
+}
+
+static int cache_migrate_folio(struct address_space *mapping, struct folio *dst,
+			       struct folio *src, enum migrate_mode mode)
+{
+	struct test_folio *tf = mapping->host->i_private;
+
+	if (tf->migrate_error)
+		return tf->migrate_error;
+	return filemap_migrate_folio(mapping, dst, src, mode);
+}
+
+static const struct address_space_operations cache_aops = {
+	.dirty_folio = noop_dirty_folio,
+	.invalidate_folio = cache_invalidate_folio,
+	.migrate_folio = cache_migrate_folio,
+};
+
+static const struct file_operations cache_fops = {
+	.owner = THIS_MODULE,
+};
+
+static int make_cache(struct kunit *test, struct test_folio *tf)
+{
+	struct address_space *mapping;
+	struct folio *folio;
+	int ret;
+
+	tf->file = anon_inode_create_getfile("[folio_fixture]", &cache_fops,
+					     NULL, O_RDWR, NULL);
+	if (IS_ERR(tf->file)) {
+		ret = PTR_ERR(tf->file);
+		tf->file = NULL;
+		return ret;
+	}
+	mapping = tf->file->f_mapping;
+	mapping->a_ops = &cache_aops;
+	mapping->host->i_private = tf;
+
+	folio = folio_alloc(GFP_KERNEL, tf->kind->order);
+	if (!folio)
+		return -ENOMEM;
+	ret = filemap_add_folio(mapping, folio, 0, GFP_KERNEL);
+	if (ret) {
+		folio_put(folio);
+		return ret;
+	}
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	tf->folio = folio;
+	return 0;
+}
+
+static int make_private(struct kunit *test, struct test_folio *tf)
+{
+	int ret = make_cache(test, tf);
+
+	if (ret)
+		return ret;
+	folio_lock(tf->folio);
+	folio_attach_private(tf->folio, tf);
+	folio_unlock(tf->folio);
+	return 0;
+}
+
+static int make_shmem(struct kunit *test, struct test_folio *tf)
+{
+	struct folio *folio;
+
+	tf->file = shmem_kernel_file_setup("folio_fixture", PAGE_SIZE,
+					   EMPTY_VMA_FLAGS);
+	if (IS_ERR(tf->file)) {
+		int ret = PTR_ERR(tf->file);
+
+		tf->file = NULL;
+		return ret;
+	}
+	folio = shmem_read_folio(tf->file->f_mapping, 0);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	folio_lock(folio);
+	folio_mark_dirty(folio);
+	folio_unlock(folio);
+	tf->folio = folio;
+	return 0;
+}
+
+static int make_anon(struct kunit *test, struct test_folio *tf)
+{
+	struct page *page;
+	long ret;
+
+	tf->addr = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE,
+				 PROT_READ | PROT_WRITE,
+				 MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	if (!tf->addr || IS_ERR_VALUE(tf->addr))
+		return -ENOMEM;
+	ret = get_user_pages_unlocked(tf->addr, 1, &page, FOLL_WRITE);
+	if (ret != 1)
+		return ret < 0 ? ret : -EFAULT;
+	tf->folio = page_folio(page);
+	return 0;
+}
+
+static int unmap_anon(struct test_folio *tf)
+{
+	int ret = vm_munmap(tf->addr, PAGE_SIZE);
+
+	tf->addr = 0;
+	return ret;
+}
+
+/* A dirty page cache folio of shmem. */
+const struct test_folio_kind test_folio_shmem = {
+	.name = "shmem",
+	.make = make_shmem,
+};
+
+/* A page cache folio with private data, on which the mapping holds a reference. */
+const struct test_folio_kind test_folio_private = {
+	.name = "private",
+	.make = make_private,
+};
+
+/* An anonymous folio that is unmapped after its isolation. */
+const struct test_folio_kind test_folio_anon_unmapped = {
+	.name = "anon-unmapped",
+	.make = make_anon,
+	.isolated = unmap_anon,
+};
+
+/* An anonymous folio that is mapped in the mm of the test. */
+const struct test_folio_kind test_folio_anon_mapped = {
+	.name = "anon-mapped",
+	.make = make_anon,
+};
+
+/* Large page cache folios. */
+const struct test_folio_kind test_folio_large_2 = {
+	.name = "large-order2",
+	.order = 2,
+	.make = make_cache,
+};
+
+const struct test_folio_kind test_folio_large_4 = {
+	.name = "large-order4",
+	.order = 4,
+	.make = make_cache,
+};
+
+static u8 page_pattern(const struct test_folio *tf, unsigned long i)
+{
+	return tf->pattern + i;
+}
+
+static void test_folio_fill(struct test_folio *tf)
+{
+	unsigned long i;
+
+	for (i = 0; i < folio_nr_pages(tf->folio); i++) {
+		void *addr = kmap_local_folio(tf->folio, i * PAGE_SIZE);
+
+		memset(addr, page_pattern(tf, i), PAGE_SIZE);
+		kunmap_local(addr);
+	}
+}
+
+static bool test_folio_intact(const struct test_folio *tf, struct folio *folio)
+{
+	unsigned long i;
+
+	for (i = 0; i < folio_nr_pages(folio); i++) {
+		void *addr = kmap_local_folio(folio, i * PAGE_SIZE);
+		void *bad = memchr_inv(addr, page_pattern(tf, i), PAGE_SIZE);
+
+		kunmap_local(addr);
+		if (bad)
+			return false;
+	}
+	return true;
+}
+
+static void test_folio_release(void *data)
+{
+	struct test_folio *tf = data;
+
+	if (tf->dst)
+		folio_put(tf->dst);
+	if (tf->owned)
+		folio_put(tf->folio);
+	if (tf->file)
+		__fput_sync(tf->file);
+}
+
+/**
+ * test_folio_make() - make a folio of some kind, known contents, on the LRU
+ * @test: the running test; aborted if the folio can't be made
+ * @kind: what kind of folio
+ *
+ * Return: the folio, on which the fixture holds a reference until it is given
+ * to folio_migration_add() or the case ends.
+ */
+struct test_folio *test_folio_make(struct kunit *test,
+				   const struct test_folio_kind *kind)
+{
+	struct test_folio *tf = kunit_kzalloc(test, sizeof(*tf), GFP_KERNEL);
+	int ret;
+
+	KUNIT_ASSERT_NOT_NULL(test, tf);
+	tf->kind = kind;
+	tf->pattern = 0xa5;
+	INIT_LIST_HEAD(&tf->entry);
+
+	ret = kunit_add_action(test, test_folio_release, tf);
+	KUNIT_ASSERT_EQ(test, ret, 0);
+	ret = kind->make(test, tf);
+	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "can't make a folio of kind %s",
+			    kind->name);
+	tf->owned = true;
+
+	test_folio_fill(tf);
+	return tf;
+}
+
+/*
+ * Holds
+ */
+
+static int folio_hold_fn(void *data)
+{
+	struct folio_hold *hold = data;
+	int refs = hold->refs;
+
+	wait_for_completion(&hold->release);
+	if (hold->delay) {
+		set_current_state(TASK_UNINTERRUPTIBLE);
+		schedule_hrtimeout(&hold->delay, HRTIMER_MODE_REL);
+	}
+	hold->dropped_at = ktime_get();
+	while (refs--)
+		folio_put(hold->folio);
+	complete_all(&hold->dropped);
+	return 0;
+}
+
+static void folio_hold_end(void *data)
+{
+	struct folio_hold *hold = data;
+
+	folio_hold_release(hold);
+	kthread_stop_put(hold->task);
+}
+
+/**
+ * folio_hold() - hold extra references on a folio
+ * @test: the running test
+ * @folio: the folio
+ * @refs: how many references
+ * @delay_ms: how long after folio_hold_release() a kthread drops them, in
+ *	milliseconds
+ *
+ * Return: the hold, which is released when the case ends if not before.
+ */
+struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
+			      int refs, unsigned int delay_ms)
+{
+	struct folio_hold *hold = kunit_kzalloc(test, sizeof(*hold), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, hold);
+	hold->folio = folio;
+	hold->refs = refs;
+	hold->delay = ms_to_ktime(delay_ms);
+	init_completion(&hold->release);
+	init_completion(&hold->dropped);
+
+	hold->task = kthread_create(folio_hold_fn, hold, "folio_hold");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, hold->task);
+	get_task_struct(hold->task);
+	folio_ref_add(folio, refs);
+	wake_up_process(hold->task);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, folio_hold_end,
+							   hold));
+	return hold;
+}
+
+/**
+ * folio_hold_release() - have the references dropped when the delay is over
+ * @hold: the hold
+ *
+ * Does not sleep.  Releasing a hold again has no effect.
+ */
+void folio_hold_release(struct folio_hold *hold)
+{
+	complete_all(&hold->release);
+}
+
+/**
+ * folio_hold_join() - wait until the references are gone
+ * @hold: the hold; released if it was not yet
+ *
+ * A migration that waited for the drop may be over before the dropping kthread
+ * runs again.
+ */
+void folio_hold_join(struct folio_hold *hold)
+{
+	folio_hold_release(hold);
+	wait_for_completion(&hold->dropped);
+}
+
+/*
+ * Wake-up spy
+ */
+
+static int wakeup_spy_fn(struct wait_queue_entry *wq_entry, unsigned int mode,
+			 int flags, void *arg)
+{
+	struct wakeup_spy *spy = container_of(wq_entry, struct wakeup_spy,
+					      wait.wq_entry);
+	struct wait_bit_key *key = arg;
+
+	/* Other addresses hash to the same queue. */
+	if (key->flags != spy->wait.key.flags ||
+	    key->bit_nr != spy->wait.key.bit_nr)
+		return 0;
+
+	spy->refs_at_wakeup = folio_ref_count(spy->folio);
+	spy->wakeups++;
+	return 0;
+}
+
+static void wakeup_spy_remove(void *data)
+{
+	struct wakeup_spy *spy = data;
+
+	remove_wait_queue(__var_waitqueue(&spy->folio->_refcount),
+			  &spy->wait.wq_entry);
+}
+
+/**
+ * wakeup_spy() - record the wake-ups for a folio's reference count
+ * @test: the running test
+ * @folio: the folio; may be freed while it is watched
+ *
+ * Return: the spy, which is withdrawn when the case ends.
+ */
+struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio)
+{
+	struct wakeup_spy *spy = kunit_kzalloc(test, sizeof(*spy), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, spy);
+	spy->folio = folio;
+	init_wait_var_entry(&spy->wait, &folio->_refcount, 0);
+	spy->wait.wq_entry.func = wakeup_spy_fn;
+	add_wait_queue(__var_waitqueue(&folio->_refcount),
+		       &spy->wait.wq_entry);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   wakeup_spy_remove,
+							   spy));
+	return spy;
+}
+
+/*
+ * Migration
+ */
+
+static struct test_folio *find_test_folio(struct folio_migration *m,
+					  struct folio *folio)
+{
+	struct test_folio *tf;
+
+	list_for_each_entry(tf, &m->folios, entry)
+		if (tf->folio == folio)
+			return tf;
+	return NULL;
+}
+
+static struct folio *get_dst(struct folio *src, unsigned long private)
+{
+	struct folio_migration *m = (struct folio_migration *)private;
+	struct test_folio *tf = find_test_folio(m, src);
+	struct folio *dst;
+
+	m->nr_allocs++;
+	m->key_inside = folio_wakeup_key_count();
+	if (m->on_alloc)
+		m->on_alloc(m);
+	if (m->nr_allocs == m->fail_alloc_at)
+		return NULL;
+
+	dst = folio_alloc(GFP_KERNEL, folio_order(src));
+	if (!dst)
+		return NULL;
+	folio_get(dst);
+	tf->dst = dst;
+	return dst;
+}
+
+static void put_dst(struct folio *dst, unsigned long private)
+{
+	struct folio_migration *m = (struct folio_migration *)private;
+	struct test_folio *tf;
+
+	list_for_each_entry(tf, &m->folios, entry)
+		if (tf->dst == dst)
+			tf->dst = NULL;
+	folio_put_refs(dst, 2);
+}
+
+static void folio_migration_end(void *data)
+{
+	struct folio_migration *m = data;
+
+	if (m->task)
+		kthread_stop_put(m->task);
+	putback_movable_pages(&m->from);
+}
+
+/**
+ * folio_migration() - prepare a call of migrate_pages()
+ * @test: the running test
+ * @mode: the migration mode
+ * @reason: the reason for the migration
+ *
+ * Return: the migration, to be filled with folio_migration_add().  Folios that
+ * have not been migrated are put back when the case ends.
+ */
+struct folio_migration *folio_migration(struct kunit *test,
+					enum migrate_mode mode,
+					enum migrate_reason reason)
+{
+	struct folio_migration *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	m->test = test;
+	m->mode = mode;
+	m->reason = reason;
+	INIT_LIST_HEAD(&m->folios);
+	INIT_LIST_HEAD(&m->from);
+	init_completion(&m->done);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   folio_migration_end,
+							   m));
+	return m;
+}
+
+/**
+ * folio_migration_add() - isolate a folio for migration
+ * @m: the migration
+ * @tf: the folio; the fixture gives up its reference, so that no other than
+ *	the isolation's and those of the folio's users remain
+ */
+void folio_migration_add(struct folio_migration *m, struct test_folio *tf)
+{
+	struct kunit *test = m->test;
+
+	lru_add_drain_all();
+	KUNIT_ASSERT_TRUE(test, isolate_folio_to_list(tf->folio, &m->from));
+	/* In the order in which they are added. */
+	list_move_tail(&tf->folio->lru, &m->from);
+	list_add_tail(&tf->entry, &m->folios);
+	folio_put(tf->folio);
+	tf->owned = false;
+
+	if (tf->kind->isolated)
+		KUNIT_ASSERT_EQ(test, 0, tf->kind->isolated(tf));
+}
+
+/**
+ * folio_migration_run() - call migrate_pages()
+ * @m: the migration
+ */
+void folio_migration_run(struct folio_migration *m)
+{
+	struct test_folio *tf;
+
+	m->began_at = ktime_get();
+	m->rc = migrate_pages(&m->from, get_dst, put_dst, (unsigned long)m,
+			      m->mode, m->reason, &m->nr_succeeded);
+	list_for_each_entry(tf, &m->folios, entry)
+		tf->src_refs = folio_ref_count(tf->folio);
+	m->ended_at = ktime_get();
+}
+
+static int folio_migration_fn(void *data)
+{
+	struct folio_migration *m = data;
+
+	folio_migration_run(m);
+	complete_all(&m->done);
+	return 0;
+}
+
+/**
+ * folio_migration_start() - call migrate_pages() from a kthread
+ * @m: the migration
+ */
+void folio_migration_start(struct folio_migration *m)
+{
+	struct task_struct *task = kthread_create(folio_migration_fn, m,
+						  "folio_migration");
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(m->test, task);
+	m->task = get_task_struct(task);
+	wake_up_process(task);
+}
+
+/**
+ * folio_migration_join() - wait until a started migration is over
+ * @m: the migration
+ */
+void folio_migration_join(struct folio_migration *m)
+{
+	wait_for_completion(&m->done);
+}
+
+/**
+ * folio_migration_putback() - put back the folios that were not migrated
+ * @m: the migration
+ */
+void folio_migration_putback(struct folio_migration *m)
+{
+	putback_movable_pages(&m->from);
+}
+
+/**
+ * release_hold_on_alloc() - for &folio_migration.on_alloc
+ * @m: the migration; its data is a &struct folio_hold, which is released
+ */
+void release_hold_on_alloc(struct folio_migration *m)
+{
+	folio_hold_release(m->data);
+}
+
+/* The folio that is reached the way a user of @tf would reach it. */
+static bool reaches(struct test_folio *tf, struct folio *folio)
+{
+	struct folio *found = NULL;
+
+	if (tf->file) {
+		found = filemap_get_folio(tf->file->f_mapping, 0);
+		if (IS_ERR(found))
+			found = NULL;
+	} else if (tf->addr) {
+		struct page *page;
+
+		if (get_user_pages_unlocked(tf->addr, 1, &page, 0) == 1)
+			found = page_folio(page);
+	} else {
+		return true;
+	}
+	if (found)
+		folio_put(found);
+	return found == folio;
+}
+
+/* What holds for a folio in use, wherever it lies. */
+static void expect_in_use(struct kunit *test, struct test_folio *tf,
+			  struct folio *folio, int extra_refs)
+{
+	lru_add_drain_all();
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
+			folio_expected_ref_count(folio) + extra_refs);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), tf->kind->order);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), tf->addr ? 1 : 0);
+	KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
+	KUNIT_EXPECT_FALSE(test, folio_test_writeback(folio));
+	KUNIT_EXPECT_TRUE(test, folio_test_uptodate(folio));
+	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+	KUNIT_EXPECT_EQ(test, folio_test_anon(folio), !tf->file);
+	KUNIT_EXPECT_EQ(test, folio_test_swapbacked(folio),
+			tf->kind == &test_folio_shmem || !tf->file);
+	KUNIT_EXPECT_PTR_EQ(test, folio_get_private(folio),
+			    tf->kind == &test_folio_private ? tf : NULL);
+	if (tf->file) {
+		KUNIT_EXPECT_PTR_EQ(test, folio->mapping, tf->file->f_mapping);
+		KUNIT_EXPECT_EQ(test, folio_test_dirty(folio),
+				tf->kind == &test_folio_shmem);
+	}
+	KUNIT_EXPECT_TRUE_MSG(test, reaches(tf, folio),
+			      "its users do not find the folio");
+	KUNIT_EXPECT_TRUE_MSG(test, test_folio_intact(tf, folio),
+			      "contents have changed");
+}
+
+/**
+ * expect_migrated() - expect a folio to live on at its destination
+ * @test: the running test
+ * @tf: a folio that took part in a migration
+ *
+ * Contents, flags, references and users at the destination must be those of
+ * the source, which must be free.
+ */
+void expect_migrated(struct kunit *test, struct test_folio *tf)
+{
+	KUNIT_EXPECT_NOT_NULL_MSG(test, tf->dst, "the folio was not migrated");
+	if (!tf->dst)
+		return;
+	/* In real time somebody else may have got the page by now. */
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_EQ_MSG(test, tf->src_refs, 0,
+				    "the source folio was not freed");
+	expect_in_use(test, tf, tf->dst, 1);
+}
+
+/**
+ * expect_unharmed() - expect a folio to be as it was before its migration
+ * @test: the running test
+ * @tf: a folio whose migration failed and that has been put back
+ * @extra_refs: references that are still held on it
+ */
+void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs)
+{
+	KUNIT_EXPECT_NULL_MSG(test, tf->dst, "the destination was not given back");
+	if (tf->dst)
+		return;
+	expect_in_use(test, tf, tf->folio, extra_refs);
+}
+
+/**
+ * expect_took() - expect a migration to have taken so long
+ * @test: the running test
+ * @m: a migration that is over
+ * @lower: at least so long
+ * @upper: at most so long, asserted in virtual time only
+ */
+void expect_took(struct kunit *test, const struct folio_migration *m,
+		 ktime_t lower, ktime_t upper)
+{
+	ktime_t took = ktime_sub(m->ended_at, m->began_at);
+
+	KUNIT_EXPECT_GE(test, took, lower);
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_LE(test, took, upper);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Fixture for KUnit tests of folio references and folio migration.
+ *
+ * Makes folios of the kinds that migration tells apart, holds extra references
+ * on them and drops these late from a kthread, migrates them, and checks what
+ * became of them.  Everything made here is cleaned up when the case ends, also
+ * when it ends early, newest first.
+ */
+#ifndef _MM_TESTS_FOLIO_FIXTURE_H
+#define _MM_TESTS_FOLIO_FIXTURE_H
+
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/wait_bit.h>
+
+struct test_folio;
+
+/**
+ * struct test_folio_kind - a kind of folio that migration treats in its own way
+ * @name: short name without spaces, for parameter descriptions
+ * @order: the folio's order
+ * @make: fills in a &struct test_folio with a folio on which it holds a
+ *	reference, returns 0 or a negative errno
+ * @isolated: called when the folio has been isolated, may be NULL
+ */
+struct test_folio_kind {
+	const char *name;
+	unsigned int order;
+	int (*make)(struct kunit *test, struct test_folio *tf);
+	int (*isolated)(struct test_folio *tf);
+};
+
+extern const struct test_folio_kind test_folio_shmem;
+extern const struct test_folio_kind test_folio_private;
+extern const struct test_folio_kind test_folio_anon_unmapped;
+extern const struct test_folio_kind test_folio_anon_mapped;
+extern const struct test_folio_kind test_folio_large_2;
+extern const struct test_folio_kind test_folio_large_4;
+
+/**
+ * struct test_folio - a folio made for a test
+ * @kind: what it was made as
+ * @folio: the folio; after a successful migration only an address
+ * @file: the file whose page cache it lies in, NULL for anonymous memory
+ * @addr: the user address it is mapped at, 0 where it is not
+ * @pattern: what its contents were filled with
+ * @migrate_error: what the mapping's migrate_folio() returns if not 0, for the
+ *	kinds with a mapping of the fixture's own
+ * @owned: the fixture holds a reference on @folio
+ * @dst: where the last migration was to put it, NULL if that was undone; the
+ *	fixture holds a reference
+ * @src_refs: reference count of @folio right after migrate_pages()
+ * @entry: in &folio_migration.folios
+ */
+struct test_folio {
+	const struct test_folio_kind *kind;
+	struct folio *folio;
+	struct file *file;
+	unsigned long addr;
+	u8 pattern;
+	int migrate_error;
+	bool owned;
+	struct folio *dst;
+	int src_refs;
+	struct list_head entry;
+};
+
+/**
+ * struct folio_hold - extra references on a folio, dropped later by a kthread
+ * @folio: the folio
+ * @refs: number of references
+ * @delay: how long after folio_hold_release() they are dropped
+ * @dropped_at: when they were dropped, valid once @dropped is complete
+ * @release: starts the delay
+ * @dropped: complete when the references are gone
+ * @task: drops them
+ */
+struct folio_hold {
+	struct folio *folio;
+	int refs;
+	ktime_t delay;
+	ktime_t dropped_at;
+	struct completion release;
+	struct completion dropped;
+	struct task_struct *task;
+};
+
+/**
+ * struct folio_migration - one call of migrate_pages() and what was seen of it
+ * @test: the running test
+ * @mode: passed to migrate_pages()
+ * @reason: passed to migrate_pages()
+ * @fail_alloc_at: which call for a destination folio fails, counted from 1;
+ *	0 for none
+ * @on_alloc: called at each call for a destination folio, may be NULL
+ * @data: for @on_alloc
+ * @nr_allocs: calls for a destination folio so far
+ * @key_inside: the wake-up key's count at the last of these calls
+ * @rc: what migrate_pages() returned
+ * @nr_succeeded: what it said of the number of migrated folios
+ * @began_at: when it was called
+ * @ended_at: when it returned
+ * @folios: the &struct test_folio that take part
+ * @from: the isolated folios, afterwards those that were not migrated
+ * @task: calls it, when it was started with folio_migration_start()
+ * @done: complete when @task has got its results
+ */
+struct folio_migration {
+	struct kunit *test;
+	enum migrate_mode mode;
+	enum migrate_reason reason;
+	unsigned int fail_alloc_at;
+	void (*on_alloc)(struct folio_migration *m);
+	void *data;
+	unsigned int nr_allocs;
+	int key_inside;
+	int rc;
+	unsigned int nr_succeeded;
+	ktime_t began_at;
+	ktime_t ended_at;
+	struct list_head folios;
+	struct list_head from;
+	struct task_struct *task;
+	struct completion done;
+};
+
+/**
+ * struct wakeup_spy - stands in for a waiter and records its wake-ups
+ * @wait: queued where wait_var_event() on the folio's reference count waits
+ * @folio: the folio
+ * @wakeups: how often the waiter would have been woken; exact as soon as the
+ *	drop under test returns, no scheduling is involved
+ * @refs_at_wakeup: the folio's reference count at the last wake-up
+ */
+struct wakeup_spy {
+	struct wait_bit_queue_entry wait;
+	struct folio *folio;
+	int wakeups;
+	int refs_at_wakeup;
+};
+
+int folio_fixture_init(struct kunit *test);
+bool folio_fixture_virtual_time(void);
+
+int folio_wakeup_key_count(void);
+void folio_wakeup_key_get(struct kunit *test);
+
+struct folio *test_folio_alloc(struct kunit *test, unsigned int order);
+void test_folio_disown(struct kunit *test, struct folio *folio);
+struct test_folio *test_folio_make(struct kunit *test,
+				   const struct test_folio_kind *kind);
+
+struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
+			      int refs, unsigned int delay_ms);
+void folio_hold_release(struct folio_hold *hold);
+void folio_hold_join(struct folio_hold *hold);
+
+struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
+
+struct folio_migration *folio_migration(struct kunit *test,
+					enum migrate_mode mode,
+					enum migrate_reason reason);
+void folio_migration_add(struct folio_migration *m, struct test_folio *tf);
+void folio_migration_run(struct folio_migration *m);
+void folio_migration_start(struct folio_migration *m);
+void folio_migration_join(struct folio_migration *m);
+void folio_migration_putback(struct folio_migration *m);
+
+void release_hold_on_alloc(struct folio_migration *m);
+
+void expect_migrated(struct kunit *test, struct test_folio *tf);
+void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs);
+void expect_took(struct kunit *test, const struct folio_migration *m,
+		 ktime_t lower, ktime_t upper);
+
+/* A case with a parameter array that takes more than a second of kernel time. */
+#define KUNIT_CASE_PARAM_WITH_INIT_SLOW(test_name, param_init_fn)		\
+		{ .run_case = test_name, .name = #test_name,			\
+		  .generate_params = kunit_array_gen_params,			\
+		  .param_init = param_init_fn,					\
+		  .attr.speed = KUNIT_SPEED_SLOW,				\
+		  .module_name = KBUILD_MODNAME }
+
+/* One tick: what a sleep may be late by on a kernel with low resolution timers. */
+static inline ktime_t ticks_to_ktime(unsigned int ticks)
+{
+	return ns_to_ktime(jiffies_to_nsecs(ticks));
+}
+
+#endif /* _MM_TESTS_FOLIO_FIXTURE_H */

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for page migration that must not wait: for any reason but a
+ * longterm pin an extra folio reference makes it fail at once.
+ */
+
+#include "folio_fixture.h"
+
+struct reason_param {
+	enum migrate_reason reason;
+	enum migrate_mode mode;
+};
+
+static const char * const reason_names[MR_TYPES] = {
+	[MR_COMPACTION] = "compaction",
+	[MR_MEMORY_FAILURE] = "memory_failure",
+	[MR_MEMORY_HOTPLUG] = "memory_hotplug",
+	[MR_SYSCALL] = "syscall",
+	[MR_MEMPOLICY_MBIND] = "mempolicy_mbind",
+	[MR_NUMA_MISPLACED] = "numa_misplaced",
+	[MR_CONTIG_RANGE] = "contig_range",
+	[MR_LONGTERM_PIN] = "longterm_pin",
+	[MR_DEMOTION] = "demotion",
+	[MR_DAMON] = "damon",
+	[MR_NEVER] = "never",
+};
+
+static const char * const mode_names[] = {
+	[MIGRATE_ASYNC] = "async",
+	[MIGRATE_SYNC_LIGHT] = "sync_light",
+	[MIGRATE_SYNC] = "sync",
+};
+
+#define NR_REASONS	(MR_TYPES - 1)
+#define NR_PARAMS	(NR_REASONS * ARRAY_SIZE(mode_names))
+
+static void reason_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct reason_param *p = param;
+
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s",
+		 reason_names[p->reason] ?: "unnamed", mode_names[p->mode]);
+}
+
+static int reasons_init(struct kunit *test)
+{
+	struct reason_param *params;
+	int i, reason, mode;
+
+	params = kunit_kcalloc(test, NR_PARAMS, sizeof(*params), GFP_KERNEL);
+	if (!params)
+		return -ENOMEM;
+	i = 0;
+	for (reason = 0; reason < MR_TYPES; reason++) {
+		if (reason == MR_LONGTERM_PIN)
+			continue;
+		for (mode = 0; mode < ARRAY_SIZE(mode_names); mode++) {
+			params[i].reason = reason;
+			params[i].mode = mode;
+			i++;
+		}
+	}
+	kunit_register_params_array(test, params, NR_PARAMS, reason_desc);
+	return 0;
+}
+
+static void fails_at_once(struct kunit *test)
+{
+	const struct reason_param *p = test->param_value;
+	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
+	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
+	struct folio_migration *m = folio_migration(test, p->mode, p->reason);
+	const int key = folio_wakeup_key_count();
+
+	folio_migration_add(m, tf);
+	folio_migration_run(m);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
+	/* Failed for the reference, not for something before it. */
+	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
+	KUNIT_EXPECT_EQ(test, m->key_inside, key);
+	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
+	expect_took(test, m, 0, ticks_to_ktime(1));
+
+	folio_migration_putback(m);
+	expect_unharmed(test, tf, 1);
+}
+
+/* A folio that can't be unmapped is the other place where one could wait. */
+static void locked_fails_at_once(struct kunit *test)
+{
+	const struct reason_param *p = test->param_value;
+	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
+	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
+	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
+						    p->reason);
+
+	folio_migration_add(m, tf);
+	folio_lock(tf->folio);
+	folio_migration_run(m);
+	folio_unlock(tf->folio);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
+	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
+	expect_took(test, m, 0, ticks_to_ktime(1));
+
+	folio_migration_putback(m);
+	expect_unharmed(test, tf, 1);
+}
+
+static struct kunit_case migrate_fail_fast_cases[] = {
+	KUNIT_CASE_PARAM_WITH_INIT(fails_at_once, kunit_array_gen_params,
+				   reasons_init, NULL),
+	KUNIT_CASE_PARAM_WITH_INIT(locked_fails_at_once, kunit_array_gen_params,
+				   reasons_init, NULL),
+	{}
+};
+
+static struct kunit_suite migrate_fail_fast_suite = {
+	.name = "migrate_fail_fast",
+	.init = folio_fixture_init,
+	.test_cases = migrate_fail_fast_cases,
+};
+
+kunit_test_suite(migrate_fail_fast_suite);
+
+MODULE_DESCRIPTION("KUnit tests for page migration that must not wait");
+MODULE_LICENSE("GPL");

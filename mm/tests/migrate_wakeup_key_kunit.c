@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for folio_put_wakeup_key: migrate_pages() for a longterm pin holds
+ * it while it runs, and gives it back on every way out.
+ */
+
+#include "folio_fixture.h"
+
+/* The most folios that a case here migrates. */
+#define NR_FOLIOS	4
+
+struct key_test {
+	struct folio_migration *m;
+	struct test_folio *tf[NR_FOLIOS];
+	int nr;
+	int key_before;
+};
+
+static void key_test_make(struct kunit *test, struct key_test *kt,
+			  const struct test_folio_kind *kind, int nr,
+			  enum migrate_mode mode)
+{
+	int i;
+
+	kt->nr = nr;
+	kt->key_before = folio_wakeup_key_count();
+	kt->m = folio_migration(test, mode, MR_LONGTERM_PIN);
+	for (i = 0; i < nr; i++) {
+		kt->tf[i] = test_folio_make(test, kind);
+		folio_migration_add(kt->m, kt->tf[i]);
+	}
+}
+
+/* On once inside, and back where it was. */
+static void expect_balanced(struct kunit *test, const struct key_test *kt)
+{
+	KUNIT_EXPECT_EQ(test, kt->m->key_inside, kt->key_before + 1);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), kt->key_before);
+}
+
+static void balanced_on_success(struct kunit *test)
+{
+	struct key_test kt;
+	int i;
+
+	key_test_make(test, &kt, &test_folio_shmem, 3, MIGRATE_SYNC);
+	folio_migration_run(kt.m);
+
+	KUNIT_EXPECT_EQ(test, kt.m->rc, 0);
+	expect_balanced(test, &kt);
+	for (i = 0; i < kt.nr; i++)
+		expect_migrated(test, kt.tf[i]);
+}
+
+static void balanced_on_success_async(struct kunit *test)
+{
+	struct key_test kt;
+
+	key_test_make(test, &kt, &test_folio_shmem, 1, MIGRATE_ASYNC);
+	folio_migration_run(kt.m);
+
+	KUNIT_EXPECT_EQ(test, kt.m->rc, 0);
+	expect_balanced(test, &kt);
+	expect_migrated(test, kt.tf[0]);
+}
+
+static void balanced_on_timeout(struct kunit *test)
+{
+	struct key_test kt;
+
+	key_test_make(test, &kt, &test_folio_shmem, 1, MIGRATE_SYNC);
+	folio_hold(test, kt.tf[0]->folio, 1, 0);
+	folio_migration_run(kt.m);
+
+	KUNIT_EXPECT_EQ(test, kt.m->rc, 1);
+	expect_balanced(test, &kt);
+	folio_migration_putback(kt.m);
+	expect_unharmed(test, kt.tf[0], 1);
+}
+
+/* An error that no attempt can cure is not waited for. */
+static void balanced_on_permanent_error(struct kunit *test)
+{
+	struct key_test kt;
+
+	key_test_make(test, &kt, &test_folio_private, 1, MIGRATE_SYNC);
+	folio_hold(test, kt.tf[0]->folio, 1, 0);
+	kt.tf[0]->migrate_error = -EIO;
+	folio_migration_run(kt.m);
+
+	KUNIT_EXPECT_EQ(test, kt.m->rc, 1);
+	expect_balanced(test, &kt);
+	expect_took(test, kt.m, 0, ticks_to_ktime(1));
+	folio_migration_putback(kt.m);
+	expect_unharmed(test, kt.tf[0], 1);
+}
+
+struct enomem_param {
+	int fail_at;
+	enum migrate_mode mode;
+};
+
+static const struct enomem_param enomem_params[] = {
+	{ 1, MIGRATE_SYNC },
+	{ 2, MIGRATE_SYNC },
+	{ 3, MIGRATE_SYNC },
+	{ 1, MIGRATE_ASYNC },
+	{ 2, MIGRATE_ASYNC },
+	{ 3, MIGRATE_ASYNC },
+};
+
+static void enomem_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct enomem_param *p = param;
+
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "folio%d-%s", p->fail_at,
+		 p->mode == MIGRATE_SYNC ? "sync" : "async");
+}
+
+static int enomem_init(struct kunit *test)
+{
+	kunit_register_params_array(test, enomem_params,
+				    ARRAY_SIZE(enomem_params), enomem_desc);
+	return 0;
+}
+
+/* There is no destination for a folio: those before it migrate all the same. */
+static void balanced_on_enomem(struct kunit *test)
+{
+	const struct enomem_param *p = test->param_value;
+	struct key_test kt;
+	int i;
+
+	key_test_make(test, &kt, &test_folio_shmem, 3, p->mode);
+	kt.m->fail_alloc_at = p->fail_at;
+	folio_migration_run(kt.m);
+
+	KUNIT_EXPECT_EQ(test, kt.m->rc, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, kt.m->nr_succeeded, p->fail_at - 1);
+	expect_balanced(test, &kt);
+	folio_migration_putback(kt.m);
+	for (i = 0; i < kt.nr; i++) {
+		if (i < p->fail_at - 1)
+			expect_migrated(test, kt.tf[i]);
+		else
+			expect_unharmed(test, kt.tf[i], 0);
+	}
+}
+
+static void balanced_on_empty_list(struct kunit *test)
+{
+	struct key_test kt;
+
+	key_test_make(test, &kt, NULL, 0, MIGRATE_SYNC);
+	folio_migration_run(kt.m);
+
+	KUNIT_EXPECT_EQ(test, kt.m->rc, 0);
+	KUNIT_EXPECT_EQ(test, kt.m->nr_allocs, 0);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), kt.key_before);
+}
+
+/* Somebody else has it on already: it stays on for them. */
+static void leaves_other_users_alone(struct kunit *test)
+{
+	struct key_test kt;
+
+	folio_wakeup_key_get(test);
+	key_test_make(test, &kt, &test_folio_shmem, 1, MIGRATE_SYNC);
+	KUNIT_ASSERT_EQ(test, kt.key_before, 1);
+	folio_migration_run(kt.m);
+
+	KUNIT_EXPECT_EQ(test, kt.m->rc, 0);
+	expect_balanced(test, &kt);
+	expect_migrated(test, kt.tf[0]);
+}
+
+struct concurrent_test {
+	struct folio_hold *hold[NR_FOLIOS];
+	atomic_t inside;
+	int key_with_all_inside;
+};
+
+/* Lets all references go once the last migration has begun. */
+static void release_all_when_inside(struct folio_migration *m)
+{
+	struct concurrent_test *ct = m->data;
+	int i;
+
+	if (m->nr_allocs > 1 || atomic_inc_return(&ct->inside) < NR_FOLIOS)
+		return;
+	ct->key_with_all_inside = m->key_inside;
+	for (i = 0; i < NR_FOLIOS; i++)
+		folio_hold_release(ct->hold[i]);
+}
+
+/* Each of several migrations at once counts. */
+static void counts_concurrent_migrations(struct kunit *test)
+{
+	struct concurrent_test *ct = kunit_kzalloc(test, sizeof(*ct), GFP_KERNEL);
+	const int key_before = folio_wakeup_key_count();
+	struct folio_migration *m[NR_FOLIOS];
+	struct test_folio *tf[NR_FOLIOS];
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, ct);
+	for (i = 0; i < NR_FOLIOS; i++) {
+		tf[i] = test_folio_make(test, &test_folio_shmem);
+		ct->hold[i] = folio_hold(test, tf[i]->folio, 1, 100);
+	}
+	for (i = 0; i < NR_FOLIOS; i++) {
+		m[i] = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+		m[i]->on_alloc = release_all_when_inside;
+		m[i]->data = ct;
+		folio_migration_add(m[i], tf[i]);
+	}
+	for (i = 0; i < NR_FOLIOS; i++)
+		folio_migration_start(m[i]);
+	for (i = 0; i < NR_FOLIOS; i++)
+		folio_migration_join(m[i]);
+
+	KUNIT_EXPECT_EQ(test, ct->key_with_all_inside, key_before + NR_FOLIOS);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), key_before);
+	for (i = 0; i < NR_FOLIOS; i++) {
+		KUNIT_EXPECT_EQ(test, m[i]->rc, 0);
+		expect_migrated(test, tf[i]);
+	}
+}
+
+static struct kunit_case migrate_wakeup_key_cases[] = {
+	KUNIT_CASE(balanced_on_success),
+	KUNIT_CASE(balanced_on_success_async),
+	KUNIT_CASE_SLOW(balanced_on_timeout),
+	KUNIT_CASE(balanced_on_permanent_error),
+	KUNIT_CASE_PARAM_WITH_INIT(balanced_on_enomem, kunit_array_gen_params,
+				   enomem_init, NULL),
+	KUNIT_CASE(balanced_on_empty_list),
+	KUNIT_CASE(leaves_other_users_alone),
+	KUNIT_CASE(counts_concurrent_migrations),
+	{}
+};
+
+static struct kunit_suite migrate_wakeup_key_suite = {
+	.name = "migrate_wakeup_key",
+	.init = folio_fixture_init,
+	.test_cases = migrate_wakeup_key_cases,
+};
+
+kunit_test_suite(migrate_wakeup_key_suite);
+
+MODULE_DESCRIPTION("KUnit tests for the folio wake-up key in page migration");
+MODULE_LICENSE("GPL");
