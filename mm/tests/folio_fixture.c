@@ -35,6 +35,8 @@ extern struct static_key_false folio_put_wakeup_key __weak;
  *
  * If so a case can assert how long something took, exactly.  In real time it
  * can only assert order and lower bounds.
+ *
+ * Return: true in virtual time, false in real time.
  */
 bool folio_fixture_virtual_time(void)
 {

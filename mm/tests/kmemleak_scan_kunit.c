@@ -51,16 +51,17 @@ static void no_leaks(struct kunit *test)
 	static const char scan[] = "scan";
 	struct file *file = open_kmemleak(test);
 	char __user *ubuf;
+	unsigned long addr;
 	ssize_t len;
 	loff_t pos;
 	char *text;
 	int i;
 
-	ubuf = (char __user *)kunit_vm_mmap(test, NULL, 0, PAGE_SIZE,
-					    PROT_READ | PROT_WRITE,
-					    MAP_ANONYMOUS | MAP_PRIVATE, 0);
-	KUNIT_ASSERT_NOT_NULL(test, ubuf);
-	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE((unsigned long)ubuf));
+	addr = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE(test, addr, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	ubuf = (char __user *)addr;
 	text = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, text);
 
