@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# Every target calls the tool; `make` alone lists them. The tool's exit codes (0 pass, 1 the
+# patch is at fault, 2 cannot judge, 64 wrong use) are to be had by calling it directly.
+
+PYTHON ?= /usr/bin/python3
+PINWAIT := $(PYTHON) tools/testing/kunit/pinwait.py
+
+option = $(if $($(2)),--$(1)='$($(2))')
+kernel := $(call option,kernel,KERNEL) $(call option,tarball,TARBALL) $(call option,kdir,KDIR)
+series := $(call option,series,SERIES)
+build := $(call option,profile,PROFILE) $(call option,jobs,JOBS)
+boot := $(call option,json,JSON) $(call option,junit,JUNIT)
+filter := $(if $(FILTER),'$(FILTER)')
+
+.PHONY: help run prove soak check prepare clean distclean
+
+help:
+	@echo 'make run        build a kernel, boot it, run the suites, judge'
+	@echo 'make prove      the same without the series: exactly the cases that need it must fail'
+	@echo 'make soak       boot N=20 times, under load with STRESS=1; every boot must give the same'
+	@echo 'make check      all tests of the project'
+	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
+	@echo 'make clean      remove objects and results; make distclean: all that was generated'
+	@echo ''
+	@echo 'KERNEL=7.3      kernel from the package archive: x.y, or a package version'
+	@echo 'TARBALL=file    a linux-*.tar.* file instead'
+	@echo 'KDIR=/own/tree  your own git tree instead; it is only read'
+	@echo 'SERIES=rfc      folder of patches/, or none'
+	@echo 'PROFILE=uml     table of lib/kunit-configs/profiles.toml'
+	@echo "FILTER='s.c*'   only these cases"
+	@echo 'JOBS=n  JSON=file  JUNIT=file'
+
+run:
+	@$(PINWAIT) run $(kernel) $(series) $(build) $(boot) $(filter)
+
+prove:
+	@$(PINWAIT) prove $(kernel) $(build) $(boot)
+
+soak:
+	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(N),-n $(N)) $(if $(STRESS),--stress) $(filter)
+
+check:
+	@$(PINWAIT) check $(kernel) $(build)
+
+prepare:
+	@$(PINWAIT) prepare $(kernel) $(series) $(if $(UPDATE),--update)
+
+clean distclean:
+	@$(PINWAIT) $@
