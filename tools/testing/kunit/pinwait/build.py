@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Configure and build with the tree's own kunit.py; do nothing if nothing changed."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import CannotJudge
+from .kernel import Kernel
+from .proc import CommandFailed, need_space, run
+from .profile import Profile
+from .progress import Progress
+
+BUILD_GIB = 1.0
+CCACHE_SIZE = "5G"
+STAMP = "pinwait-stamp"
+BINARY = "linux"
+# The id of the commit in the version would make every commit a new kernel.
+KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
+MAKE = ("LOCALVERSION=",)
+# `make run` hands its own options and variables down to every make below it.
+FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT")
+ERROR = re.compile(r"(?:^|\s)(?:fatal )?error: |undefined reference to |: multiple definition of |"
+		   r"^ERROR: modpost|: syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
+
+
+@dataclass(frozen=True)
+class Request:
+	"""What is to be built, besides the tree: all that kunit.py is told."""
+	profile: Profile
+	jobs: int
+	kconfig_add: Sequence[str] = ()
+	make_options: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Built:
+	"""A built kernel: objects and binary in obj."""
+	obj: Path
+	compiler: str
+
+
+def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: Path,
+	  progress: Progress) -> Built:
+	"""Bring the profile's kernel up to date with commit, which is checked out.
+
+	Raises CannotJudge with the options that cannot be had, or the first compiler error.
+	"""
+	obj = build_root / "obj" / kernel.name / request.profile.name
+	obj.mkdir(parents=True, exist_ok=True)
+	make_options = [*MAKE, *_ccache(), *request.make_options]
+	compiler = _compiler(make_options)
+	stamp = obj / STAMP
+	wanted = _stamp(kernel.git("rev-parse", f"{commit}^{{tree}}"), request, make_options, compiler)
+	if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted + _state(obj):
+		log.write_text("nothing changed since the last build\n", encoding="utf-8")
+		return Built(obj, compiler)
+	stamp.unlink(missing_ok=True)
+	need_space(obj, BUILD_GIB, "building a kernel")
+	common = [f"--build_dir={obj}", f"--arch={request.profile.arch}",
+		  *(f"--kunitconfig={path}" for path in request.profile.kunitconfigs),
+		  *(f"--kconfig_add={option}" for option in (*KCONFIG, *request.kconfig_add)),
+		  *(f"--make_options={option}" for option in make_options)]
+	env = _environment(build_root)
+	with open(log, "w", encoding="utf-8") as output:
+		with progress.stage("configure", f"profile {request.profile.name}"):
+			_kunit(kernel, ["config", *common], env, output.fileno())
+		start = time.time()
+		total = max(request.profile.objects, count_objects(obj, 0.0))
+		with progress.stage("build", f"{kernel.version}, profile {request.profile.name}",
+				    lambda: f"{count_objects(obj, start)} objects built, about {total} in all"):
+			_kunit(kernel, ["build", *common, f"--jobs={request.jobs}"], env, output.fileno())
+	stamp.write_text(wanted + _state(obj), encoding="utf-8")
+	return Built(obj, compiler)
+
+
+def kunit_command(kernel: Kernel) -> list[str]:
+	"""Return the words that start the tree's own kunit.py."""
+	return [sys.executable, str(kernel.tree / "tools/testing/kunit/kunit.py")]
+
+
+def count_objects(obj: Path, since: float) -> int:
+	"""Count the object files below obj that were written after since (seconds of the epoch)."""
+	count = 0
+	for folder, _, names in os.walk(obj):
+		for name in names:
+			if name.endswith(".o"):
+				try:
+					count += os.stat(os.path.join(folder, name)).st_mtime >= since
+				except FileNotFoundError:
+					pass
+	return count
+
+
+def explain(log: str, tree: Path) -> str:
+	"""Return the few lines of a failed configuration or build that say why."""
+	missing = re.search(r"^Missing: (.*)$", log, re.MULTILINE)
+	if missing:
+		return f"the configuration lacks what the profile asks for: {missing[1]}"
+	lines = log.replace(f"{tree}/", "").splitlines()
+	for index, line in enumerate(lines):
+		if ERROR.search(line):
+			return "\n".join(["the kernel does not build:", *lines[index:index + 4]])
+	return "\n".join(["the kernel does not build:", *lines[-6:]])
+
+
+def _kunit(kernel: Kernel, arguments: list[str], env: dict[str, str], log: int) -> None:
+	argv = [*kunit_command(kernel), *arguments]
+	if subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode:
+		path = Path(os.readlink(f"/proc/self/fd/{log}"))
+		text = path.read_text(encoding="utf-8", errors="replace")
+		raise CannotJudge(f"{explain(text, kernel.tree)}\n(all of it: {path})")
+
+
+def _ccache() -> list[str]:
+	return ["CC=ccache gcc"] if shutil.which("ccache") else []
+
+
+def _environment(build_root: Path) -> dict[str, str]:
+	"""Return the environment of a build: the same banner and the same objects on every machine."""
+	env = {name: value for name, value in os.environ.items() if name not in FROM_MAKE}
+	return env | {
+		"PYTHONUNBUFFERED": "1", "LC_ALL": "C",
+		"CCACHE_DIR": str(build_root / "ccache"), "CCACHE_MAXSIZE": CCACHE_SIZE,
+		# Take a file's headers from Kbuild's dependency files: to preprocess it first costs a
+		# third of a cold build. Headers that a checkout has just written are no less true.
+		"CCACHE_DEPEND": "1", "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
+		"KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
+		"KBUILD_BUILD_USER": "pinwait", "KBUILD_BUILD_HOST": "localhost",
+	}
+
+
+def _compiler(make_options: Sequence[str]) -> str:
+	"""Return the version line of the compiler that make will use."""
+	named = [option.removeprefix("CC=") for option in make_options if option.startswith("CC=")]
+	argv = named[-1].split() if named else ["gcc"]
+	try:
+		return run([*argv, "--version"]).splitlines()[0]
+	except CommandFailed as error:
+		raise CannotJudge(f"the compiler does not run: {error}") from error
+
+
+def _stamp(tree: str, request: Request, make_options: Sequence[str], compiler: str) -> str:
+	configs = [path.read_text(encoding="utf-8") for path in request.profile.kunitconfigs]
+	return json.dumps([tree, request.profile.arch, configs, list(request.kconfig_add),
+			   list(make_options), compiler], indent=1)
+
+
+def _state(obj: Path) -> str:
+	"""Identify the configuration and the binary that are in obj now."""
+	config, binary = obj / ".config", obj / BINARY
+	if not (config.exists() and binary.exists()):
+		return "\nincomplete\n"
+	digest = hashlib.sha256(config.read_bytes()).hexdigest()
+	stat = binary.stat()
+	return f"\n{digest} {stat.st_size} {stat.st_mtime_ns}\n"

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`make check`: every test of the project, each run whatever became of the others."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from . import build, deps, profile, report, run, series, worktree
+from .errors import PinwaitError, UsageError
+from .progress import Progress
+from .results import Outcome
+
+KUNIT = run.PROJECT / "tools/testing/kunit"
+# Files of the kernel that the series changes and that have to stay as clean as our own.
+CHANGED = ("mm/migrate.c", "mm/folio.c")
+# make's C=2: every source, not only what is compiled.
+SPARSE = ("C=2", f"CF=-include {KUNIT / 'sparse-compat.h'}")
+SHOWN = 100		# last lines of a failing step's log that are printed
+
+
+@dataclass
+class Count:
+	"""Leaf results of a step."""
+	passed: int = 0
+	failed: int = 0
+
+	def add(self, good: bool) -> None:
+		"""Count one more result."""
+		if good:
+			self.passed += 1
+		else:
+			self.failed += 1
+
+
+@dataclass
+class Step:
+	"""A step while it runs: what it was asked for, its log, its count."""
+	options: run.Options
+	log: Path
+	count: Count
+
+	def note(self, text: str) -> None:
+		"""Add to the step's log."""
+		with open(self.log, "a", encoding="utf-8", errors="replace") as stream:
+			stream.write(text.rstrip("\n") + "\n")
+
+	def tool(self, argv: Sequence[str], cwd: Path = run.PROJECT, progress: bool = False) -> tuple[int, str]:
+		"""Run a tool and log it; return its exit code and output (without stderr if progress).
+
+		progress leaves stderr to the terminal. A tool that is not installed raises PinwaitError.
+		"""
+		self.note("$ " + shlex.join(argv))
+		try:
+			done = subprocess.run(argv, cwd=cwd, env=_environment(self.options.build_root),
+					      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+					      stderr=None if progress else subprocess.STDOUT, text=True, errors="replace")
+		except FileNotFoundError as error:
+			raise PinwaitError(f"{argv[0]} is not installed") from error
+		self.note(done.stdout or "")
+		# Some tools call others, go on without those that break, and still report success.
+		return done.returncode or int("Traceback (most recent call last)" in done.stdout), done.stdout
+
+	def check(self, argv: Sequence[str], cwd: Path = run.PROJECT) -> None:
+		"""Run a tool whose exit code is one result."""
+		self.count.add(self.tool(argv, cwd)[0] == 0)
+
+	@contextmanager
+	def prepared(self) -> Iterator[tuple[run.Prepared, Progress]]:
+		"""Give the kernel worktree with series and sources, locked."""
+		progress = Progress()
+		with run.prepared(self.options, progress) as ready:
+			yield ready, progress
+
+	@contextmanager
+	def built(self) -> Iterator[tuple[run.Prepared, Path, Progress]]:
+		"""Give the worktree and the object folder of the profile, built."""
+		with self.prepared() as (ready, progress):
+			request = build.Request(profile.load(run.CONFIGS, self.options.profile), self.options.jobs)
+			done = build.build(ready.kernel, ready.commit, request, self.options.build_root,
+					   self.log.with_suffix(".build.log"), progress)
+			yield ready, done.obj, progress
+
+	def compile(self, tree: Path, obj: Path, sources: Sequence[str], *more: str) -> None:
+		"""Compile the C files among sources with W=1; one result: no error, no warning in sources.
+
+		An object that is up to date would be silent, so it is removed first.
+		"""
+		objects = [name.removesuffix(".c") + ".o" for name in sources if name.endswith(".c")]
+		for name in objects:
+			(obj / name).unlink(missing_ok=True)
+		code, output = self.tool(["make", "-C", str(tree), f"O={obj}", "ARCH=um", "W=1",
+					  f"-j{self.options.jobs}", *build.MAKE, *more, *objects])
+		warnings = [line for line in output.splitlines() if re.search(r"\b(?:warning|error):", line)
+			    and any(f"{name}:" in line for name in sources)]
+		self.note("\n".join(["", f"in {' '.join(sources)}:", *(warnings or ["no warnings"])]))
+		unchecked = [name for name in sources if name.endswith(".c") and set(SPARSE) <= set(more)
+			     and not re.search(rf"^ +CHECK +(?:\S*/)?{re.escape(name)}$", output, re.MULTILINE)]
+		if unchecked:
+			self.note(f"error: sparse did not see {' '.join(unchecked)}")
+		self.count.add(code == 0 and not warnings and not unchecked and bool(objects))
+
+	def judged(self, subcommand: str, options: run.Options) -> dict[str, Any]:
+		"""Run a subcommand of the tool; return its summary.json."""
+		summary = self.log.with_suffix(".json")
+		summary.unlink(missing_ok=True)
+		argv = [sys.executable, str(KUNIT / "pinwait.py"),
+			*shlex.split(options.reproduce(subcommand, options.kernel))[1:],
+			f"--build-root={options.build_root}", f"--jobs={options.jobs}", f"--json={summary}"]
+		self.tool(argv, progress=True)
+		if not summary.exists():
+			raise PinwaitError(f"{subcommand} left no summary")
+		return _read_json(summary)
+
+
+def check(options: run.Options, names: Sequence[str]) -> int:
+	"""Run the named steps, or all; return 0 only if all passed and each tested something.
+
+	Raises UsageError for an unknown step.
+	"""
+	unknown = [name for name in names if name not in STEPS]
+	if unknown:
+		raise UsageError(f"unknown step '{unknown[0]}'; there are: {', '.join(STEPS)}")
+	deps.ensure(deps.RUN | deps.CHECK)
+	folder = options.build_root / "check"
+	folder.mkdir(parents=True, exist_ok=True)
+	total = Count()
+	table = []
+	for name in names or STEPS:
+		start = time.monotonic()
+		step = Step(replace(options), folder / f"{name}.log", Count())
+		step.log.write_text("", encoding="utf-8")
+		try:
+			STEPS[name](step)
+		except (PinwaitError, OSError) as error:
+			step.note(f"error: {error}")
+			step.count.failed += 1
+		if not step.count.passed and not step.count.failed:
+			step.note("error: the step found nothing to test")
+			step.count.failed += 1
+		row = (f"{'FAIL' if step.count.failed else 'ok':5} {name:12} {step.count.passed:5} passed "
+		       f"{step.count.failed:4} failed {time.monotonic() - start:7.1f} s")
+		print(row, flush=True)
+		if step.count.failed:
+			lines = step.log.read_text(encoding="utf-8").splitlines()
+			print("\n".join(f"    {line}" for line in lines[-SHOWN:]) + f"\n    all of it: {step.log}", flush=True)
+		table.append(row)
+		total.passed += step.count.passed
+		total.failed += step.count.failed
+	print("\n" + "\n".join(table))
+	print(f"{total.passed} passed, {total.failed} failed")
+	return 1 if total.failed else 0
+
+
+def _pytest(step: Step) -> None:
+	outcome = step.log.with_suffix(".xml")
+	outcome.unlink(missing_ok=True)
+	with step.prepared():
+		pass	# the tests read logs with the kernel's own parser
+	step.tool([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={outcome}", "tests"], KUNIT)
+	if not outcome.exists():
+		raise PinwaitError("pytest did not run")
+	for case in xml.etree.ElementTree.parse(outcome).iter("testcase"):
+		step.count.add(not any(child.tag in ("failure", "error", "skipped") for child in case))
+
+
+def _mypy(step: Step) -> None:
+	step.check([sys.executable, "-m", "mypy", "--config-file", "mypy.ini",
+		    "--cache-dir", str(step.options.build_root / "check/mypy-cache")], KUNIT)
+
+
+def _shellcheck(step: Step) -> None:
+	scripts = [path for path in run.PROJECT.rglob("*.sh")
+		   if not {"build", ".git"} & set(path.relative_to(run.PROJECT).parts)]
+	step.check(["shellcheck", ".ci/run", *map(str, sorted(scripts))])
+
+
+def _codespell(step: Step) -> None:
+	# DAMON is a subsystem.
+	names = ("README.md", "Documentation", "patches", "mm", "include", "Kconfig.kunit", "lib")
+	step.check(["codespell", "--ignore-words-list=damon", *(name for name in names if (run.PROJECT / name).exists())])
+
+
+def _checkpatch(step: Step) -> None:
+	patches = sorted(path for path in run.PROJECT.glob("patches/*/*/*.patch") if not path.name.startswith("0000"))
+	with step.prepared() as (ready, _):
+		tool = ["scripts/checkpatch.pl", "--strict", "--no-summary", "--show-types"]
+		for patch in patches:
+			step.check([*tool, str(patch)], ready.kernel.tree)
+		step.check([*tool, "--file", *_c_sources()], ready.kernel.tree)
+
+
+def _kernel_doc(step: Step) -> None:
+	with step.prepared() as (ready, _):
+		step.check([sys.executable, "scripts/kernel-doc", "-none", "-Wall", "-Werror", *_c_sources()], ready.kernel.tree)
+
+
+def _run(step: Step) -> None:
+	summary = step.judged("run", step.options)
+	_count_cases(step, summary)
+
+
+def _prove(step: Step) -> None:
+	options = replace(step.options, series=series.NONE)
+	summary = step.judged("prove", options)
+	step.note(summary["verdict"]["reason"])
+	step.count.add(summary["verdict"]["outcome"] == Outcome.PASS.value)
+
+
+def _count_cases(step: Step, summary: dict[str, Any]) -> None:
+	"""Count the cases of a run; a run that fails although its cases pass is one failure more."""
+	counts = summary["counts"]
+	step.count.passed += counts["pass"]
+	step.count.failed += counts["fail"] + counts["crash"] + counts["missing"]
+	step.note(summary["verdict"]["reason"])
+	if summary["verdict"]["outcome"] != Outcome.PASS.value and not step.count.failed:
+		step.count.failed += 1
+
+
+def _schema(step: Step) -> None:
+	from jsonschema import Draft202012Validator
+	schema = _read_json(report.SCHEMA)
+	Draft202012Validator.check_schema(schema)
+	step.count.add(True)
+	errors = list(Draft202012Validator(schema).iter_errors(
+		_read_json(step.options.build_root / "results/latest/summary.json")))
+	for error in errors:
+		step.note(f"error: {error.json_path}: {error.message}")
+	step.count.add(not errors)
+
+
+def _warnings(step: Step) -> None:
+	"""Our sources and the files that the series changes: gcc with W=1, and sparse."""
+	with step.built() as (ready, obj, _):
+		step.compile(ready.kernel.tree, obj, [*_c_sources(), *CHANGED], *SPARSE)
+
+
+def _patches(step: Step) -> None:
+	"""After each patch of the series, the files it touches compile without a warning."""
+	with step.built() as (ready, obj, progress):
+		kernel = ready.kernel
+		for number, patch in enumerate(ready.series.patches, 1):
+			part = replace(ready.series, patches=ready.series.patches[:number])
+			commit = worktree.compose(kernel, series.apply(kernel, part), run.PROJECT)
+			worktree.check_out(kernel, commit, step.options.build_root / "strays", progress)
+			touched = re.findall(r"^\+\+\+ b/(.*\.[ch])$", patch.read_text(encoding="utf-8"), re.MULTILINE)
+			step.note(f"patch {number}: {patch.name}")
+			step.compile(kernel.tree, obj, [*touched, *(name for name in CHANGED if name not in touched)])
+
+
+def _environment(build_root: Path) -> dict[str, str]:
+	"""Let tools that say `python3` find the one whose packages we installed: ours."""
+	return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PINWAIT_BUILD": str(build_root),
+		"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
+
+
+def _c_sources() -> list[str]:
+	"""Return our C files, as paths in the kernel tree; there must be some."""
+	found = [source.path for source in worktree.sources(run.PROJECT) if source.path.endswith((".c", ".h"))]
+	if not found:
+		raise PinwaitError("the project has no C sources")
+	return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+	try:
+		content = json.loads(path.read_text(encoding="utf-8"))
+	except (OSError, ValueError) as error:
+		raise PinwaitError(f"{path}: {error}") from error
+	assert isinstance(content, dict)
+	return content
+
+
+STEPS: dict[str, Callable[[Step], None]] = {
+	"pytest": _pytest,
+	"mypy": _mypy,
+	"shellcheck": _shellcheck,
+	"codespell": _codespell,
+	"checkpatch": _checkpatch,
+	"kernel-doc": _kernel_doc,
+	"run": _run,
+	"schema": _schema,
+	"warnings": _warnings,
+	"patches": _patches,
+	"prove": _prove,
+}

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The command line: options, and which function answers which subcommand."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import kernel, run, soak
+from .errors import PinwaitError
+from .git import forget_callers_repository
+from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
+		   kill_descendants)
+
+INTERRUPTED = 130
+USAGE = 64
+CANNOT_JUDGE = 2
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+	"""argparse with the tool's exit code for wrong use."""
+
+	def error(self, message: str) -> None:	# type: ignore[override]
+		"""Print what is wrong and how it is right, then exit."""
+		self.print_usage(sys.stderr)
+		self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+	"""Do what the command line says; return the exit code."""
+	become_subreaper()
+	interrupt_on_signals()
+	forget_callers_repository()
+	try:
+		args = parser().parse_args(argv)
+		handler: Handler = args.handler
+		return handler(args)
+	except KeyboardInterrupt:
+		ignore_interrupts()
+		kill_descendants()
+		print(f"\ninterrupted; {run.RESUMES}", file=sys.stderr)
+		return INTERRUPTED
+	except (PinwaitError, OSError) as error:
+		kill_descendants()
+		if is_disk_full(error):
+			print(f"pinwait: disk full: {error}\n{_free(args.build_root)}", file=sys.stderr)
+			return CANNOT_JUDGE
+		if not isinstance(error, PinwaitError):
+			raise
+		print(f"pinwait: {error}", file=sys.stderr)
+		return error.exit_code
+
+
+def parser() -> Parser:
+	"""Return the parser of the command line."""
+	top = Parser(prog="pinwait.py", description="Prove that page migration waits correctly for transient "
+		     "references when memory is pinned for long.")
+	commands = top.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+	for name, (handler, help_text, groups) in COMMANDS.items():
+		sub = commands.add_parser(name, help=help_text, description=help_text)
+		sub.set_defaults(handler=handler)
+		sub.add_argument("--build-root", type=Path, metavar="DIR",
+				 default=os.environ.get("PINWAIT_BUILD", run.Options.build_root),
+				 help="folder for all that is generated")
+		for add in groups:
+			add(sub)
+	return top
+
+
+def options(args: argparse.Namespace) -> run.Options:
+	"""Return the run options that were given, defaults for the others."""
+	given = {name: value for name, value in vars(args).items()
+		 if name in run.Options.__dataclass_fields__ and value is not None}
+	given["build_root"] = Path(args.build_root).resolve()
+	for name in ("tarball", "kdir", "json", "junit"):
+		if given.get(name):
+			given[name] = os.path.abspath(given[name])
+	return run.Options(**given)
+
+
+def _kernel_options(sub: argparse.ArgumentParser) -> None:
+	source = sub.add_mutually_exclusive_group()
+	source.add_argument("--kernel", metavar="X.Y", help="x.y, or the version of a linux-source package (7.3)")
+	source.add_argument("--tarball", metavar="FILE", help="a linux-*.tar.* file instead")
+	source.add_argument("--kdir", metavar="DIR", help="your own kernel tree instead; it is only read")
+
+
+def _series_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--series", metavar="NAME", help="folder of patches/, or none (rfc)")
+
+
+def _build_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--profile", metavar="NAME", help="table of lib/kunit-configs/profiles.toml (uml)")
+	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
+	sub.add_argument("--kconfig_add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
+	sub.add_argument("--make_options", action="append", metavar="X=Y", help="as in kunit.py")
+
+
+def _boot_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--timeout", type=int, metavar="SECONDS", help="wall time a boot may take")
+	sub.add_argument("--kernel_args", action="append", metavar="ARG", help="as in kunit.py")
+	sub.add_argument("--json", metavar="FILE", help="copy summary.json there")
+	sub.add_argument("--junit", metavar="FILE", help="copy junit.xml there")
+
+
+def _filter(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("filter", nargs="?", metavar="SUITE.CASE", help="glob of the cases to run, as in kunit.py")
+
+
+def _soak_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("-n", type=int, default=20, metavar="N", help="how many boots (20)")
+	sub.add_argument("--stress", action="store_true", help="keep the machine overloaded meanwhile")
+
+
+def _prepare_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--update", action="store_true", help="look for a newer package of the kernel")
+
+
+def _check_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("steps", nargs="*", metavar="STEP", help="only these steps")
+
+
+def _clean(args: argparse.Namespace) -> int:
+	for name in ("obj", "results"):
+		shutil.rmtree(Path(args.build_root, name), ignore_errors=True)
+	return 0
+
+
+def _distclean(args: argparse.Namespace) -> int:
+	shutil.rmtree(args.build_root, ignore_errors=True)
+	return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+	from . import check	# its tools are of no use to the other subcommands
+	return check.check(options(args), args.steps)
+
+
+COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser], None], ...]]] = {
+	"run": (lambda args: run.run(options(args)), "build, boot, judge",
+		(_kernel_options, _series_option, _build_options, _boot_options, _filter)),
+	"prove": (lambda args: run.prove(options(args)),
+		  "without the series, exactly the cases that need it must fail",
+		  (_kernel_options, _build_options, _boot_options)),
+	"soak": (lambda args: soak.soak(options(args), args.n, args.stress), "build once, boot many times",
+		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options)),
+	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
+		    (_kernel_options, _series_option, _prepare_options)),
+	"check": (_check, "all tests of the project",
+		  (_kernel_options, _build_options, _check_options)),
+	"clean": (_clean, "remove objects and results", ()),
+	"distclean": (_distclean, "remove all that was generated", ()),
+}
+
+
+def _free(build_root: str | Path) -> str:
+	place = Path(build_root)
+	while not place.exists():
+		place = place.parent
+	gib = shutil.disk_usage(place).free / (1 << 30)
+	return f"{gib:.1f} GiB are free for {build_root}; a kernel needs {kernel.PREPARE_GIB:.0f} GiB"

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The committed list of cases that have to run.
+
+One leaf a line, `suite.case` or `suite.case[param]`, in the order in which KUnit runs
+them, then any of the words `change`, `skip:PROFILE[,PROFILE]` and `only:PROFILE[,PROFILE]`.
+`#` starts a comment.
+"""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from .errors import UsageError
+
+_ENTRY = re.compile(r"(?P<suite>[^.\s]+)\.(?P<name>[^\[\s]+)(?:\[(?P<param>.*)\])?(?P<words>(?:\s+\S+)*)\s*")
+
+
+@dataclass(frozen=True)
+class ExpectedCase:
+	"""One leaf that has to run."""
+	id: str
+	suite: str
+	name: str
+	param: str | None
+	change: bool			# fails on a kernel without the change
+	skips: frozenset[str]		# profiles whose configuration lacks what it needs
+	only: frozenset[str]		# the profiles that build it; empty: all
+
+	def belongs_to(self, profile: str) -> bool:
+		"""Tell whether a kernel of this profile has the case at all."""
+		return not self.only or profile in self.only
+
+
+@dataclass(frozen=True)
+class Expected:
+	"""The whole list; path is for messages."""
+	path: Path
+	cases: dict[str, ExpectedCase]
+
+	def select(self, profile: str, filter_glob: str = "") -> list[ExpectedCase]:
+		"""Return the cases that KUnit runs in a profile for a filter ("" for all), in their order.
+
+		Raises UsageError when there is none.
+		"""
+		there = [case for case in self.cases.values() if case.belongs_to(profile)]
+		chosen = [case for case in there if selects(filter_glob, case.suite, case.name)]
+		if not chosen:
+			suites = ", ".join(dict.fromkeys(case.suite for case in there)) or "none"
+			raise UsageError(f"filter '{filter_glob}' selects no case that {self.path} lists for profile "
+					 f"{profile}; give suite or suite.case, globs allowed; suites: {suites}")
+		return chosen
+
+
+def selects(filter_glob: str, suite: str, name: str) -> bool:
+	"""Tell whether KUnit's filter_glob runs this case; the parameter plays no part."""
+	suite_glob, dot, name_glob = filter_glob.partition(".")
+	if not filter_glob:
+		return True
+	return fnmatchcase(suite, suite_glob) and (not dot or fnmatchcase(name, name_glob))
+
+
+def load(path: Path) -> Expected:
+	"""Read the list.
+
+	Raises UsageError when the file is missing, empty or a line of it makes no sense.
+	"""
+	try:
+		lines = path.read_text(encoding="utf-8").splitlines()
+	except OSError as error:
+		raise UsageError(f"list of expected cases {path}: {error.strerror}") from error
+	cases: dict[str, ExpectedCase] = {}
+	for number, line in enumerate(lines, 1):
+		entry = line.split("#")[0].strip()
+		if not entry:
+			continue
+		case = _parse(entry, f"{path}:{number}")
+		if case.id in cases:
+			raise UsageError(f"{path}:{number}: {case.id} is listed twice; remove one line")
+		cases[case.id] = case
+	if not cases:
+		raise UsageError(f"{path} lists no case; without it nothing can be judged")
+	return Expected(path, cases)
+
+
+def _parse(entry: str, where: str) -> ExpectedCase:
+	match = _ENTRY.fullmatch(entry)
+	if not match:
+		raise UsageError(f"{where}: '{entry}' is not suite.case or suite.case[param]")
+	change = False
+	profiles: dict[str, set[str]] = {"skip": set(), "only": set()}
+	for word in match["words"].split():
+		key, colon, names = word.partition(":")
+		if word == "change":
+			change = True
+		elif colon and key in profiles and all(names.split(",")):
+			profiles[key].update(names.split(","))
+		else:
+			raise UsageError(f"{where}: unknown word '{word}'; known: change, skip:PROFILE[,PROFILE], "
+					 "only:PROFILE[,PROFILE]")
+	return ExpectedCase(entry[:match.start("words")].rstrip(), match["suite"], match["name"],
+			    match["param"], change, frozenset(profiles["skip"]), frozenset(profiles["only"]))

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A user's kernel tree: read, never written. Its state becomes a worktree of ours that borrows
+its objects."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import CannotJudge, UsageError
+from .git import IDENTITY, Git
+from .kernel import BASE_REF, Kernel, makefile_version, missing_kernel_files
+from .proc import CommandFailed, need_space, run
+from .progress import Progress
+from .worktree import UNFINISHED
+
+WORKTREE_GIB = 3.0
+# Whatever the user configured, reading the tree must neither run anything nor write anything.
+READ_ONLY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.splitIndex=false")
+
+
+class UserTree:
+	"""The git tree KDIR names. Raises UsageError if it is no kernel tree under git."""
+
+	def __init__(self, path: Path):
+		self.path = path.resolve()
+		lacking = missing_kernel_files(self.path)
+		if lacking:
+			raise UsageError(f"KDIR {path} is no kernel tree: it has no {', '.join(lacking)}")
+		try:
+			top = self.git("rev-parse", "--show-toplevel")
+			self.head = self.git("rev-parse", "--verify", "HEAD^{commit}")
+		except CommandFailed as error:
+			raise UsageError(f"KDIR {path} is no git tree with a commit: {error.output.strip()}") from error
+		if Path(top).resolve() != self.path:
+			raise UsageError(f"KDIR {path} is no git tree of its own, but a folder of {top}")
+
+	def git(self, *args: str, env: Mapping[str, str] | None = None) -> str:
+		"""Run git in the user's tree, with nothing allowed that writes to it."""
+		return run(["git", *READ_ONLY, *args], cwd=self.path,
+			   env={"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **(env or {})}).removesuffix("\n")
+
+	def git_path(self, name: str) -> Path:
+		"""Return where git keeps a file of its own, for linked worktrees too."""
+		return self.path / self.git("rev-parse", "--git-path", name)
+
+	def snapshot(self, ours: Git) -> tuple[str, int]:
+		"""Return a commit of HEAD plus uncommitted changes, made in our repository, and how
+		many files differ from HEAD; HEAD itself if none.
+
+		Raises CannotJudge if an unfinished merge leaves files unmerged.
+		"""
+		with tempfile.TemporaryDirectory(dir=ours.path / ".git") as scratch:
+			index = Path(scratch, "index")
+			shutil.copyfile(self.git_path("index"), index)
+			env = {"GIT_INDEX_FILE": str(index), **IDENTITY,
+			       "GIT_OBJECT_DIRECTORY": str(ours.path / ".git/objects"),
+			       "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.git_path("objects"))}
+			unmerged = self.git("ls-files", "-u", "-z", env=env)
+			if unmerged:
+				names = sorted({entry.partition("\t")[2] for entry in unmerged.split("\0") if entry})
+				raise CannotJudge(f"KDIR {self.path} has unmerged files: {', '.join(names[:5])}; "
+						  f"finish or abort the merge first")
+			self.git("add", "-u", env=env)
+			tree = self.git("write-tree", env=env)
+			changed = self.git("diff-tree", "-r", "--name-only", self.head, tree, env=env).splitlines()
+			if not changed:
+				return self.head, 0
+			return self.git("commit-tree", tree, "-p", self.head, "-m",
+					"uncommitted changes", env=env), len(changed)
+
+
+def prepare(path: Path, kernels: Path, progress: Progress) -> Kernel:
+	"""Return the kernel for the state KDIR is in now; check_out() fills its worktree.
+
+	The caller holds the lock of its name.
+	"""
+	user = UserTree(path)
+	tree = kernels / name_of(path)
+	git = Git(tree)
+	if not (tree / ".git/objects/info/alternates").exists():
+		shutil.rmtree(tree, ignore_errors=True)
+		tree.mkdir(parents=True)
+		git.init()
+		(tree / ".git/objects/info/alternates").write_text(f"{user.git_path('objects').resolve()}\n",
+								     encoding="utf-8")
+	# A shallow clone stays shallow for us, or its oldest commits would seem broken.
+	shallow = user.git_path("shallow")
+	(tree / ".git/shallow").unlink(missing_ok=True)
+	if shallow.exists():
+		shutil.copyfile(shallow, tree / ".git/shallow")
+	commit, changed = user.snapshot(git)
+	if changed:
+		progress.say(f"KDIR is dirty: testing HEAD plus uncommitted changes to {changed} files "
+			     f"(untracked files are not included)")
+	git("update-ref", BASE_REF, commit)
+	if git.commit_of("HEAD") is None:
+		need_space(kernels, WORKTREE_GIB, "a worktree for KDIR")
+		(tree / UNFINISHED).touch()
+		git("update-ref", "--no-deref", "HEAD", commit)
+	version = makefile_version(git("cat-file", "blob", f"{commit}:Makefile"))
+	base = f"KDIR at {user.head[:12]}" + (" plus uncommitted changes" if changed else "")
+	return Kernel(tree.name, tree, version, commit, base, dirty=bool(changed))
+
+
+def name_of(path: Path) -> str:
+	"""Return the name of the worktree that stands for a user's tree."""
+	return f"kdir-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"

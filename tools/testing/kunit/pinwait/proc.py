@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Child processes: run them, and leave none behind."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import CannotJudge, PinwaitError
+
+PR_SET_CHILD_SUBREAPER = 36
+TERM_GRACE = 5.0	# seconds a process gets to clean up after SIGTERM
+GIB = 1 << 30
+
+
+class CommandFailed(PinwaitError):
+	"""A command returned a failure; output is what it wrote, stderr last."""
+
+	def __init__(self, argv: Sequence[str], returncode: int, output: str):
+		self.argv = argv
+		self.returncode = returncode
+		self.output = output
+		super().__init__(f"`{shlex.join(argv)}` failed with exit code {returncode}:\n"
+				 + "\n".join(output.strip().splitlines()[-8:]))
+
+
+def run(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None,
+	stdin: str | None = None) -> str:
+	"""Run a command to its end and return its standard output.
+
+	env is added to the environment. Raises CommandFailed.
+	"""
+	try:
+		done = subprocess.run(argv, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin,
+				      stdin=subprocess.DEVNULL if stdin is None else None,
+				      capture_output=True, encoding="utf-8", errors="surrogateescape")
+	except FileNotFoundError:
+		raise CommandFailed(argv, 127, f"{argv[0]}: not found") from None
+	if done.returncode:
+		raise CommandFailed(argv, done.returncode, done.stdout + done.stderr)
+	return done.stdout
+
+
+def become_subreaper() -> None:
+	"""Adopt orphaned descendants, so that kill_descendants() finds them all."""
+	ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def interrupt_on_signals() -> None:
+	"""Make SIGTERM and SIGHUP end the tool the way Ctrl-C does."""
+	def interrupt(_signum: int, _frame: object) -> None:
+		raise KeyboardInterrupt
+	for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+		signal.signal(signum, interrupt)
+
+
+def ignore_interrupts() -> None:
+	"""Let nothing break off the cleaning up."""
+	for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+		signal.signal(signum, signal.SIG_IGN)
+
+
+def descendants(root: int, spare: int | None = None) -> list[int]:
+	"""Return the live processes below root, whatever session or group they are in; without
+	process spare and those below it."""
+	children: dict[int, list[int]] = {}
+	for entry in os.listdir("/proc"):
+		if not entry.isdigit():
+			continue
+		try:
+			stat = Path("/proc", entry, "stat").read_text(errors="replace")
+		except OSError:
+			continue
+		# The command name, in parentheses, may itself hold spaces and parentheses.
+		state, ppid = stat.rpartition(")")[2].split()[:2]
+		if state != "Z":
+			children.setdefault(int(ppid), []).append(int(entry))
+	found: list[int] = []
+	todo = [root]
+	while todo:
+		below = [pid for pid in children.get(todo.pop(), []) if pid != spare]
+		todo.extend(below)
+		found.extend(below)
+	return found
+
+
+def kill_descendants(spare: int | None = None) -> None:
+	"""End every descendant but spare: SIGTERM first, so that make and gcc remove half-written
+	files, SIGKILL to what is left after TERM_GRACE seconds."""
+	deadline = time.monotonic() + TERM_GRACE
+	asked: set[int] = set()
+	while below := descendants(os.getpid(), spare):
+		expired = time.monotonic() > deadline
+		for pid in below:
+			if expired or pid not in asked:
+				asked.add(pid)
+				try:
+					os.kill(pid, signal.SIGKILL if expired else signal.SIGTERM)
+				except ProcessLookupError:
+					pass
+		_reap()
+		time.sleep(0.02)
+	_reap()
+
+
+def _reap() -> None:
+	try:
+		while os.waitpid(-1, os.WNOHANG)[0]:
+			pass
+	except ChildProcessError:
+		pass
+
+
+@contextmanager
+def lock(path: Path, what: str) -> Iterator[None]:
+	"""Hold path's lock; wait for another holder, and say for what."""
+	path.parent.mkdir(parents=True, exist_ok=True)
+	with open(path, "a+", encoding="utf-8") as file:
+		try:
+			fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		except BlockingIOError:
+			file.seek(0)
+			print(f"waiting for {what}, in use by {file.read().strip() or 'another run'}",
+			      file=sys.stderr, flush=True)
+			fcntl.flock(file, fcntl.LOCK_EX)
+		file.truncate(0)
+		file.write(f"process {os.getpid()}: {shlex.join(sys.argv)}\n")
+		file.flush()
+		yield
+
+
+def need_space(folder: Path, gib: float, what: str) -> None:
+	"""Raise CannotJudge unless folder's file system has gib GiB free."""
+	folder.mkdir(parents=True, exist_ok=True)
+	free = shutil.disk_usage(folder).free / GIB
+	if free < gib:
+		raise CannotJudge(f"disk full: {what} needs {gib:.1f} GiB in {folder}, "
+				  f"{free:.1f} GiB are free; free some, or name another place "
+				  f"with --build-root")
+
+
+def is_disk_full(error: BaseException) -> bool:
+	"""Tell whether an error comes from a full disk, here or in a child."""
+	if isinstance(error, OSError):
+		return error.errno in (errno.ENOSPC, errno.EDQUOT)
+	return any(text in str(error) for text in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)))

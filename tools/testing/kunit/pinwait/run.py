@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One run from kernel source to verdict, with a folder that keeps all there is to know of it."""
+
+import datetime
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import boot, build, deps, expected, kdir, ktap, profile, report, series, verdict, worktree
+from .errors import PinwaitError, UsageError
+from .kernel import PREPARE_GIB, Kernel, Store
+from .proc import is_disk_full, lock
+from .progress import Progress
+from .results import LogResult, RunInfo, Verdict
+
+PROJECT = Path(__file__).resolve().parents[4]
+CONFIGS = PROJECT / "lib/kunit-configs"
+RESUMES = "what is downloaded, unpacked, built or cached so far is kept: the same command goes on from there"
+
+
+@dataclass
+class Options:
+	"""What the user asked for."""
+	kernel: str = "7.3"
+	tarball: str = ""
+	kdir: str = ""
+	series: str = "rfc"
+	profile: str = "uml"
+	filter: str = ""
+	jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+	timeout: int = 0	# wall seconds; 0: the profile's
+	kernel_args: list[str] = field(default_factory=list)
+	kconfig_add: list[str] = field(default_factory=list)
+	make_options: list[str] = field(default_factory=list)
+	json: str = ""
+	junit: str = ""
+	build_root: Path = PROJECT / "build"
+	update: bool = False
+
+	def reproduce(self, subcommand: str, kernel: str) -> str:
+		"""Return the command line that does the same again; kernel is what was found."""
+		words = ["tools/testing/kunit/pinwait.py", subcommand]
+		words += [f"--tarball={self.tarball}"] if self.tarball else []
+		words += [f"--kdir={self.kdir}"] if self.kdir else []
+		words += [] if self.tarball or self.kdir else [f"--kernel={kernel}"]
+		words += [f"--series={self.series}"] if subcommand != "prove" else []
+		words += [f"--profile={self.profile}"]
+		words += [f"--timeout={self.timeout}"] if self.timeout else []
+		for name in ("kernel_args", "kconfig_add", "make_options"):
+			words += [f"--{name}={value}" for value in getattr(self, name)]
+		return shlex.join(words + ([self.filter] if self.filter else []))
+
+
+@dataclass(frozen=True)
+class Prepared:
+	"""A worktree that holds what is to be tested, locked."""
+	kernel: Kernel
+	series: series.Series
+	commit: str
+
+
+@contextmanager
+def prepared(options: Options, progress: Progress,
+	     known: Callable[[Kernel, series.Series], None] = lambda _kernel, _series: None
+	     ) -> Iterator[Prepared]:
+	"""Get the kernel, apply the series, add our sources; hold the worktree's lock meanwhile.
+
+	known is called as soon as kernel and series are known, before anything can fail to apply.
+	"""
+	kernels = options.build_root / "kernels"
+	store = Store(options.build_root, progress)
+	ready: Kernel | None = None
+	if options.kdir:
+		name = kdir.name_of(Path(options.kdir))
+	else:
+		ready = (store.tarball(Path(options.tarball)) if options.tarball
+			 else store.package(options.kernel, options.update))
+		name = ready.name
+	with lock(kernels / f"{name}.lock", f"the kernel worktree {name}"):
+		kernel = ready or kdir.prepare(Path(options.kdir), kernels, progress)
+		chosen = series.find(PROJECT / "patches", options.series, kernel, progress)
+		known(kernel, chosen)
+		with progress.stage("prepare", f"series {chosen.name} on {kernel.base}"):
+			applied = series.apply(kernel, chosen)
+			commit = worktree.compose(kernel, applied, PROJECT)
+			worktree.check_out(kernel, commit, options.build_root / "strays", progress)
+		yield Prepared(kernel, chosen, commit)
+
+
+class Session:
+	"""A run in its results folder; whatever happens, a summary.json is left there."""
+
+	def __init__(self, options: Options, subcommand: str):
+		self.options = options
+		self.subcommand = subcommand
+		self.progress = Progress()
+		self.profile = profile.load(CONFIGS, options.profile)
+		now = datetime.datetime.now(datetime.UTC)
+		self.info = RunInfo(kernel_version="", base_commit="", base="", dirty=False, series=options.series,
+				    patches=[], profile=options.profile, filter=options.filter,
+				    command=options.reproduce(subcommand, options.kernel),
+				    started=now.isoformat(timespec="seconds"), compiler="",
+				    seconds=self.progress.seconds)
+		series.check_name(PROJECT / "patches", options.series)
+		self.cases = expected.load(CONFIGS / "expected-cases.txt")
+		self.cases.select(options.profile, options.filter)
+		self.folder = _new_folder(options.build_root / "results",
+					  f"{now:%Y%m%dT%H%M%SZ}-{options.profile}-{options.series}")
+
+	@property
+	def timeout(self) -> int:
+		"""Wall seconds a boot may take."""
+		return self.options.timeout or self.profile.timeout
+
+	@contextmanager
+	def built(self) -> Iterator[tuple[Kernel, build.Built]]:
+		"""Prepare and build; the worktree stays locked until the caller is done."""
+		with prepared(self.options, self.progress, self._known) as ready:
+			request = build.Request(self.profile, self.options.jobs, self.options.kconfig_add,
+						self.options.make_options)
+			done = build.build(ready.kernel, ready.commit, request, self.options.build_root,
+					   self.folder / "build.log", self.progress)
+			self.info.compiler = done.compiler
+			shutil.copyfile(done.obj / ".config", self.folder / "config")
+			yield ready.kernel, done
+
+	def boot(self, kernel: Kernel, done: build.Built, folder: Path, spare: int | None = None) -> LogResult:
+		"""Boot once and read the log, which is kept in folder."""
+		argv = boot.command(kernel, done, self.profile, self.options.filter, self.options.kernel_args,
+				    self.timeout)
+		with self.progress.stage("boot", f"profile {self.profile.name}"):
+			console = boot.boot(argv, self.timeout, folder, spare)
+		return ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
+
+	def finish(self, log: LogResult, answer: Verdict) -> int:
+		"""Write and print the results; return the exit code."""
+		report.write_summary(self.folder / "summary.json", report.summary(self.info, log, answer))
+		report.write_junit(self.folder / "junit.xml", self.info, log, answer)
+		for name, copy in (("summary.json", self.options.json), ("junit.xml", self.options.junit)):
+			if copy:
+				shutil.copyfile(self.folder / name, copy)
+		report.print_report(self.info, log, answer, sys.stdout)
+		return answer.exit_code
+
+	@contextmanager
+	def recorded(self) -> Iterator[None]:
+		"""Leave a summary that says why if there is no verdict, and make `latest` this run."""
+		try:
+			yield
+		except UsageError:
+			shutil.rmtree(self.folder)
+			raise
+		except (PinwaitError, OSError, KeyboardInterrupt) as error:
+			reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+			if not is_disk_full(error):
+				report.write_summary(self.folder / "summary.json",
+						     report.cannot_judge_summary(self.info, reason))
+				if self.options.json:
+					shutil.copyfile(self.folder / "summary.json", self.options.json)
+			raise
+		finally:
+			self._close()
+
+	def say_where(self) -> None:
+		"""Print the results folder."""
+		inside = self.folder.is_relative_to(Path.cwd())
+		self.progress.say(f"results: {self.folder.relative_to(Path.cwd()) if inside else self.folder}")
+
+	def _close(self) -> None:
+		if self.folder.exists():
+			(self.folder / "command").write_text(self.info.command + "\n", encoding="utf-8")
+			_point_latest(self.folder)
+
+	def _known(self, kernel: Kernel, chosen: series.Series) -> None:
+		self.info.kernel_version = kernel.version
+		self.info.base_commit = kernel.base_commit
+		self.info.base = kernel.base
+		self.info.dirty = kernel.dirty
+		self.info.patches = chosen.ids()
+		self.info.command = self.options.reproduce(self.subcommand, kernel.name)
+
+
+def run(options: Options) -> int:
+	"""Build, boot and judge; return the exit code of the verdict."""
+	return _judged(options, "run", lambda log, cases: verdict.judge(log, cases, options.profile, options.filter))
+
+
+def prove(options: Options) -> int:
+	"""Run without the series: exactly the cases that need it must fail. Return the exit code."""
+	if options.filter:
+		raise UsageError("the proof needs all cases: prove takes no filter")
+	options.series = series.NONE
+	return _judged(options, "prove", lambda log, cases: verdict.prove(log, cases, options.profile))
+
+
+def prepare(options: Options) -> int:
+	"""Bring the worktree to what a run would test, and say where it is."""
+	deps.ensure(deps.RUN)
+	progress = Progress()
+	with prepared(options, progress) as ready:
+		print(f"{ready.kernel.tree}: {ready.kernel.base}, series {ready.series.name}, "
+		      f"commit {ready.commit[:12]}")
+	return 0
+
+
+def _judged(options: Options, subcommand: str,
+	    judge: Callable[[LogResult, expected.Expected], Verdict]) -> int:
+	deps.ensure(deps.RUN)
+	session = Session(options, subcommand)
+	with session.recorded():
+		with session.built() as (kernel, done):
+			log = session.boot(kernel, done, session.folder)
+		answer = judge(log, session.cases)
+		code = session.finish(log, answer)
+	session.say_where()
+	return code
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+	parent.mkdir(parents=True, exist_ok=True)
+	for number in range(1, 100):
+		folder = parent / (name if number == 1 else f"{name}-{number}")
+		try:
+			folder.mkdir()
+			return folder
+		except FileExistsError:
+			continue
+	raise UsageError(f"there are already 99 folders {parent / name}")
+
+
+def _point_latest(folder: Path) -> None:
+	link = folder.parent / "latest"
+	partial = folder.parent / f".latest-{os.getpid()}"
+	partial.unlink(missing_ok=True)
+	partial.symlink_to(folder.name)
+	partial.replace(link)

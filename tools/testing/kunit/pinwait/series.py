@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A patch series: find it, apply it with git am, say precisely what does not apply."""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import CannotJudge, UsageError
+from .git import Git
+from .kernel import Kernel
+from .proc import CommandFailed, run
+from .progress import Progress
+from .results import PatchId
+
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Series:
+	"""A series for one base kernel; patches in order, without the cover letter."""
+	name: str
+	base: str | None	# x.y of the folder it was taken from
+	patches: tuple[Path, ...]
+
+	def ids(self) -> list[PatchId]:
+		"""Return each patch's stable patch-id."""
+		return [PatchId(patch.name, patch_id(patch)) for patch in self.patches]
+
+
+def patch_id(patch: Path) -> str:
+	"""Return `git patch-id --stable` of a patch file. Raises CannotJudge if it holds no diff."""
+	line = run(["git", "patch-id", "--stable"],
+		   stdin=patch.read_text(encoding="utf-8", errors="surrogateescape"))
+	if not line:
+		raise CannotJudge(f"{patch} holds no diff")
+	return line.split()[0]
+
+
+def check_name(patches: Path, name: str) -> None:
+	"""Raise UsageError for a series that does not exist."""
+	names = sorted(folder.name for folder in patches.glob("*") if folder.is_dir())
+	if name != NONE and name not in names:
+		raise UsageError(f"unknown series '{name}'; there are: {', '.join([NONE, *names])}")
+
+
+def find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> Series:
+	"""Return the series of that name that suits the kernel: the one for its x.y, else for the
+	newest base there is. Raises UsageError for an unknown name."""
+	check_name(patches, name)
+	if name == NONE:
+		return Series(NONE, None, ())
+	bases = sorted((folder.name for folder in (patches / name).glob("*.*") if folder.is_dir()),
+		       key=_base_key)
+	if not bases:
+		raise UsageError(f"series '{name}' has no folder for a base kernel in {patches / name}")
+	wanted = ".".join(re.split(r"[.-]", kernel.version)[:2])
+	base = wanted if wanted in bases else bases[-1]
+	if base != wanted:
+		progress.say(f"series {name} has no patches for {wanted}: taking those for {base}")
+	found = sorted(path for path in (patches / name / base).glob("[0-9]*.patch")
+		       if not path.name.startswith("0000"))
+	if not found:
+		raise UsageError(f"series '{name}' has no patches in {patches / name / base}")
+	return Series(name, base, tuple(found))
+
+
+def apply(kernel: Kernel, series: Series) -> str:
+	"""Return the commit of base plus series, made away from the worktree.
+
+	Raises CannotJudge, naming patch, file and hunk, if a patch does not apply.
+	"""
+	if not series.patches:
+		return kernel.base_commit
+	git = kernel.git
+	ref = f"refs/pinwait/series-{_key(kernel.base_commit, series.patches)}"
+	known = git.commit_of(ref)
+	if known:
+		return known
+	with _scratch(git, kernel.base_commit) as scratch:
+		for patch in series.patches:
+			try:
+				# Its own committer date would give every application another id.
+				scratch("am", "-q", "--committer-date-is-author-date", "--keep-non-patch",
+					str(patch.resolve()))
+			except CommandFailed as error:
+				raise CannotJudge(_explain(patch, error.output, kernel)) from error
+		commit = scratch("rev-parse", "HEAD")
+	git("update-ref", ref, commit)
+	return commit
+
+
+@contextmanager
+def _scratch(git: Git, commit: str) -> Iterator[Git]:
+	"""Yield a work tree at commit in which only files that git touches come into being."""
+	path = git.path / ".git/pinwait-scratch"
+	_remove(git, path)
+	git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(path), commit)
+	try:
+		scratch = Git(path)
+		scratch("read-tree", "HEAD")
+		yield scratch
+	finally:
+		_remove(git, path)
+
+
+def _remove(git: Git, path: Path) -> None:
+	shutil.rmtree(path, ignore_errors=True)
+	git("worktree", "prune")
+
+
+def _explain(patch: Path, output: str, kernel: Kernel) -> str:
+	"""Say which hunk of which file git am stumbled over."""
+	where = re.findall(r"^error: patch failed: (.*):(\d+)$", output, re.MULTILINE)
+	details = [f"{file}, {hunk_at(patch, file, int(line))}" for file, line in where]
+	if not details:
+		details = [line.removeprefix("error: ") for line in output.splitlines()
+			   if line.startswith(("error:", "fatal:"))] or [output.strip()]
+	return (f"{patch.parent.parent.name}/{patch.parent.name}/{patch.name} does not apply to "
+		f"{kernel.base}: {'; '.join(details)}")
+
+
+def hunk_at(patch: Path, file: str, line: int) -> str:
+	"""Name the hunk of file in a patch whose old side begins at line: number and header."""
+	number, current = 0, ""
+	for text in patch.read_text(encoding="utf-8", errors="replace").splitlines():
+		if text.startswith("diff --git "):
+			number, current = 0, text.rpartition(" b/")[2]
+		elif current == file and (match := re.match(r"@@ -(\d+)", text)):
+			number += 1
+			if int(match[1]) == line:
+				return f"hunk {number}: {text}"
+	return f"the hunk at line {line}"
+
+
+def _key(base: str, files: Iterable[Path]) -> str:
+	digest = hashlib.sha256(base.encode())
+	for file in files:
+		digest.update(hashlib.sha256(file.read_bytes()).digest())
+	return digest.hexdigest()[:40]
+
+
+def _base_key(base: str) -> list[int]:
+	return [int(number) for number in re.findall(r"\d+", base)]

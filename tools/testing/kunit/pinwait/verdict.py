@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Judge a log against the list of expected cases.
+
+What is missing, unexpected or doubtful counts against the run: nothing passes silently.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from .expected import Expected, ExpectedCase
+from .results import UNNAMED, Case, Ending, LogResult, Outcome, Status, Verdict
+
+NAMED = 3		# items named in a reason; the report has them all
+
+
+def judge(log: LogResult, expected: Expected, profile: str, filter_glob: str) -> Verdict:
+	"""Return the verdict on a boot of the suites.
+
+	Cases that did not run are added to log.cases as MISSING, what else is wrong to log.errors.
+	Raises UsageError when filter_glob selects no expected case.
+	"""
+	wanted = expected.select(profile, filter_glob)
+	if not log.started:
+		return _no_tests(log)
+	_compare(log, wanted, expected, profile)
+	failed = [case.id for case in log.cases if case.status is Status.FAIL]
+	crashed = [case.id for case in log.cases if case.status is Status.CRASH]
+	cut = log.ending is Ending.TRUNCATED
+	faults = _ending_fault(log, crashed)
+	if failed:
+		faults.append(f"{_count(failed, 'case')} of {len(wanted)} failed ({_some(failed)})")
+	if not cut:
+		faults += _missing(log)
+	faults += _other_faults(log)
+	if faults:
+		return Verdict(Outcome.FAIL, "; ".join(faults))
+	if cut:
+		where = f" while {crashed[0]} ran" if crashed else ""
+		return Verdict(Outcome.CANNOT_JUDGE,
+			       f"the kernel log ends{where} with neither a panic nor a shutdown: was the kernel killed?")
+	if log.blind:
+		return Verdict(Outcome.CANNOT_JUDGE, "; ".join(log.blind))
+	skipped = sum(case.status is Status.SKIP for case in log.cases)
+	return Verdict(Outcome.PASS, f"{len(wanted) - skipped} of {len(wanted)} cases"
+		       + (f", {skipped} skipped as listed" if skipped else ""))
+
+
+def prove(log: LogResult, expected: Expected, profile: str) -> Verdict:
+	"""Return whether a kernel without the change fails exactly the cases marked `change`.
+
+	PASS is the proof; FAIL says that the suite does not test what the list claims.
+	log is completed as by judge().
+	"""
+	if not log.started:
+		return _no_tests(log)
+	wanted = expected.select(profile)
+	_compare(log, wanted, expected, profile)
+	failed = {case.id for case in log.cases if case.status is Status.FAIL}
+	due = {case.id for case in wanted if case.change and profile not in case.skips}
+	faults = _ending_fault(log, [case.id for case in log.cases if case.status is Status.CRASH])
+	if lame := sorted(due - failed):
+		faults.append(f"{_count(lame, 'case')} marked `change` did not fail without the change ({_some(lame)})")
+	if broken := sorted(failed - due):
+		faults.append(f"{_count(broken, 'case')} not marked `change` failed without the change ({_some(broken)})")
+	if log.ending is Ending.TRUNCATED:
+		faults.append("the kernel log is cut off")
+	faults += _missing(log) + _other_faults(log)
+	if faults:
+		return Verdict(Outcome.FAIL, "no proof: " + "; ".join(faults))
+	if log.blind:
+		return Verdict(Outcome.CANNOT_JUDGE, "; ".join(log.blind))
+	if not due:
+		return Verdict(Outcome.FAIL, f"no proof: no case of {expected.path} is marked `change`")
+	return Verdict(Outcome.PASS, f"exactly the {len(due)} cases that need the change fail without it, "
+		       f"the other {len(wanted) - len(due)} do not")
+
+
+def _no_tests(log: LogResult) -> Verdict:
+	"""Nothing can be said of a kernel that never came to the tests."""
+	panic = next((line for line in log.last_lines if line.startswith("Kernel panic")), None)
+	panic = panic or next((splat.text.split("\n")[0] for splat in log.splats if splat.kind == "panic"), None)
+	why = {
+		Ending.PANIC: f"the kernel panicked before the first test: {panic}",
+		Ending.HANG: "the kernel hung before the first test, until the time limit",
+	}.get(log.ending) or "; ".join(log.errors) or "the kernel ran no test: there is no KTAP in its log"
+	last = next((line for line in reversed(log.last_lines) if line.strip()), "")
+	return Verdict(Outcome.CANNOT_JUDGE, why + (f"; last line: {last}" if log.ending is Ending.HANG else ""))
+
+
+def _compare(log: LogResult, wanted: Sequence[ExpectedCase], expected: Expected, profile: str) -> None:
+	"""Put every difference between the log and the list into log."""
+	_name_unfinished(log, wanted)
+	ran = {case.id: case for case in log.cases}
+	for leaf, times in Counter(case.id for case in log.cases).items():
+		if times > 1:
+			log.errors.append(f"{leaf} ran {times} times; give each case a name of its own")
+	for case in log.cases:
+		listed = expected.cases.get(case.id)
+		if case.status is Status.CRASH:
+			continue	# its name may be a guess
+		if not listed or not listed.belongs_to(profile):
+			log.errors.append(f"{case.id} ran but is not in {expected.path}"
+					  + (f" for profile {profile}" if listed else "") + "; add it there")
+		elif case.status is Status.SKIP and profile not in listed.skips:
+			log.errors.append(f"{case.id} was skipped ({case.text}) but has to run with profile {profile}; "
+					  f"if it cannot, add skip:{profile} to its line in {expected.path}")
+		elif case.status is not Status.SKIP and profile in listed.skips:
+			log.errors.append(f"{case.id} ran but is listed as skip:{profile}; "
+					  f"remove the word from its line in {expected.path}")
+	log.cases += [
+		Case(want.suite, want.name, want.param, Status.MISSING, None, None,
+		     f"did not run; if it was removed or renamed, update {expected.path}")
+		for want in wanted if want.id not in ran
+	]
+
+
+def _name_unfinished(log: LogResult, wanted: Sequence[ExpectedCase]) -> None:
+	"""Name the case that was running at the end, whose name KUnit prints only when it is over.
+
+	Its function is in the back trace, as a rule; otherwise it is the first of the list that
+	has not reported, for the list is in the order of the run.
+	"""
+	ran = {case.id for case in log.cases}
+	for case in log.cases:
+		if case.status is not Status.CRASH:
+			continue
+		left = [want for want in wanted if want.suite == case.suite and want.id not in ran
+			and (want.name == case.name or case.name.startswith(UNNAMED))]
+		traced = [want for want in left if re.search(rf"\b{re.escape(want.name)}(\.\w+)*\+0x", case.text)]
+		if left:
+			before, found = case.id, (traced or left)[0]
+			case.name, case.param = found.name, found.param
+			for splat in log.splats:
+				splat.case = case.id if splat.case == before else splat.case
+
+
+def _ending_fault(log: LogResult, crashed: list[str]) -> list[str]:
+	where = f" in {crashed[0]}" if crashed else " outside of any case"
+	if log.ending is Ending.PANIC:
+		return [f"kernel panic{where}"]
+	if log.ending is Ending.HANG:
+		return [f"kernel hung{where} until the time limit"]
+	if log.ending is Ending.FINISHED and crashed:
+		return [f"the kernel shut down{where}"]
+	return []
+
+
+def _missing(log: LogResult) -> list[str]:
+	missing = [case.id for case in log.cases if case.status is Status.MISSING]
+	return [f"{_count(missing, 'listed case')} did not run ({_some(missing)})"] if missing else []
+
+
+def _other_faults(log: LogResult) -> list[str]:
+	faults = []
+	if log.splats:
+		kinds = [f"{splat.kind} in {splat.case}" if splat.case else f"{splat.kind} outside of any case"
+			 for splat in log.splats]
+		faults.append(f"{_count(kinds, 'kernel complaint')} ({_some(kinds)})")
+	return faults + log.errors[:NAMED] + ([f"{len(log.errors) - NAMED} more errors"] if len(log.errors) > NAMED else [])
+
+
+def _count(items: Sequence[str], noun: str) -> str:
+	return f"{len(items)} {noun}" + ("" if len(items) == 1 else "s")
+
+
+def _some(items: Sequence[str]) -> str:
+	more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+	return ", ".join(items[:NAMED]) + more

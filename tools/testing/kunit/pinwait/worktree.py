@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Bring the worktree to base + series + our sources, touching only files that differ."""
+
+import datetime
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .git import IDENTITY, Git
+from .kernel import Kernel
+from .progress import Progress
+
+UNFINISHED = ".git/pinwait-unfinished"	# a checkout was begun and may not be complete
+OVERLAY = ("include", "mm", "Kconfig.kunit")
+MARK = "# pinwait: its suites and their options"
+HOOKS = {"mm/Kconfig": 'source "Kconfig.kunit"', "mm/Makefile": "obj-y += tests/"}
+
+
+@dataclass(frozen=True)
+class Source:
+	"""A file of ours and the mode git gives it."""
+	path: str
+	content: bytes
+	mode: str
+
+
+def sources(project: Path) -> Iterator[Source]:
+	"""Yield the project's files that go into the kernel tree, as they are on disk now."""
+	for name in OVERLAY:
+		top = project / name
+		for path in sorted(top.rglob("*") if top.is_dir() else [top]):
+			# Neither editors' backups and lock files, nor what a patch tool left.
+			if path.is_file() and not (path.name.startswith((".", "#"))
+						   or path.name.endswith(("~", ".orig", ".rej", ".o"))):
+				mode = "100755" if os.access(path, os.X_OK) else "100644"
+				yield Source(str(path.relative_to(project)), path.read_bytes(), mode)
+
+
+def compose(kernel: Kernel, applied: str, project: Path) -> str:
+	"""Return the commit of our sources on top of applied (base plus series)."""
+	git = kernel.git
+	files = list(sources(project))
+	files += [_hooked(git, applied, path, line) for path, line in HOOKS.items()]
+	digest = hashlib.sha256(applied.encode())
+	for file in files:
+		digest.update(f"{file.mode} {file.path} {len(file.content)}\n".encode() + file.content)
+	ref = f"refs/pinwait/composed-{digest.hexdigest()[:40]}"
+	known = git.commit_of(ref)
+	if known:
+		return known
+	who = f"{IDENTITY['GIT_COMMITTER_NAME']} <{IDENTITY['GIT_COMMITTER_EMAIL']}> 946684800 +0000"
+	message = "pinwait's sources"
+	stream = f"commit {ref}\ncommitter {who}\ndata {len(message)}\n{message}\nfrom {applied}\n"
+	for file in files:
+		text = file.content.decode("utf-8", "surrogateescape")
+		stream += f"M {file.mode} inline {file.path}\ndata {len(file.content)}\n{text}\n"
+	git("fast-import", "--quiet", "--force", stdin=stream)
+	return git("rev-parse", ref)
+
+
+def _hooked(git: Git, commit: str, path: str, line: str) -> Source:
+	"""Return a file of the kernel with the line that makes it include ours."""
+	text = git("cat-file", "blob", f"{commit}:{path}") + "\n"
+	if line not in text.splitlines():
+		text += f"\n{MARK}\n{line}\n"
+	return Source(path, text.encode("utf-8", "surrogateescape"), "100644")
+
+
+def check_out(kernel: Kernel, commit: str, strays: Path, progress: Progress) -> None:
+	"""Make the worktree equal to commit; files that do not differ keep their time stamps.
+
+	Edits made in the worktree itself are saved below strays, with a warning.
+	"""
+	git = kernel.git
+	unfinished = kernel.tree / UNFINISHED
+	# The caller holds the worktree's lock: this one is from a run that was killed.
+	(kernel.tree / ".git/index.lock").unlink(missing_ok=True)
+	# Objects of an old HEAD that were borrowed from KDIR may be gone: then nothing can be compared.
+	if not unfinished.exists() and git.has_tree("HEAD"):
+		edited = git("status", "--porcelain", "--untracked-files=no").splitlines()
+		head = git("rev-parse", "HEAD")
+		if head == commit and not edited:
+			return
+		_save_strays(kernel, [line[3:] for line in edited], _in_the_way(git, head, commit), strays, progress)
+	unfinished.touch()
+	git("reset", "-q", "--hard", commit)
+	unfinished.unlink()
+
+
+def _in_the_way(git: Git, head: str, commit: str) -> list[str]:
+	"""Return files that git does not know but that commit brings and would overwrite."""
+	added = git("diff", "--name-only", "--no-renames", "--diff-filter=A", head, commit).splitlines()
+	return [name for name in added if (git.path / name).exists()]
+
+
+def _save_strays(kernel: Kernel, edited: list[str], untracked: list[str], strays: Path,
+		 progress: Progress) -> None:
+	names = edited + untracked
+	if not names:
+		return
+	stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+	folder = strays / f"{kernel.name}-{stamp}"
+	folder.mkdir(parents=True, exist_ok=True)
+	(folder / "edits.diff").write_text(kernel.git("diff", "--binary", "HEAD") + "\n", encoding="utf-8",
+					   errors="surrogateescape")
+	for name in untracked:
+		(folder / name).parent.mkdir(parents=True, exist_ok=True)
+		shutil.copy2(kernel.tree / name, folder / name)
+	progress.say(f"warning: {len(names)} files were edited in {kernel.tree}, which is the tool's own: "
+		     f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}. They are restored, and your "
+		     f"edits are kept in {folder}. Edit the project's sources instead, or test a tree "
+		     f"of yours with KDIR.")

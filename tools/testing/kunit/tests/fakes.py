@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Stand-ins small enough for unit tests: a kernel tree, a prepared kernel, programs on PATH."""
+
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+from pinwait import kernel as kernels
+from pinwait.kernel import Kernel
+
+MIGRATE = "".join(f"line {number}\n" for number in range(1, 41))
+FILES = {
+	"Makefile": "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\nNAME = Test\n",
+	"Kbuild": "", "MAINTAINERS": "", ".gitignore": "*.o\n/*\n", "mm/migrate.c": MIGRATE,
+	"mm/Kconfig": "config MMU\n", "mm/Makefile": "obj-y += migrate.o\n",
+	"include/linux/mm.h": "header\n", "tools/testing/kunit/kunit.py": "raise SystemExit(0)\n",
+}
+ENV = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "A",
+       "GIT_AUTHOR_EMAIL": "a@localhost", "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@localhost"}
+
+
+def git(folder: Path, *args: str) -> str:
+	"""Run git as a developer would, without this machine's configuration."""
+	return subprocess.run(["git", *args], cwd=folder, env={**os.environ, **ENV}, check=True,
+			      capture_output=True, text=True).stdout.strip()
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+	"""Write files below folder."""
+	for name, text in files.items():
+		path = folder / name
+		path.parent.mkdir(parents=True, exist_ok=True)
+		path.write_text(text, encoding="utf-8")
+
+
+def source(folder: Path, kunit: str | None = None) -> Path:
+	"""Make a kernel tree, with a kunit.py of the test's."""
+	write(folder, FILES | ({"tools/testing/kunit/kunit.py": kunit} if kunit else {}))
+	return folder
+
+
+def user_tree(folder: Path) -> Path:
+	"""Make a developer's kernel tree under git."""
+	source(folder)
+	git(folder, "init", "-q", ".")
+	git(folder, "add", "-f", ".")
+	git(folder, "commit", "-q", "-m", "base")
+	return folder
+
+
+def prepared(folder: Path, kunit: str | None = None) -> Kernel:
+	"""Make a kernel as Store leaves it."""
+	kernels.import_tree(source(folder, kunit), "fake 7.3.4")
+	ready = kernels.load(folder)
+	assert ready
+	return ready
+
+
+def tarball(folder: Path, kunit: str | None = None) -> Path:
+	"""Make linux-7.3.4.tar.gz in folder."""
+	source(folder / "linux-7.3.4", kunit)
+	with tarfile.open(folder / "linux-7.3.4.tar.gz", "w:gz") as archive:
+		archive.add(folder / "linux-7.3.4", "linux-7.3.4")
+	return folder / "linux-7.3.4.tar.gz"
+
+
+def programs(monkeypatch, folder: Path, scripts: dict[str, str]) -> None:
+	"""Put shell scripts first on PATH; they find $HERE, their folder."""
+	folder.mkdir(exist_ok=True)
+	for name, script in scripts.items():
+		path = folder / name
+		path.write_text(f"#!/bin/sh\nHERE={folder}\n{script}\n", encoding="utf-8")
+		path.chmod(0o755)
+	monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def patch(line: int, before: str, after: str, subject: str = "change it") -> str:
+	"""Return a git-am patch that replaces one line of mm/migrate.c."""
+	lines = [f" line {number}\n" for number in range(line - 3, line + 4)]
+	lines[3:4] = [f"-{before}\n", f"+{after}\n"]
+	return ("From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n"
+		"From: A Developer <dev@localhost>\nDate: Mon, 5 Jan 2026 10:00:00 +0000\n"
+		f"Subject: [PATCH] {subject}\n\nWhy.\n---\ndiff --git a/mm/migrate.c b/mm/migrate.c\n"
+		f"--- a/mm/migrate.c\n+++ b/mm/migrate.c\n@@ -{line - 3},7 +{line - 3},7 @@ here\n"
+		f"{''.join(lines)}--\n2.39.5\n")

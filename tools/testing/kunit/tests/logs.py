@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Captured kernel logs (data/*.log) and what to do to them.
+
+They come from UML 7.3.4 with a suite of misbehaving cases, in virtual time, with KASAN, UBSAN,
+lockdep and kmemleak; lines about devices were taken out of the boot. The parser is that of the
+kernel which was prepared last: `make prepare` gets one, no build is needed.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pinwait import expected, ktap, run, verdict
+from pinwait.expected import Expected
+from pinwait.results import LogLine, LogResult, Verdict
+
+DATA = Path(__file__).parent / "data"
+TICK = 0.001		# wall seconds between two lines of a captured log
+
+
+def _parser_dir() -> Path:
+	"""Return the kernel's tools/testing/kunit; without one these tests cannot say anything."""
+	root = Path(os.environ.get("PINWAIT_BUILD", run.Options.build_root))
+	found = list(root.glob("kernels/*/tools/testing/kunit/kunit_parser.py"))
+	if not found:
+		pytest.exit(f"{root}/kernels holds no kernel, whose kunit_parser.py is needed: run make prepare", 2)
+	return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+PARSER = _parser_dir()
+
+
+def lines_of(name: str) -> list[str]:
+	"""Return a captured log."""
+	text = (DATA / f"{name}.log").read_text(encoding="utf-8", errors="backslashreplace")
+	return text.split("\n")[:-1]
+
+
+def read(lines: Iterable[str], timed_out: bool = False) -> LogResult:
+	"""Read lines as a kernel log."""
+	return ktap.read_log([LogLine(text, index * TICK) for index, text in enumerate(lines)], PARSER, timed_out)
+
+
+def listed(folder: Path, *entries: str) -> Expected:
+	"""Return a list of expected cases."""
+	path = folder / "expected-cases.txt"
+	path.write_text("\n".join(entries) + "\n", encoding="utf-8")
+	return expected.load(path)
+
+
+def judge(folder: Path, lines: Iterable[str], *entries: str, timed_out: bool = False,
+	  profile: str = "uml", filter_glob: str = "") -> tuple[Verdict, LogResult]:
+	"""Judge a log against a list."""
+	log = read(lines, timed_out)
+	return verdict.judge(log, listed(folder, *entries), profile, filter_glob), log
+
+
+def changed(lines: list[str], old: str, new: str | None) -> list[str]:
+	"""Replace the one line that ends with old, keeping its time stamp; None removes it."""
+	where = [index for index, line in enumerate(lines) if line.endswith(old)]
+	assert len(where) == 1, (old, where)
+	stamp = lines[where[0]].removesuffix(old)
+	return lines[:where[0]] + ([stamp + new] if new is not None else []) + lines[where[0] + 1:]
+
+
+def inserted(lines: list[str], before: str, *new: str) -> list[str]:
+	"""Put lines before the one that ends with before."""
+	where = [index for index, line in enumerate(lines) if line.endswith(before)]
+	assert len(where) == 1, (before, where)
+	return [*lines[:where[0]], *new, *lines[where[0]:]]

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Booting: the console and nothing else, and an end to every boot."""
+
+import os
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from pinwait import boot, proc
+from pinwait.errors import CannotJudge
+
+CHATTER = """
+print("[10:00:00] Starting KUnit Kernel (1/1)...")
+print("Running tests with:")
+print("$ /obj/linux kunit.enable=1 mem=1G")
+"""
+LINES = ["Linux version 7.3.4", "[10:00:00] odd, but the kernel's", "$ not a command", "nul \0 byte", ""]
+
+
+def _boot(tmp_path, code, timeout=20):
+	return boot.boot([sys.executable, "-c", code], timeout, tmp_path)
+
+
+def test_keeps_the_console_alone(tmp_path):
+	code = CHATTER + f"for line in {LINES!r}: print(line)\nprint('[10:00:01] Elapsed time: 0.1s')\n"
+	console = _boot(tmp_path, code)
+	assert [line.text for line in console.lines] == LINES and not console.timed_out
+	assert (tmp_path / "kernel.log").read_text() == "".join(f"{line}\n" for line in LINES)
+	times = [float(time) for time in (tmp_path / "kernel.times").read_text().split()]
+	assert len(times) == len(LINES) and times == sorted(times)
+
+
+def test_undecodable_bytes(tmp_path):
+	console = _boot(tmp_path, CHATTER + "import sys; sys.stdout.flush(); sys.stdout.buffer.write(b'a\\xffb\\n')")
+	assert [line.text for line in console.lines] == ["a\\xffb"]
+	assert (tmp_path / "kernel.log").read_bytes() == b"a\xffb\n"
+
+
+def test_timeout_that_kunit_reports(tmp_path):
+	code = CHATTER + "print('Linux')\nprint(\"Command '['/obj/linux', 'x']' timed out after 5 seconds\")"
+	console = _boot(tmp_path, code)
+	assert console.timed_out and [line.text for line in console.lines] == ["Linux"]
+
+
+def test_kunit_that_hangs_is_ended(tmp_path, monkeypatch):
+	monkeypatch.setattr(boot, "GRACE", 0.3)
+	console = _boot(tmp_path, CHATTER + "import time; print('Linux', flush=True); time.sleep(60)", timeout=0)
+	assert console.timed_out and [line.text for line in console.lines] == ["Linux"]
+
+
+def test_leaves_no_process(tmp_path):
+	proc.become_subreaper()
+	code = CHATTER + ("import subprocess; p = subprocess.Popen(['sleep', '60'], start_new_session=True, stdout=-3)\n"
+			  "print(p.pid)")
+	(line,) = _boot(tmp_path, code).lines
+	with pytest.raises(ProcessLookupError):
+		os.kill(int(line.text), 0)
+
+
+def test_kernel_that_does_not_start(tmp_path):
+	with pytest.raises(CannotJudge, match="(?s)did not start the kernel:.*no such binary"):
+		_boot(tmp_path, "print('no such binary'); raise SystemExit(1)")
+
+
+def test_home_is_private_and_goes(tmp_path):
+	console = _boot(tmp_path, CHATTER + "import os; print(os.environ['HOME'])")
+	assert console.lines[0].text != os.environ.get("HOME")
+	assert not os.path.exists(console.lines[0].text)
+
+
+def test_noexec(tmp_path, monkeypatch):
+	monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_flag=os.ST_NOEXEC))
+	with pytest.raises(CannotJudge, match="mounted noexec.*set TMPDIR"):
+		_boot(tmp_path, CHATTER)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A developer's tree is tested as it is, and never written."""
+
+import io
+import os
+
+import fakes
+import pytest
+
+from pinwait import kdir, worktree
+from pinwait.errors import CannotJudge, UsageError
+from pinwait.git import Git
+from pinwait.progress import Progress
+
+
+def _prepare(user, tmp_path):
+	"""Return the kernel, its checked out worktree and what was said."""
+	said = io.StringIO()
+	kernels = tmp_path / "kernels"
+	kernels.mkdir(exist_ok=True)
+	ready = kdir.prepare(user, kernels, Progress(said))
+	worktree.check_out(ready, ready.base_commit, tmp_path / "strays", Progress(said))
+	return ready, said.getvalue()
+
+
+def _state(folder):
+	"""Return names, times and contents of all files below folder.
+
+	Not the times of objects: git may renew them, so that no gc takes what is in use.
+	"""
+	return {path: (0 if "objects" in path.parts else path.lstat().st_mtime_ns,
+		       path.read_bytes() if path.is_file() else None)
+		for path in folder.rglob("*")}
+
+
+@pytest.fixture(name="user")
+def _user(tmp_path):
+	return fakes.user_tree(tmp_path / "user")
+
+
+def test_clean_tree_is_head(user, tmp_path):
+	ready, said = _prepare(user, tmp_path)
+	assert ready.base_commit == fakes.git(user, "rev-parse", "HEAD")
+	assert (ready.version, ready.dirty) == ("7.3.4", False)
+	assert (ready.tree / "mm/migrate.c").read_text() == fakes.MIGRATE
+	assert said == ""
+
+
+def test_uncommitted_changes_are_tested(user, tmp_path):
+	fakes.write(user, {"mm/migrate.c": "edited\n", "mm/Kconfig": "staged\n", "untracked.c": "x"})
+	fakes.git(user, "add", "-u", "mm/Kconfig")
+	(user / "include/linux/mm.h").unlink()
+	ready, said = _prepare(user, tmp_path)
+	assert ready.dirty and "plus uncommitted changes" in ready.base
+	assert "KDIR is dirty: testing HEAD plus uncommitted changes to 3 files" in said
+	assert (ready.tree / "mm/migrate.c").read_text() == "edited\n"
+	assert (ready.tree / "mm/Kconfig").read_text() == "staged\n"
+	assert not (ready.tree / "include/linux/mm.h").exists()
+	assert not (ready.tree / "untracked.c").exists()
+	assert _prepare(user, tmp_path)[0].base_commit == ready.base_commit
+
+
+@pytest.mark.parametrize("config", ["core.splitIndex", "core.untrackedCache", "core.fsmonitor"])
+def test_tree_is_not_written(user, tmp_path, config):
+	fakes.git(user, "config", config, "true" if config != "core.fsmonitor" else "touch fsmonitor-ran")
+	hook = user / ".git/hooks/post-index-change"
+	hook.parent.mkdir(exist_ok=True)
+	hook.write_text("#!/bin/sh\ntouch hook-ran\n")
+	hook.chmod(0o755)
+	fakes.write(user, {"mm/migrate.c": "edited\n"})
+	os.utime(user / "MAINTAINERS")		# the index is stale: refreshing it would write it
+	before = _state(user)
+	_prepare(user, tmp_path)
+	assert _state(user) == before
+
+
+def test_next_state_follows(user, tmp_path):
+	_prepare(user, tmp_path)
+	fakes.write(user, {"mm/migrate.c": "next\n"})
+	fakes.git(user, "commit", "-q", "-a", "-m", "next")
+	ready, said = _prepare(user, tmp_path)
+	assert (ready.tree / "mm/migrate.c").read_text() == "next\n" and said == ""
+
+
+def test_history_that_was_rewritten_and_pruned(user, tmp_path):
+	fakes.write(user, {"mm/migrate.c": "old\n"})
+	fakes.git(user, "commit", "-q", "-a", "-m", "old")
+	_prepare(user, tmp_path)
+	fakes.git(user, "reset", "-q", "--hard", "HEAD~1")
+	fakes.git(user, "reflog", "expire", "--expire=now", "--all")
+	fakes.git(user, "gc", "-q", "--prune=now")
+	ready, _said = _prepare(user, tmp_path)
+	assert (ready.tree / "mm/migrate.c").read_text() == fakes.MIGRATE
+
+
+def test_linked_worktree(user, tmp_path):
+	fakes.git(user, "worktree", "add", "-q", str(tmp_path / "linked"))
+	fakes.write(tmp_path / "linked", {"mm/migrate.c": "edited\n"})
+	ready, said = _prepare(tmp_path / "linked", tmp_path)
+	assert "to 1 files" in said
+	assert (ready.tree / "mm/migrate.c").read_text() == "edited\n"
+
+
+def test_shallow_clone(user, tmp_path):
+	fakes.git(user, "commit", "-q", "--allow-empty", "-m", "second")
+	fakes.git(tmp_path, "clone", "-q", "--depth=1", f"file://{user}", "shallow")
+	ready, _said = _prepare(tmp_path / "shallow", tmp_path)
+	assert Git(ready.tree)("log", "--format=%s", ready.base_commit) == "second"
+
+
+def test_unmerged_files(user, tmp_path):
+	fakes.git(user, "checkout", "-q", "-b", "other")
+	fakes.write(user, {"mm/migrate.c": "theirs\n"})
+	fakes.git(user, "commit", "-q", "-a", "-m", "theirs")
+	fakes.git(user, "checkout", "-q", "-b", "ours", "HEAD~1")
+	fakes.write(user, {"mm/migrate.c": "ours\n"})
+	fakes.git(user, "commit", "-q", "-a", "-m", "ours")
+	with pytest.raises(Exception):
+		fakes.git(user, "merge", "-q", "other")
+	with pytest.raises(CannotJudge, match="unmerged files: mm/migrate.c"):
+		_prepare(user, tmp_path)
+
+
+def test_no_git_tree(tmp_path):
+	with pytest.raises(UsageError, match="is no git tree with a commit"):
+		_prepare(fakes.source(tmp_path / "plain"), tmp_path)
+
+
+def test_folder_of_another_tree(tmp_path):
+	fakes.source(tmp_path / "top/kernel")
+	fakes.git(tmp_path / "top", "init", "-q", ".")
+	fakes.git(tmp_path / "top", "add", "-f", ".")
+	fakes.git(tmp_path / "top", "commit", "-q", "-m", "all")
+	with pytest.raises(UsageError, match="but a folder of"):
+		_prepare(tmp_path / "top/kernel", tmp_path)
+
+
+def test_no_kernel_tree(user, tmp_path):
+	(user / "mm/migrate.c").unlink()
+	with pytest.raises(UsageError, match="is no kernel tree: it has no mm/migrate.c"):
+		_prepare(user, tmp_path)

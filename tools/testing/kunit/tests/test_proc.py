@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+"""No process is left behind, and two runs do not use one worktree at once."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pinwait import proc
+from pinwait.errors import CannotJudge
+
+# Starts a grandchild in a session of its own, which ignores SIGTERM, then ends or sleeps.
+STARTER = """
+import subprocess, sys, time
+code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(float(sys.argv[1]))
+"""
+
+
+def _start(seconds):
+	starter = subprocess.Popen([sys.executable, "-c", STARTER, str(seconds)], stdout=subprocess.PIPE, text=True)
+	return starter, int(starter.stdout.readline())
+
+
+@pytest.fixture(autouse=True)
+def _subreaper(monkeypatch):
+	proc.become_subreaper()
+	monkeypatch.setattr(proc, "TERM_GRACE", 0.3)
+	yield
+	proc.kill_descendants()
+
+
+@pytest.mark.parametrize("orphan", [False, True])
+def test_kills_other_sessions_and_orphans(orphan):
+	starter, grandchild = _start(0 if orphan else 60)
+	if orphan:
+		starter.wait()
+	proc.kill_descendants()
+	with pytest.raises(ProcessLookupError):
+		os.kill(grandchild, 0)
+	assert proc.descendants(os.getpid()) == []
+
+
+def test_spares_one():
+	spared, below = _start(60)
+	_other, doomed = _start(60)
+	proc.kill_descendants(spared.pid)
+	os.kill(below, 0)
+	with pytest.raises(ProcessLookupError):
+		os.kill(doomed, 0)
+
+
+def test_term_comes_before_kill(tmp_path):
+	code = ("import signal, sys, time\n"
+		"def end(*_):\n open(sys.argv[1], 'w').write('cleaned up'); sys.exit()\n"
+		"signal.signal(signal.SIGTERM, end); print('up', flush=True); time.sleep(60)")
+	child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "mark")], stdout=subprocess.PIPE)
+	child.stdout.readline()
+	proc.TERM_GRACE = 5.0
+	proc.kill_descendants()
+	assert (tmp_path / "mark").read_text() == "cleaned up"
+
+
+def test_failed_command_tells_its_output():
+	with pytest.raises(proc.CommandFailed, match="(?s)exit code 3.*the reason"):
+		proc.run(["sh", "-c", "echo the reason >&2; exit 3"])
+
+
+def test_lock_waits_and_says_for_what(tmp_path, capfd):
+	code = ("import sys, time\nfrom pathlib import Path\nfrom pinwait import proc\n"
+		"with proc.lock(Path(sys.argv[1]), 'x'):\n print('held', flush=True); time.sleep(0.5)")
+	package = os.path.dirname(os.path.dirname(proc.__file__))
+	holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "l")], stdout=subprocess.PIPE,
+				  env={**os.environ, "PYTHONPATH": package})
+	holder.stdout.readline()
+	start = time.monotonic()
+	with proc.lock(tmp_path / "l", "the kernel worktree k"):
+		assert time.monotonic() - start > 0.3
+	error = capfd.readouterr().err
+	assert f"waiting for the kernel worktree k, in use by process {holder.pid}" in error
+
+
+def test_free_lock_is_silent(tmp_path, capfd):
+	for _ in range(2):
+		with proc.lock(tmp_path / "l", "x"):
+			pass
+	assert capfd.readouterr().err == ""
+
+
+def test_full_disk_is_foreseen(tmp_path):
+	with pytest.raises(CannotJudge, match=r"disk full: a test needs 1000000\.0 GiB .* GiB are free"):
+		proc.need_space(tmp_path, 1e6, "a test")
+
+
+def test_full_disk_is_recognised():
+	assert proc.is_disk_full(OSError(28, "x"))
+	assert proc.is_disk_full(proc.CommandFailed(["tar"], 2, "tar: write error: No space left on device"))
+	assert not proc.is_disk_full(OSError(2, "x"))

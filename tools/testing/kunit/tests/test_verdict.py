@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Verdicts: what kunit.py lets pass has to fail here, and the reason has to say why."""
+
+import pytest
+
+from logs import changed, inserted, judge, lines_of, listed, read
+from pinwait import verdict
+from pinwait.errors import UsageError
+from pinwait.results import Outcome, Status
+
+TWO = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
+PARAMS = tuple(f"splat.params[order {order}]" for order in (0, 2, 4))
+
+
+def test_pass(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("two-suites"), *TWO)
+	assert (answer.outcome, answer.exit_code, answer.reason) == (Outcome.PASS, 0, "4 of 4 cases")
+
+
+def test_failing_case(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("params-fail"), *PARAMS)
+	assert (answer.exit_code, answer.reason) == (1, "1 case of 3 failed (splat.params[order 2])")
+
+
+class TestTraps:
+	"""The logs that kunit.py calls good."""
+
+	@pytest.mark.parametrize("name, case, said", [
+		("warning", "splat.warns", "1 kernel complaint (WARNING in splat.warns)"),
+		("lockdep", "splat.locks_abba", "1 kernel complaint (lockdep in splat.locks_abba)"),
+	])
+	def test_complaint_in_a_passing_case(self, tmp_path, name, case, said):
+		answer, log = judge(tmp_path, lines_of(name), case)
+		assert log.cases[0].status is Status.PASS
+		assert (answer.exit_code, answer.reason) == (1, said)
+
+	def test_kasan_report_in_a_passing_case(self, tmp_path):
+		lines = [line.replace("not ok", "ok") for line in lines_of("kasan")]
+		answer, log = judge(tmp_path, lines, "splat.uaf")
+		assert log.cases[0].status is Status.PASS
+		assert (answer.exit_code, answer.reason) == (1, "1 kernel complaint (KASAN in splat.uaf)")
+
+	def test_wrong_test_number(self, tmp_path):
+		answer, _ = judge(tmp_path, changed(lines_of("two-suites"), "    ok 2 ok_last", "    ok 3 ok_last"), *TWO)
+		assert answer.exit_code == 1
+		assert "Expected test number 2 but found 3" in answer.reason
+
+	def test_every_case_skipped(self, tmp_path):
+		lines = [f"{line} # SKIP no memory" if "    ok " in line else line for line in lines_of("two-suites")]
+		answer, log = judge(tmp_path, lines, *TWO)
+		assert {case.status for case in log.cases} == {Status.SKIP}
+		assert answer.exit_code == 1
+		assert "calm.ok_first was skipped (no memory) but has to run with profile uml" in answer.reason
+
+	def test_one_row_and_no_plan(self, tmp_path):
+		lines = changed(lines_of("params-fail"), "        1..3", None)
+		lines = changed(lines, "        ok 3 order 4", None)
+		lines = [line for line in lines if "order 2" not in line and "params: EXPECTATION" not in line]
+		lines = [line.replace("not ok", "ok") for line in lines]
+		answer, log = judge(tmp_path, lines, *PARAMS)
+		assert [case.status for case in log.cases] == [Status.PASS, Status.MISSING, Status.MISSING]
+		assert answer.exit_code == 1
+		assert "2 listed cases did not run (splat.params[order 2], splat.params[order 4])" in answer.reason
+
+	@pytest.mark.parametrize("name, case", [("panic", "splat.panics"), ("oops", "splat.oopses"), ("bug", "splat.bugs")])
+	def test_crash(self, tmp_path, name, case):
+		answer, log = judge(tmp_path, lines_of(name), case)
+		assert answer.exit_code == 1
+		assert f"kernel panic in {case}" in answer.reason
+		assert [(one.id, one.status) for one in log.cases] == [(case, Status.CRASH)]
+		assert log.cases[0].text and log.cases[0].virtual_seconds is not None
+		assert {one.case for one in log.splats} == {case}
+
+	def test_result_without_cases(self, tmp_path):
+		lines = [line for line in lines_of("two-suites") if "calm" not in line or line.endswith("ok 1 calm")]
+		lines = [line for line in lines if not line.endswith(("    ok 2 ok_only", "    # module: splat_test"))]
+		answer, _ = judge(tmp_path, lines, *TWO)
+		assert answer.exit_code == 1
+
+
+def test_panic_is_put_to_the_function_in_the_trace(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("oops"), "splat.aaa", "splat.oopses", "splat.zzz")
+	assert "kernel panic in splat.oopses; 2 listed cases did not run (splat.aaa, splat.zzz)" in answer.reason
+
+
+def test_panic_without_a_trace_is_put_to_the_next_case(tmp_path):
+	lines = lines_of("two-suites")
+	end = next(index for index, line in enumerate(lines) if line.endswith("    ok 2 ok_only"))
+	answer, log = judge(tmp_path, [*lines[:end], "[    0.040000] Kernel panic - not syncing: x"], *TWO)
+	assert answer.reason.startswith("kernel panic in calm.ok_only; 2 listed cases did not run")
+	assert log.splats[0].case == "calm.ok_only"
+
+
+def test_panic_in_a_parameter(tmp_path):
+	entries = [f"splat.{name}[order {order}]" for name in ("params", "params_ok", "params_warn", "params_panic")
+		   for order in (0, 2, 4)]
+	answer, log = judge(tmp_path, lines_of("params-panic"), *entries)
+	assert answer.exit_code == 1
+	assert "kernel panic in splat.params_panic[order 2]" in answer.reason
+	assert [case.id for case in log.cases if case.status is Status.MISSING] == ["splat.params_panic[order 4]"]
+
+
+def test_panic_before_the_tests(tmp_path):
+	lines = lines_of("panic")
+	start = next(index for index, line in enumerate(lines) if "KTAP" in line)
+	panic = next(index for index, line in enumerate(lines) if "Kernel panic" in line)
+	answer, _ = judge(tmp_path, lines[:start] + lines[panic:], *TWO)
+	assert answer.exit_code == 2
+	assert "panicked before the first test: Kernel panic - not syncing: as asked" in answer.reason
+
+
+def test_hang_in_a_case(tmp_path):
+	answer, log = judge(tmp_path, lines_of("hang"), "splat.hangs", timed_out=True)
+	assert (answer.exit_code, answer.reason) == (1, "kernel hung in splat.hangs until the time limit")
+	assert "did not return" in log.cases[0].text
+
+
+def test_hang_before_the_tests(tmp_path):
+	lines = [line for line in lines_of("hang")]
+	start = next(index for index, line in enumerate(lines) if "KTAP" in line)
+	answer, _ = judge(tmp_path, lines[:start], "splat.hangs", timed_out=True)
+	assert answer.exit_code == 2
+	assert "hung before the first test" in answer.reason and "scanning thread started" in answer.reason
+
+
+def test_hang_after_the_tests(tmp_path):
+	lines = [line for line in lines_of("two-suites") if "reboot:" not in line]
+	answer, _ = judge(tmp_path, lines, *TWO, timed_out=True)
+	assert (answer.exit_code, answer.reason) == (1, "kernel hung outside of any case until the time limit")
+
+
+def test_truncated(tmp_path):
+	lines = [line for line in lines_of("two-suites") if "reboot:" not in line]
+	for length in (len(lines), len(lines) - 4, len(lines) - 8, len(lines) - 12):
+		answer, _ = judge(tmp_path, lines[:length], *TWO)
+		assert answer.exit_code == 2
+		assert "log ends" in answer.reason
+
+
+def test_truncated_after_a_failure(tmp_path):
+	lines = [line for line in lines_of("params-fail") if "reboot:" not in line and "ok 3" not in line]
+	answer, _ = judge(tmp_path, lines, *PARAMS)
+	assert answer.exit_code == 1
+
+
+def test_shutdown_in_a_case(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("halt-in-case"), "splat.reboots")
+	assert (answer.exit_code, answer.reason) == (1, "the kernel shut down in splat.reboots")
+
+
+def test_missing_suite(tmp_path):
+	answer, log = judge(tmp_path, lines_of("two-suites"), *TWO, "third.one", "third.two")
+	assert (answer.exit_code, answer.reason) == (1, "2 listed cases did not run (third.one, third.two)")
+	assert [case.id for case in log.cases if case.status is Status.MISSING] == ["third.one", "third.two"]
+
+
+def test_unlisted_case(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("two-suites"), *TWO[:3])
+	assert answer.exit_code == 1
+	assert "splat.ok_last ran but is not in" in answer.reason and "add it there" in answer.reason
+
+
+def test_duplicate_case(tmp_path):
+	lines = changed(lines_of("two-suites"), "    ok 2 ok_only", "    ok 2 ok_first")
+	answer, _ = judge(tmp_path, lines, *(TWO[0], *TWO[2:]))
+	assert answer.exit_code == 1
+	assert "calm.ok_first ran 2 times" in answer.reason
+
+
+def test_expected_skip(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("skip"), "splat.skips skip:uml")
+	assert (answer.exit_code, answer.reason) == (0, "0 of 1 cases, 1 skipped as listed")
+	answer, _ = judge(tmp_path, lines_of("skip"), "splat.skips skip:uml-rt")
+	assert answer.exit_code == 1
+
+
+def test_expected_skip_that_ran(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("two-suites"), *TWO[:3], "splat.ok_last skip:uml")
+	assert answer.exit_code == 1
+	assert "splat.ok_last ran but is listed as skip:uml; remove the word" in answer.reason
+
+
+def test_case_of_another_profile(tmp_path):
+	answer, log = judge(tmp_path, lines_of("two-suites"), *TWO, "leaks.none only:uml-debug")
+	assert answer.outcome is Outcome.PASS and len(log.cases) == len(TWO)
+	answer, _ = judge(tmp_path, lines_of("two-suites"), *TWO[:3], "splat.ok_last only:uml-debug")
+	assert "splat.ok_last ran but is not in" in answer.reason and "for profile uml;" in answer.reason
+	answer, _ = judge(tmp_path, lines_of("two-suites"), *TWO, "leaks.none only:uml-debug", profile="uml-debug")
+	assert answer.outcome is Outcome.FAIL and "leaks.none" in answer.reason
+
+
+def test_filter_expects_only_what_it_selects(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("two-suites"), *TWO, "third.one", filter_glob="[cs]*")
+	assert answer.exit_code == 0
+	with pytest.raises(UsageError):
+		judge(tmp_path, lines_of("two-suites"), *TWO, filter_glob="zzz")
+
+
+def test_failed_suite_init(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("suite-init-fails"), "badinit.ok_first", "badinit.ok_only")
+	assert answer.exit_code == 1
+	assert "failed to initialize (-12)" in answer.reason
+
+
+def test_kernel_without_tests(tmp_path):
+	answer, _ = judge(tmp_path, lines_of("no-tests"), *TWO)
+	assert answer.exit_code == 1
+	assert "4 listed cases did not run" in answer.reason
+
+
+@pytest.mark.parametrize("lines, said", [
+	([], "the log is empty"),
+	(["[    0.000000] Linux version 7.3.4", "[    1.000000] reboot: System halted"], "ran no test"),
+	(lines_of("bad-filter"), "error filtering suites: -22"),
+	(lines_of("bad-action"), "unknown action 'fly'"),
+])
+def test_no_test_at_all(tmp_path, lines, said):
+	answer, _ = judge(tmp_path, lines, *TWO)
+	assert answer.exit_code == 2
+	assert said in answer.reason
+
+
+def test_blind_check_is_no_pass(tmp_path):
+	lines = inserted(lines_of("two-suites"), "    ok 2 ok_last", "** 3 printk messages dropped **")
+	answer, _ = judge(tmp_path, lines, *TWO)
+	assert answer.exit_code == 2 and "dropped" in answer.reason
+	answer, _ = judge(tmp_path, lines_of("two-suites")[1:], *TWO)
+	assert answer.exit_code == 2 and "beginning is missing" in answer.reason
+
+
+def test_complaint_outside_of_the_tests(tmp_path):
+	lines = inserted(lines_of("two-suites"), "] reboot: System halted", "[    2.000000] BUG: late")
+	answer, _ = judge(tmp_path, [*lines, "[    3.000000] WARNING: later"], *TWO)
+	assert answer.exit_code == 1
+	assert "outside of any case" in answer.reason
+
+
+class TestProof:
+	"""Without the change exactly the marked cases fail."""
+
+	def prove(self, tmp_path, lines, *entries, profile="uml"):
+		log = read(lines)
+		return verdict.prove(log, listed(tmp_path, *entries), profile)
+
+	def test_exact(self, tmp_path):
+		answer = self.prove(tmp_path, lines_of("params-fail"), PARAMS[0], f"{PARAMS[1]} change", PARAMS[2])
+		assert answer.exit_code == 0
+		assert answer.reason == "exactly the 1 cases that need the change fail without it, the other 2 do not"
+
+	def test_marked_case_that_passes(self, tmp_path):
+		answer = self.prove(tmp_path, lines_of("params-fail"), PARAMS[0], f"{PARAMS[1]} change", f"{PARAMS[2]} change")
+		assert answer.exit_code == 1
+		assert "1 case marked `change` did not fail without the change (splat.params[order 4])" in answer.reason
+
+	def test_unmarked_case_that_fails(self, tmp_path):
+		answer = self.prove(tmp_path, lines_of("params-fail"), *PARAMS)
+		assert answer.exit_code == 1
+		assert "1 case not marked `change` failed" in answer.reason
+
+	def test_nothing_marked(self, tmp_path):
+		assert "no case of" in self.prove(tmp_path, lines_of("two-suites"), *TWO).reason
+
+	def test_missing_case(self, tmp_path):
+		answer = self.prove(tmp_path, lines_of("params-fail"), PARAMS[0], f"{PARAMS[1]} change", PARAMS[2], "a.b")
+		assert answer.exit_code == 1 and "did not run (a.b)" in answer.reason
+
+	def test_complaint(self, tmp_path):
+		lines = inserted(lines_of("params-fail"), "        ok 3 order 4", "[    0.100000] BUG: x")
+		answer = self.prove(tmp_path, lines, PARAMS[0], f"{PARAMS[1]} change", PARAMS[2])
+		assert answer.exit_code == 1 and "kernel complaint" in answer.reason
+
+	def test_marked_case_that_is_skipped_here(self, tmp_path):
+		answer = self.prove(tmp_path, lines_of("skip"), "splat.skips change skip:uml")
+		assert answer.exit_code == 1 and "no case of" in answer.reason
+
+	def test_panic(self, tmp_path):
+		answer = self.prove(tmp_path, lines_of("panic"), "splat.panics change")
+		assert answer.exit_code == 1 and "kernel panic in splat.panics" in answer.reason
+
+	def test_cut_off(self, tmp_path):
+		lines = [line for line in lines_of("params-fail") if "reboot:" not in line]
+		answer = self.prove(tmp_path, lines, PARAMS[0], f"{PARAMS[1]} change", PARAMS[2])
+		assert answer.exit_code == 1 and "cut off" in answer.reason
+
+	def test_no_boot(self, tmp_path):
+		assert self.prove(tmp_path, [], *TWO).exit_code == 2
