@@ -17,7 +17,7 @@ filter := $(if $(FILTER),'$(FILTER)')
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
 	@echo 'make prove      the same without the series: exactly the cases that need it must fail'
-	@echo 'make soak       boot N=20 times, under load with STRESS=1; every boot must give the same'
+	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
 	@echo 'make clean      remove objects and results; make distclean: all that was generated'
@@ -37,7 +37,7 @@ prove:
 	@$(PINWAIT) prove $(kernel) $(build) $(boot)
 
 soak:
-	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(N),-n $(N)) $(if $(STRESS),--stress) $(filter)
+	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(N),-n $(N)) $(if $(PARALLEL),--parallel=$(PARALLEL)) $(if $(STRESS),--stress) $(filter)
 
 check:
 	@$(PINWAIT) check $(kernel) $(build)

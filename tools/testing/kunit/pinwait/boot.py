@@ -42,11 +42,11 @@ def command(kernel: Kernel, built: Built, profile: Profile, filter_glob: str,
 		*([filter_glob] if filter_glob else [])]
 
 
-def boot(argv: Sequence[str], timeout: int, folder: Path, spare: int | None = None) -> Console:
+def boot(argv: Sequence[str], timeout: int, folder: Path) -> Console:
 	"""Run a boot command; write kernel.log and kernel.times in folder as lines come.
 
-	timeout is in wall seconds. No process of the boot is left; spare is the one child,
-	with its own children, that is not the boot's. Raises CannotJudge if no kernel started.
+	timeout is in wall seconds. The caller's other children end with those of the boot.
+	Raises CannotJudge if no kernel started.
 	"""
 	check_executable(Path(os.environ.get("TMPDIR") or "/dev/shm"))
 	console = Console()
@@ -59,12 +59,16 @@ def boot(argv: Sequence[str], timeout: int, folder: Path, spare: int | None = No
 					   env={**os.environ, "HOME": home, "PYTHONUNBUFFERED": "1",
 						"PYTHONIOENCODING": "utf-8:backslashreplace"})
 
-		def stop() -> None:
-			console.timed_out = True
-			kill_descendants(spare)
+		def watch() -> None:
+			try:
+				process.wait(timeout + GRACE)
+			except subprocess.TimeoutExpired:
+				console.timed_out = True
+			# What is left would hold the pipe open, and the reader would wait for it.
+			kill_descendants()
 
-		backstop = threading.Timer(timeout + GRACE, stop)
-		backstop.start()
+		watcher = threading.Thread(target=watch)
+		watcher.start()
 		try:
 			assert process.stdout
 			start: float | None = None
@@ -81,11 +85,11 @@ def boot(argv: Sequence[str], timeout: int, folder: Path, spare: int | None = No
 					console.lines.append(LogLine(text, wall))
 					log.write(raw)
 					times.write(b"%.6f\n" % wall)
-			process.wait()
+		except BaseException:
+			kill_descendants()
+			raise
 		finally:
-			backstop.cancel()
-			backstop.join()
-			kill_descendants(spare)
+			watcher.join()
 	if not console.lines and not console.timed_out:
 		raise CannotJudge("kunit.py did not start the kernel:\n" + "\n".join(console.chatter[-5:]))
 	return console

@@ -56,7 +56,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	"""
 	obj = build_root / "obj" / kernel.name / request.profile.name
 	obj.mkdir(parents=True, exist_ok=True)
-	make_options = [*MAKE, *_ccache(), *request.make_options]
+	make_options = [*base_options(), *request.make_options]
 	compiler = _compiler(make_options)
 	stamp = obj / STAMP
 	wanted = _stamp(kernel.git("rev-parse", f"{commit}^{{tree}}"), request, make_options, compiler)
@@ -69,7 +69,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 		  *(f"--kunitconfig={path}" for path in request.profile.kunitconfigs),
 		  *(f"--kconfig_add={option}" for option in (*KCONFIG, *request.kconfig_add)),
 		  *(f"--make_options={option}" for option in make_options)]
-	env = _environment(build_root)
+	env = environment(build_root)
 	with open(log, "w", encoding="utf-8") as output:
 		with progress.stage("configure", f"profile {request.profile.name}"):
 			_kunit(kernel, ["config", *common], env, output.fileno())
@@ -120,11 +120,12 @@ def _kunit(kernel: Kernel, arguments: list[str], env: dict[str, str], log: int) 
 		raise CannotJudge(f"{explain(text, kernel.tree)}\n(all of it: {path})")
 
 
-def _ccache() -> list[str]:
-	return ["CC=ccache gcc"] if shutil.which("ccache") else []
+def base_options() -> list[str]:
+	"""Return what every make in an object folder has to be told, or it compiles all anew."""
+	return [*MAKE, *(["CC=ccache gcc"] if shutil.which("ccache") else [])]
 
 
-def _environment(build_root: Path) -> dict[str, str]:
+def environment(build_root: Path) -> dict[str, str]:
 	"""Return the environment of a build: the same banner and the same objects on every machine."""
 	env = {name: value for name, value in os.environ.items() if name not in FROM_MAKE}
 	return env | {

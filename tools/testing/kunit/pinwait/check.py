@@ -99,7 +99,7 @@ class Step:
 		for name in objects:
 			(obj / name).unlink(missing_ok=True)
 		code, output = self.tool(["make", "-C", str(tree), f"O={obj}", "ARCH=um", "W=1",
-					  f"-j{self.options.jobs}", *build.MAKE, *more, *objects])
+					  f"-j{self.options.jobs}", *build.base_options(), *more, *objects])
 		warnings = [line for line in output.splitlines() if re.search(r"\b(?:warning|error):", line)
 			    and any(f"{name}:" in line for name in sources)]
 		self.note("\n".join(["", f"in {' '.join(sources)}:", *(warnings or ["no warnings"])]))
@@ -259,7 +259,7 @@ def _patches(step: Step) -> None:
 
 def _environment(build_root: Path) -> dict[str, str]:
 	"""Let tools that say `python3` find the one whose packages we installed: ours."""
-	return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PINWAIT_BUILD": str(build_root),
+	return {**build.environment(build_root), "PYTHONDONTWRITEBYTECODE": "1", "PINWAIT_BUILD": str(build_root),
 		"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 

@@ -107,12 +107,17 @@ def _boot_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--junit", metavar="FILE", help="copy junit.xml there")
 
 
+def _list_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--list_tests", action="store_true", help="list the cases the kernel has, run none")
+
+
 def _filter(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("filter", nargs="?", metavar="SUITE.CASE", help="glob of the cases to run, as in kunit.py")
 
 
 def _soak_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("-n", type=int, default=20, metavar="N", help="how many boots (20)")
+	sub.add_argument("--parallel", type=int, default=1, metavar="P", help="how many boots at a time (1)")
 	sub.add_argument("--stress", action="store_true", help="keep the machine overloaded meanwhile")
 
 
@@ -135,18 +140,22 @@ def _distclean(args: argparse.Namespace) -> int:
 	return 0
 
 
+def _run(args: argparse.Namespace) -> int:
+	return (run.list_tests if args.list_tests else run.run)(options(args))
+
+
 def _check(args: argparse.Namespace) -> int:
 	from . import check	# its tools are of no use to the other subcommands
 	return check.check(options(args), args.steps)
 
 
 COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser], None], ...]]] = {
-	"run": (lambda args: run.run(options(args)), "build, boot, judge",
-		(_kernel_options, _series_option, _build_options, _boot_options, _filter)),
+	"run": (_run, "build, boot, judge",
+		(_kernel_options, _series_option, _build_options, _boot_options, _list_option, _filter)),
 	"prove": (lambda args: run.prove(options(args)),
 		  "without the series, exactly the cases that need it must fail",
 		  (_kernel_options, _build_options, _boot_options)),
-	"soak": (lambda args: soak.soak(options(args), args.n, args.stress), "build once, boot many times",
+	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress), "build once, boot many times",
 		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
 		    (_kernel_options, _series_option, _prepare_options)),

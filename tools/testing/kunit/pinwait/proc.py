@@ -69,9 +69,8 @@ def ignore_interrupts() -> None:
 		signal.signal(signum, signal.SIG_IGN)
 
 
-def descendants(root: int, spare: int | None = None) -> list[int]:
-	"""Return the live processes below root, whatever session or group they are in; without
-	process spare and those below it."""
+def descendants(root: int) -> list[int]:
+	"""Return the live processes below root, whatever session or group they are in."""
 	children: dict[int, list[int]] = {}
 	for entry in os.listdir("/proc"):
 		if not entry.isdigit():
@@ -87,18 +86,18 @@ def descendants(root: int, spare: int | None = None) -> list[int]:
 	found: list[int] = []
 	todo = [root]
 	while todo:
-		below = [pid for pid in children.get(todo.pop(), []) if pid != spare]
+		below = children.get(todo.pop(), [])
 		todo.extend(below)
 		found.extend(below)
 	return found
 
 
-def kill_descendants(spare: int | None = None) -> None:
-	"""End every descendant but spare: SIGTERM first, so that make and gcc remove half-written
+def kill_descendants() -> None:
+	"""End every descendant: SIGTERM first, so that make and gcc remove half-written
 	files, SIGKILL to what is left after TERM_GRACE seconds."""
 	deadline = time.monotonic() + TERM_GRACE
 	asked: set[int] = set()
-	while below := descendants(os.getpid(), spare):
+	while below := descendants(os.getpid()):
 		expired = time.monotonic() > deadline
 		for pid in below:
 			if expired or pid not in asked:

@@ -3,17 +3,19 @@
 
 import datetime
 import os
+import re
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import boot, build, deps, expected, kdir, ktap, profile, report, series, verdict, worktree
+from . import boot, build, deps, expected, kdir, ktap, proc, profile, report, series, verdict, worktree
 from .errors import PinwaitError, UsageError
-from .kernel import PREPARE_GIB, Kernel, Store
+from .kernel import Kernel, Store
 from .proc import is_disk_full, lock
 from .progress import Progress
 from .results import LogResult, RunInfo, Verdict
@@ -129,12 +131,12 @@ class Session:
 			shutil.copyfile(done.obj / ".config", self.folder / "config")
 			yield ready.kernel, done
 
-	def boot(self, kernel: Kernel, done: build.Built, folder: Path, spare: int | None = None) -> LogResult:
+	def boot(self, kernel: Kernel, done: build.Built, folder: Path) -> LogResult:
 		"""Boot once and read the log, which is kept in folder."""
 		argv = boot.command(kernel, done, self.profile, self.options.filter, self.options.kernel_args,
 				    self.timeout)
 		with self.progress.stage("boot", f"profile {self.profile.name}"):
-			console = boot.boot(argv, self.timeout, folder, spare)
+			console = boot.boot(argv, self.timeout, folder)
 		return ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
 
 	def finish(self, log: LogResult, answer: Verdict) -> int:
@@ -196,6 +198,22 @@ def prove(options: Options) -> int:
 		raise UsageError("the proof needs all cases: prove takes no filter")
 	options.series = series.NONE
 	return _judged(options, "prove", lambda log, cases: verdict.prove(log, cases, options.profile))
+
+
+def list_tests(options: Options) -> int:
+	"""Build, and print the cases the kernel has, as KUnit itself lists them; return the exit code."""
+	deps.ensure(deps.RUN)
+	progress = Progress()
+	chosen = profile.load(CONFIGS, options.profile)
+	request = build.Request(chosen, options.jobs, options.kconfig_add, options.make_options)
+	with prepared(options, progress) as ready, tempfile.TemporaryDirectory(prefix="pinwait-") as home:
+		done = build.build(ready.kernel, ready.commit, request, options.build_root,
+				   options.build_root / "build.log", progress)
+		argv = boot.command(ready.kernel, done, chosen, options.filter, options.kernel_args,
+				    options.timeout or chosen.timeout)
+		listed = proc.run([*argv, "--list_tests"], env={"HOME": home})
+	print(*re.findall(r"^[^\s.]+\.[^\s.]+$", listed, re.MULTILINE), sep="\n")
+	return 0
 
 
 def prepare(options: Options) -> int:

@@ -83,9 +83,7 @@ def apply(kernel: Kernel, series: Series) -> str:
 	with _scratch(git, kernel.base_commit) as scratch:
 		for patch in series.patches:
 			try:
-				# Its own committer date would give every application another id.
-				scratch("am", "-q", "--committer-date-is-author-date", "--keep-non-patch",
-					str(patch.resolve()))
+				scratch("am", "-q", "--keep-non-patch", str(patch.resolve()))
 			except CommandFailed as error:
 				raise CannotJudge(_explain(patch, error.output, kernel)) from error
 		commit = scratch("rev-parse", "HEAD")

@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot the same kernel many times: does it always give the same answer? No retries."""
 
+import multiprocessing
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import deps, report, verdict
+from .build import Built
 from .errors import UsageError
+from .kernel import Kernel
+from .proc import become_subreaper, kill_descendants
+from .progress import Progress
 from .results import LogResult, Outcome, Verdict
 from .run import Options, Session
 
@@ -18,43 +25,96 @@ OVERSUBSCRIPTION = 4	# CPU hogs per processor
 KTAP_LINE = re.compile(r"^(\[ *[\d.]+\] )? *(KTAP version|TAP version|\d+\.\.\d+|(not )?ok \d|# )")
 
 
-def soak(options: Options, boots: int, stress: bool) -> int:
-	"""Build once, boot and judge `boots` times, under load if stress; return the exit code.
+@dataclass
+class _Boot:
+	"""What one boot gave; what it printed lies in folder."""
+	number: int
+	folder: Path
+	log: LogResult
+	answer: Verdict
+	trace: str		# all that has to repeat in virtual time
+
+	@property
+	def failed(self) -> bool:
+		return self.answer.outcome is not Outcome.PASS
+
+
+class _Worker:
+	"""A process that boots; it has no other children, so that each boot can end all of its own."""
+	session: Session
+	kernel: Kernel
+	built: Built
+	scratch: Path
+
+	@classmethod
+	def start(cls, session: Session, kernel: Kernel, built: Built, scratch: Path) -> None:
+		"""Make ready a forked process."""
+		become_subreaper()
+		for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+			signal.signal(signum, cls.quit)
+		cls.session, cls.kernel, cls.built, cls.scratch = session, kernel, built, scratch
+		session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
+
+	@staticmethod
+	def quit(_signum: int, _frame: object) -> None:
+		"""End at once, and leave no process of a boot."""
+		kill_descendants()
+		os._exit(1)
+
+	@classmethod
+	def boot(cls, number: int) -> _Boot:
+		"""Boot once."""
+		session, options = cls.session, cls.session.options
+		folder = cls.scratch / str(number)
+		folder.mkdir()
+		log = session.boot(cls.kernel, cls.built, folder)
+		answer = verdict.judge(log, session.cases, options.profile, options.filter)
+		return _Boot(number, folder, log, answer, _trace(session, log, answer, folder))
+
+
+def soak(options: Options, boots: int, parallel: int, stress: bool) -> int:
+	"""Build once, boot and judge `boots` times, `parallel` at a time, under load if stress;
+	return the exit code.
 
 	In a virtual-time profile every boot must also repeat the first to the byte.
 	"""
-	if boots < 1:
-		raise UsageError("soak needs at least one boot: -n N")
+	if boots < 1 or parallel < 1:
+		raise UsageError("soak needs at least one boot: -n N, and one at a time: --parallel P")
 	deps.ensure(deps.RUN | (deps.STRESS if stress else {}))
 	session = Session(options, "soak")
 	failures = differences = 0
-	first: tuple[LogResult, Verdict, str] | None = None
-	bad: tuple[LogResult, Verdict, str] | None = None
+	first: _Boot | None = None
+	bad: _Boot | None = None
 	with session.recorded():
-		with session.built() as (kernel, done), _load(stress) as hogs:
-			session.info.command += f" -n {boots}" + (" --stress" if stress else "")
-			scratch = session.folder / "boot"
+		with session.built() as (kernel, done), _load(stress):
+			session.info.command += (f" -n {boots}" + (f" --parallel={parallel}" if parallel > 1 else "")
+						 + (" --stress" if stress else ""))
+			scratch = session.folder / "boots"
 			scratch.mkdir()
-			for number in range(1, boots + 1):
-				log = session.boot(kernel, done, scratch, hogs)
-				answer = verdict.judge(log, session.cases, options.profile, options.filter)
-				trace = _trace(session, log, answer, scratch)
-				failed = answer.outcome is not Outcome.PASS
-				differs = bool(session.profile.virtual_time and first and trace != first[2])
-				failures += failed
-				differences += differs
-				first = first or (log, answer, trace)
-				if failed or differs:
-					session.progress.say(f"boot {number}: " + (answer.reason if failed
-						else f"not the same as boot 1: {_difference(first[2], trace)}"))
-				if number == 1:
-					_keep(scratch, session.folder)
-				if (failed or differs) and bad is None:
-					bad = (log, answer, trace)
-					_keep(scratch, session.folder / f"boot-{number}")
-			shutil.rmtree(scratch)
+			ended = 0
+			with session.progress.stage("boot", f"profile {options.profile}", lambda: f"{ended} of {boots} boots"), \
+			     multiprocessing.get_context("fork").Pool(min(parallel, boots), _Worker.start,
+								      (session, kernel, done, scratch)) as pool:
+				for boot in pool.imap(_Worker.boot, range(1, boots + 1)):
+					first = first or boot
+					differs = session.profile.virtual_time and boot.trace != first.trace
+					failures += boot.failed
+					differences += differs
+					ended += 1
+					if boot.failed or differs:
+						session.progress.say(f"boot {boot.number}: " + (boot.answer.reason if boot.failed
+							else f"not the same as boot 1: {_difference(first.trace, boot.trace)}"))
+						if bad is None:
+							bad = boot
+							_keep(boot.folder, session.folder / f"boot-{boot.number}")
+					if boot is first:
+						_keep(boot.folder, session.folder)
+					shutil.rmtree(boot.folder)
+				pool.close()
+				pool.join()
+			scratch.rmdir()
 		assert first
-		log, answer, _ = bad or first
+		log, answer = (bad or first).log, (bad or first).answer
 		if answer.outcome is Outcome.PASS and differences:
 			answer = Verdict(Outcome.FAIL, f"{differences} of {boots} boots differ from the first")
 		code = session.finish(log, answer)
@@ -65,16 +125,16 @@ def soak(options: Options, boots: int, stress: bool) -> int:
 
 
 @contextmanager
-def _load(stress: bool) -> Iterator[int | None]:
-	"""Keep processors and memory busy if stress; yield the process that does."""
+def _load(stress: bool) -> Iterator[None]:
+	"""Keep processors and memory busy if stress."""
 	if not stress:
-		yield None
+		yield
 		return
 	hogs = OVERSUBSCRIPTION * len(os.sched_getaffinity(0))
 	process = subprocess.Popen(["stress-ng", "--quiet", "--cpu", str(hogs), "--vm", "2",
 				    "--vm-bytes", "10%"], stdin=subprocess.DEVNULL)
 	try:
-		yield process.pid
+		yield
 	finally:
 		process.terminate()
 		process.wait()

@@ -23,7 +23,7 @@ esac
 GET = """
 echo "$*" >> $HERE/calls
 case "$*" in
-*indextargets*) echo "Debian|archive:/debian/"; echo "Debian-Security|archive:/security/";;
+*indextargets*) echo "Debian-Security|archive:/security/"; echo "Debian|archive:/debian/";;
 *download*7.2.1*) echo "E: Failed to fetch linux-source-7.2_7.2.1-1_all.deb  404  Not Found" >&2; exit 100;;
 *download*) touch linux-source-fetched_all.deb;;
 esac
@@ -51,6 +51,7 @@ def test_vanished_version_gives_way_to_newest(tmp_path, monkeypatch):
 	fakes.programs(monkeypatch, tmp_path / "bin", {"apt-get": GET, "apt-cache": CACHE})
 	candidate, deb = _get(tmp_path, "7.2")
 	assert candidate.version == "7.2.3-1" and deb.exists()
+	assert f"Dir::State::lists={tmp_path / 'cache/apt/machine/lists'}" in candidate.view.options
 	assert not list((tmp_path / "cache/partial").iterdir())
 
 
@@ -60,6 +61,7 @@ def test_newer_kernel_comes_from_a_private_suite(tmp_path, monkeypatch):
 	assert candidate.version == "7.3.4-1"
 	sources = (tmp_path / "cache/apt/trixie-backports-0.list").read_text()
 	assert sources.endswith("archive:/debian/ trixie-backports main\n")
+	assert [path.name for path in (tmp_path / "cache/apt").glob("*.list")] == ["trixie-backports-0.list"]
 	calls = (tmp_path / "bin/calls").read_text().splitlines()
 	updates = [call for call in calls if "update" in call]
 	assert updates and all(f"Dir::State::lists={tmp_path}" in call for call in updates)

@@ -19,11 +19,11 @@ import os, pathlib, sys
 obj = pathlib.Path(next(a for a in sys.argv if a.startswith("--build_dir="))[12:])
 with open(obj / "calls", "a") as calls:
 	calls.write(" ".join(sys.argv[1:]) + " MAKEFLAGS=" + os.environ.get("MAKEFLAGS", "unset") + "\\n")
+if (obj / "fail").exists():
+	sys.exit((obj / "fail").read_text())
 (obj / ".config").write_text("config")
 if sys.argv[1] == "build":
 	(obj / "linux").write_text("binary")
-if (obj / "fail").exists():
-	sys.exit((obj / "fail").read_text())
 """
 COMPILER_ERROR = """ERROR:root:../mm/tests/Makefile: building
 /TREE/mm/tests/x.c: In function 'f':
@@ -126,6 +126,7 @@ def test_failed_build_is_not_taken_for_done(bench):
 	with pytest.raises(CannotJudge):
 		bench.build()
 	(bench.obj / "fail").unlink()
+	bench.request.profile.kunitconfigs[0].write_text("CONFIG_KUNIT=y\n")
 	assert bench.build() == 2
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """`make check` itself: it counts, goes on after failures, and cannot pass on nothing."""
 
+import contextlib
+
 import pytest
 
 from pinwait import check, run
@@ -81,6 +83,7 @@ def test_pytest_results_are_counted_one_by_one(steps, capsys, monkeypatch):
 		step.log.with_suffix(".xml").write_text(xml, encoding="utf-8")
 		return 1, ""
 	monkeypatch.setattr(check.Step, "tool", tool)
+	monkeypatch.setattr(check.Step, "prepared", lambda step: contextlib.nullcontext())
 	steps({"pytest": check.STEPS["pytest"]})
 	assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 2 failed"
 

@@ -105,7 +105,8 @@ def test_make_targets_call_the_tool(tmp_path):
 	assert " ".join(made("run", "KDIR=/a b", "SERIES=none", "PROFILE=uml-rt", "FILTER=s.*", "JOBS=2", "JSON=j",
 			     "JUNIT=u").split()) == (f"{tool} run --kdir='/a b' --series='none' --profile='uml-rt' "
 						     "--jobs='2' --json='j' --junit='u' 's.*'")
-	assert " ".join(made("soak", "N=3", "STRESS=1").split()) == f"{tool} soak -n 3 --stress"
+	assert " ".join(made("soak", "N=3", "PARALLEL=2", "STRESS=1").split()) == (
+		f"{tool} soak -n 3 --parallel=2 --stress")
 	assert made().startswith("echo 'make run")
 
 

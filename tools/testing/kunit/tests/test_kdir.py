@@ -3,6 +3,7 @@
 
 import io
 import os
+import subprocess
 
 import fakes
 import pytest
@@ -83,12 +84,20 @@ def test_next_state_follows(user, tmp_path):
 
 
 def test_history_that_was_rewritten_and_pruned(user, tmp_path):
-	fakes.write(user, {"mm/migrate.c": "old\n"})
+	fakes.write(user, {"mm/migrate.c": "old\n", "include/linux/mm.h": "old\n"})
 	fakes.git(user, "commit", "-q", "-a", "-m", "old")
-	_prepare(user, tmp_path)
+	old = fakes.git(user, "rev-parse", "HEAD^{tree}")
+	ready, _said = _prepare(user, tmp_path)
+	# A commit of ours on top: it stays, but the folders it shares with the user's go.
+	fakes.write(tmp_path / "project", {"mm/tests/x.c": "x\n"})
+	composed = worktree.compose(ready, ready.base_commit, tmp_path / "project")
+	worktree.check_out(ready, composed, tmp_path / "strays", Progress(io.StringIO()))
 	fakes.git(user, "reset", "-q", "--hard", "HEAD~1")
 	fakes.git(user, "reflog", "expire", "--expire=now", "--all")
+	fakes.git(user, "update-ref", "-d", "ORIG_HEAD")
 	fakes.git(user, "gc", "-q", "--prune=now")
+	with pytest.raises(subprocess.CalledProcessError):
+		fakes.git(user, "cat-file", "-e", old)
 	ready, _said = _prepare(user, tmp_path)
 	assert (ready.tree / "mm/migrate.c").read_text() == fakes.MIGRATE
 
@@ -115,7 +124,7 @@ def test_unmerged_files(user, tmp_path):
 	fakes.git(user, "checkout", "-q", "-b", "ours", "HEAD~1")
 	fakes.write(user, {"mm/migrate.c": "ours\n"})
 	fakes.git(user, "commit", "-q", "-a", "-m", "ours")
-	with pytest.raises(Exception):
+	with pytest.raises(subprocess.CalledProcessError):
 		fakes.git(user, "merge", "-q", "other")
 	with pytest.raises(CannotJudge, match="unmerged files: mm/migrate.c"):
 		_prepare(user, tmp_path)

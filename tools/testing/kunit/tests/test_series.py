@@ -98,6 +98,13 @@ def test_other_base_is_taken_and_said(kernel, tmp_path):
 	assert chosen.base == "7.2" and "no patches for 7.3: taking those for 7.2" in said
 
 
+def test_patch_ids_ignore_the_order_of_files(tmp_path):
+	parts = [f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-a\n+{name}\n"
+		 for name in ("x.c", "y.c")]
+	fakes.write(tmp_path, {"1.patch": "".join(parts), "2.patch": "".join(reversed(parts))})
+	assert series.patch_id(tmp_path / "1.patch") == series.patch_id(tmp_path / "2.patch")
+
+
 def test_patch_ids_ignore_line_numbers(kernel, tmp_path):
 	text = fakes.patch(10, "line 10", "ten")
 	one, other = (_find(_series(tmp_path, variant), kernel)[0].ids()[0].patch_id

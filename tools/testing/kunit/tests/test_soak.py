@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Soaking: every boot counts, in virtual time each one repeats the first, the first bad log is kept."""
+
+import io
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from logs import changed, lines_of, listed, read
+from pinwait import run, soak
+from pinwait.errors import UsageError
+from pinwait.progress import Progress
+from pinwait.results import RunInfo
+
+CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
+
+
+class _Session:
+	"""A session whose boots print captured logs."""
+
+	def __init__(self, folder, logs, virtual_time):
+		self.folder = folder
+		self.logs = logs
+		self.options = run.Options()
+		self.profile = SimpleNamespace(virtual_time=virtual_time)
+		self.cases = listed(folder, *CASES)
+		self.progress = Progress(io.StringIO())
+		self.info = RunInfo("", "", "", False, "", [], "", "", "", "", "")
+		self.finished = None
+
+	def recorded(self):
+		return nullcontext()
+
+	@contextmanager
+	def built(self):
+		yield None, None
+
+	def boot(self, _kernel, _built, folder):
+		lines = self.logs.get(int(folder.name), lines_of("two-suites"))
+		(folder / "kernel.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+		return read(lines)
+
+	def finish(self, log, answer):
+		self.finished = answer
+		return answer.exit_code
+
+	def say_where(self):
+		pass
+
+
+@pytest.fixture(name="soaked")
+def _soaked(tmp_path, monkeypatch, capsys):
+	"""Soak with some boots' logs replaced; return (session, exit code, last line)."""
+	monkeypatch.setattr(soak.deps, "ensure", lambda packages: None)
+
+	def start(boots, logs, virtual_time=True, parallel=1):
+		session = _Session(tmp_path, logs, virtual_time)
+		monkeypatch.setattr(soak, "Session", lambda options, subcommand: session)
+		code = soak.soak(session.options, boots, parallel, False)
+		return session, code, capsys.readouterr().out.splitlines()[-1]
+	return start
+
+
+def _failing():
+	return changed(lines_of("two-suites"), "    ok 2 ok_only", "    not ok 2 ok_only")
+
+
+def _later():
+	"""The same results, one of them a hundredth of a second later."""
+	lines = lines_of("two-suites")
+	where = next(index for index, line in enumerate(lines) if line.endswith("    ok 2 ok_only"))
+	stamp, rest = lines[where].split("]", 1)
+	return [*lines[:where], f"[{float(stamp[1:]) + 0.01:12.6f}]{rest}", *lines[where + 1:]]
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_all_boots_pass(soaked, parallel):
+	session, code, said = soaked(5, {}, parallel=parallel)
+	assert (code, said) == (0, "soak: 0 failures of 5, 0 not the same as the first")
+	assert (session.folder / "kernel.log").exists() and not (session.folder / "boots").exists()
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_failures_are_counted_and_the_first_is_kept(soaked, parallel):
+	session, code, said = soaked(4, {2: _failing(), 4: _failing()}, virtual_time=False, parallel=parallel)
+	assert (code, said) == (1, "soak: 2 failures of 4")
+	assert "not ok 2 ok_only" in (session.folder / "boot-2/kernel.log").read_text(encoding="utf-8")
+	assert not (session.folder / "boot-4").exists()
+
+
+def test_failing_first_boot_is_a_failure(soaked):
+	_session, code, said = soaked(2, {1: _failing()}, virtual_time=False)
+	assert (code, said) == (1, "soak: 1 failures of 2")
+
+
+def test_virtual_time_has_to_repeat(soaked):
+	session, code, said = soaked(3, {3: _later()})
+	assert (code, said) == (1, "soak: 0 failures of 3, 1 not the same as the first")
+	assert "1 of 3 boots differ" in session.finished.reason
+	assert "ok_only" in session.progress.stream.getvalue()
+
+
+def test_real_time_need_not_repeat(soaked):
+	assert soaked(3, {3: _later()}, virtual_time=False)[1:] == (0, "soak: 0 failures of 3")
+
+
+@pytest.mark.parametrize("boots, parallel", [(0, 1), (1, 0)])
+def test_wrong_numbers(boots, parallel):
+	with pytest.raises(UsageError, match="at least one"):
+		soak.soak(run.Options(), boots, parallel, False)
