@@ -16,6 +16,8 @@ from .proc import CommandFailed, run
 SUITES = ("trixie-backports", "trixie", "forky", "sid")
 KEYRINGS = (Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
 	    Path("/usr/share/keyrings/debian-archive-keyring.pgp"))
+UNREACHABLE = re.compile(r"Could not (?:resolve|connect)|Temporary failure|Unable to connect|"
+			 r"Cannot initiate the connection|Network is unreachable", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Archive:
 		self.cache = cache
 		self.errors: list[str] = []
 		self.seen: set[str] = set()
+		self.offline = False
 
 	def candidates(self, kernel: str, update: bool) -> Iterator[Candidate]:
 		"""Yield what fits kernel (x.y, or a package version), one per view, best view first.
@@ -69,6 +72,8 @@ class Archive:
 		for view in views:
 			yield from self._in_view(view, package, kernel)
 		for suite in SUITES:
+			if self.offline:
+				return		# the others lie on the same host, and each would take its time
 			for view in self._suite_views(suite, machine, refreshed):
 				yield from self._in_view(view, package, kernel)
 		if not known:
@@ -95,8 +100,11 @@ class Archive:
 
 	def note(self, error: CommandFailed) -> None:
 		"""Keep apt's complaint for failure()."""
-		lines = [line for line in error.output.splitlines() if line.startswith(("E:", "W:", "Err:"))]
-		self.errors.append(lines[0] if lines else str(error))
+		lines = [line.strip() for line in error.output.splitlines()]
+		unreachable = [line for line in lines if UNREACHABLE.search(line)]
+		self.offline = self.offline or bool(unreachable)
+		wrong = [line for line in lines if line.startswith(("E:", "W:", "Err:"))]
+		self.errors.append((unreachable or wrong or [str(error)])[0])
 
 	def _in_view(self, view: View, package: str, kernel: str) -> Iterator[Candidate]:
 		try:

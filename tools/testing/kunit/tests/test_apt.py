@@ -30,7 +30,7 @@ esac
 """
 OFFLINE = """
 case "$*" in
-*update*) echo "E: Failed to fetch the list: could not resolve the name" >&2; exit 100;;
+*update*) echo "Err:1 the list" >&2; echo "  Could not resolve 'archive'" >&2; echo x >> $HERE/updates; exit 100;;
 *indextargets*) echo "Debian|archive:/debian/";;
 esac
 """
@@ -74,8 +74,9 @@ def test_exact_version_that_is_gone(tmp_path, monkeypatch):
 
 def test_no_network(tmp_path, monkeypatch):
 	fakes.programs(monkeypatch, tmp_path / "bin", {"apt-get": OFFLINE, "apt-cache": ""})
-	with pytest.raises(CannotJudge, match="is there a network.*could not resolve.*TARBALL"):
+	with pytest.raises(CannotJudge, match="is there a network.*apt says: Could not resolve.*TARBALL"):
 		_get(tmp_path, "7.3")
+	assert (tmp_path / "bin/updates").read_text() == "x\n"		# one host, asked once
 
 
 @pytest.mark.parametrize("wanted, text", [("9.9", "the archive has: 7.2, 7.3"), ("next", "give x.y")])
