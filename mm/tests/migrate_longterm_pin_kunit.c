@@ -140,13 +140,13 @@ static void transient_reference(struct kunit *test)
 }
 
 /* The reference is never dropped: each attempt waits its time, then all fail. */
-static void lasting_reference(struct kunit *test)
+static void expect_lasting_reference_fails(struct kunit *test,
+					   const struct test_folio_kind *kind,
+					   enum migrate_mode mode)
 {
-	const struct pin_param *p = test->param_value;
-	struct test_folio *tf = test_folio_make(test, p->kind);
+	struct test_folio *tf = test_folio_make(test, kind);
 	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = folio_migration(test, mode, MR_LONGTERM_PIN);
 
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
@@ -162,23 +162,17 @@ static void lasting_reference(struct kunit *test)
 	expect_unharmed(test, tf, 1);
 }
 
+static void lasting_reference(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+
+	expect_lasting_reference_fails(test, p->kind, MIGRATE_SYNC);
+}
+
 /* In asynchronous mode all attempts are of the one kind, and wait as well. */
 static void lasting_reference_async(struct kunit *test)
 {
-	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
-	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
-						    MR_LONGTERM_PIN);
-
-	folio_hold(test, tf->folio, 1, 0);
-	folio_migration_add(m, tf);
-	folio_migration_run(m);
-
-	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	expect_took(test, m, ticks_to_ktime(ATTEMPTS * WAIT),
-		    ticks_to_ktime(ATTEMPTS * WAIT_AT_MOST));
-
-	folio_migration_putback(m);
-	expect_unharmed(test, tf, 1);
+	expect_lasting_reference_fails(test, &test_folio_shmem, MIGRATE_ASYNC);
 }
 
 /* All extra references have to go, whoever holds them. */

@@ -24,7 +24,8 @@ INDENT = 4		# columns per level of KTAP
 MAX_TEXT = 60		# lines of log kept for a case; kernel.log has them all
 LAST_LINES = 15
 
-_STAMP = re.compile(r"\[ *(\d+\.\d{6})\](?:\[ *[TC]\d+\])? ?")
+# With the level in front where the console was not up yet and its lines are printed late.
+_STAMP = re.compile(r"(?:<\d>)?\[ *(\d+\.\d{6})\](?:\[ *[TC]\d+\])? ?")
 # XML knows no escape for these; surrogates come from bytes that were no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _ERROR_LINE = re.compile(r"\[[\d:]+\] \[ERROR\] Test: (.*)")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import CannotJudge
-from .results import Case, LogResult, Outcome, RunInfo, Splat, Status, Verdict
+from .results import GONE, Case, LogResult, Outcome, RunInfo, Splat, Status, Verdict
 
 SCHEMA = Path(__file__).parent / "schema/summary.schema.json"
 SCHEMA_VERSION = 1
@@ -95,7 +95,7 @@ def write_junit(path: Path, info: RunInfo, log: LogResult, verdict: Verdict) -> 
 def print_report(info: RunInfo, log: LogResult, verdict: Verdict, stream: TextIO, verbose: bool = False) -> None:
 	"""Print cases, complaints and, last, one line with the verdict.
 
-	Passing parameters are summed up in a line per case unless verbose.
+	Parameters that passed, or did not run, are summed up in a line per case unless verbose.
 	"""
 	colour = stream.isatty() and not os.environ.get("NO_COLOR")
 
@@ -105,15 +105,15 @@ def print_report(info: RunInfo, log: LogResult, verdict: Verdict, stream: TextIO
 	def line(status: Status, name: str, case_times: str, text: str = "") -> None:
 		mark = paint(_COLOURS.get(status, "1;31"), f"{status.value:7}")
 		stream.write(f"  {mark} {name:<44} {case_times}".rstrip() + "\n")
-		for row in _first(text, CASE_LINES):
+		for row in _first(text if text != GONE else "", CASE_LINES):
 			stream.write(f"            {row}\n")
 
 	for suite, cases in groupby(log.cases, key=lambda case: case.suite):
 		stream.write(f"{suite}\n")
-		for (name, good), group in groupby(cases, key=lambda case: (case.name, case.status is Status.PASS)):
+		for (name, status), group in groupby(cases, key=lambda case: (case.name, case.status)):
 			leaves = list(group)
-			if good and len(leaves) > 1 and not verbose:
-				line(Status.PASS, f"{name} [{len(leaves)} parameters]", _times(leaves))
+			if status in (Status.PASS, Status.MISSING) and len(leaves) > 1 and not verbose:
+				line(status, f"{name} [{len(leaves)} parameters]", _times(leaves), leaves[0].text)
 				continue
 			for case in leaves:
 				line(case.status, case.id.removeprefix(f"{suite}."), _times([case]), case.text)

@@ -33,6 +33,7 @@ class Outcome(enum.Enum):
 	CANNOT_JUDGE = "cannot-judge"
 
 
+GONE = "did not run"	# text of a case that is missing because the kernel was gone by then
 UNNAMED = "<case "	# begins the name of a case that ended before KUnit printed its name
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.CANNOT_JUDGE: 2}
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from .expected import Expected, ExpectedCase
-from .results import UNNAMED, Case, Ending, LogResult, Outcome, Status, Verdict
+from .results import GONE, UNNAMED, Case, Ending, LogResult, Outcome, Status, Verdict
 
 NAMED = 3		# items named in a reason; the report has them all
 
@@ -108,9 +108,10 @@ def _compare(log: LogResult, wanted: Sequence[ExpectedCase], expected: Expected,
 		elif case.status is not Status.SKIP and profile in listed.skips:
 			log.errors.append(f"{case.id} ran but is listed as skip:{profile}; "
 					  f"remove the word from its line in {expected.path}")
+	why = (f"did not run; if it was removed or renamed, update {expected.path}" if log.ending is Ending.FINISHED
+	       else GONE)
 	log.cases += [
-		Case(want.suite, want.name, want.param, Status.MISSING, None, None,
-		     f"did not run; if it was removed or renamed, update {expected.path}")
+		Case(want.suite, want.name, want.param, Status.MISSING, None, None, why)
 		for want in wanted if want.id not in ran
 	]
 

@@ -46,6 +46,13 @@ def test_kernels_own_example_suites():
 	assert not log.splats
 
 
+def test_panic_before_the_console_was_up():
+	"""Lines that are printed late carry their level."""
+	log = read(["<5>[    0.000000] Linux version 7.3.4", "<0>[    0.250000] Kernel panic - not syncing: early"])
+	assert log.ending is Ending.PANIC and log.virtual_seconds == 0.25 and not log.blind
+	assert log.last_lines[-1] == "Kernel panic - not syncing: early"
+
+
 def test_skip_reason():
 	assert [(case.status, case.text) for case in read(lines_of("skip")).cases] == [(Status.SKIP, "no ZONE_MOVABLE")]
 

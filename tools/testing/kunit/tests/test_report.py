@@ -164,6 +164,19 @@ def test_passing_parameters_are_summed_up(tmp_path, info):
 	assert "params[order 2]" in _printed(info, answer, log, verbose=True)
 
 
+def test_what_a_panic_left_undone_is_one_line_a_case(tmp_path, info):
+	later = [f"splat.later[order {order}]" for order in range(9)]
+	answer, log = judge(tmp_path, lines_of("panic"), "splat.panics", *later)
+	text = _printed(info, answer, log)
+	assert [row.split() for row in text.splitlines() if row.startswith("  missing")] == [
+		["missing", "later", "[9", "parameters]"]]
+	assert "did not run\n" not in text
+	assert all(case.text == "did not run" for case in log.cases[1:])
+	# A kernel that ended well has lost the case: that is to be said.
+	answer, log = judge(tmp_path, lines_of("two-suites"), *TWO, "third.one")
+	assert "did not run; if it was removed or renamed, update" in _printed(info, answer, log)
+
+
 def test_complaint_is_shown_with_its_place(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("lockdep"), "splat.locks_abba")
 	text = _printed(info, answer, log)
