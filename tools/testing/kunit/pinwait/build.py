@@ -131,8 +131,8 @@ def environment(build_root: Path) -> dict[str, str]:
 	return env | {
 		"PYTHONUNBUFFERED": "1", "LC_ALL": "C",
 		"CCACHE_DIR": str(build_root / "ccache"), "CCACHE_MAXSIZE": CCACHE_SIZE,
-		# Take a file's headers from Kbuild's dependency files: to preprocess it first costs a
-		# third of a cold build. Headers that a checkout has just written are no less true.
+		# Take a file's headers from Kbuild's dependency files: to preprocess it first makes
+		# a cold build pay for ccache. Headers that a checkout has just written are no less true.
 		"CCACHE_DEPEND": "1", "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
 		"KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
 		"KBUILD_BUILD_USER": "pinwait", "KBUILD_BUILD_HOST": "localhost",
