@@ -12,12 +12,13 @@ build := $(call option,profile,PROFILE) $(call option,jobs,JOBS)
 boot := $(call option,json,JSON) $(call option,junit,JUNIT)
 filter := $(if $(FILTER),'$(FILTER)')
 
-.PHONY: help run prove soak check prepare clean distclean
+.PHONY: help run prove soak mutants check prepare clean distclean
 
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
 	@echo 'make prove      the same without the series: exactly the cases that need it must fail'
 	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
+	@echo 'make mutants    break the change in many ways (MUTANTS=names: only these); all must be noticed'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
 	@echo 'make clean      remove objects and results; make distclean: all that was generated'
@@ -38,6 +39,9 @@ prove:
 
 soak:
 	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(N),-n $(N)) $(if $(PARALLEL),--parallel=$(PARALLEL)) $(if $(STRESS),--stress) $(filter)
+
+mutants:
+	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(MUTANTS)
 
 check:
 	@$(PINWAIT) check $(kernel) $(build)

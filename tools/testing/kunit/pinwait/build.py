@@ -65,10 +65,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 		return Built(obj, compiler)
 	stamp.unlink(missing_ok=True)
 	need_space(obj, BUILD_GIB, "building a kernel")
-	common = [f"--build_dir={obj}", f"--arch={request.profile.arch}",
-		  *(f"--kunitconfig={path}" for path in request.profile.kunitconfigs),
-		  *(f"--kconfig_add={option}" for option in (*KCONFIG, *request.kconfig_add)),
-		  *(f"--make_options={option}" for option in make_options)]
+	common = _arguments(obj, request)
 	env = environment(build_root)
 	with open(log, "w", encoding="utf-8") as output:
 		with progress.stage("configure", f"profile {request.profile.name}"):
@@ -80,6 +77,17 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 			_kunit(kernel, ["build", *common, f"--jobs={request.jobs}"], env, output.fileno())
 	stamp.write_text(wanted + _state(obj), encoding="utf-8")
 	return Built(obj, compiler)
+
+
+def rebuild(kernel: Kernel, obj: Path, request: Request, build_root: Path, log: Path) -> None:
+	"""Compile what was edited in the worktree since the last build. Raises CannotJudge as build().
+
+	obj then stands for no commit, and the next build() looks at everything again.
+	"""
+	(obj / STAMP).unlink(missing_ok=True)
+	with open(log, "w", encoding="utf-8") as output:
+		_kunit(kernel, ["build", *_arguments(obj, request), f"--jobs={request.jobs}"],
+		       environment(build_root), output.fileno())
 
 
 def kunit_command(kernel: Kernel) -> list[str]:
@@ -110,6 +118,14 @@ def explain(log: str, tree: Path) -> str:
 		if ERROR.search(line):
 			return "\n".join(["the kernel does not build:", *lines[index:index + 4]])
 	return "\n".join(["the kernel does not build:", *lines[-6:]])
+
+
+def _arguments(obj: Path, request: Request) -> list[str]:
+	"""Return what kunit.py's config and build are both told."""
+	return [f"--build_dir={obj}", f"--arch={request.profile.arch}",
+		*(f"--kunitconfig={path}" for path in request.profile.kunitconfigs),
+		*(f"--kconfig_add={option}" for option in (*KCONFIG, *request.kconfig_add)),
+		*(f"--make_options={option}" for option in (*base_options(), *request.make_options))]
 
 
 def _kunit(kernel: Kernel, arguments: list[str], env: dict[str, str], log: int) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import kernel, run, soak
+from . import kernel, mutants, run, soak
 from .errors import PinwaitError
 from .git import forget_callers_repository
 from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
@@ -121,6 +121,10 @@ def _soak_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--stress", action="store_true", help="keep the machine overloaded meanwhile")
 
 
+def _mutant_names(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("names", nargs="*", metavar="MUTANT", help="only these mutants")
+
+
 def _prepare_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--update", action="store_true", help="look for a newer package of the kernel")
 
@@ -157,6 +161,9 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 		  (_kernel_options, _build_options, _boot_options)),
 	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress), "build once, boot many times",
 		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options)),
+	"mutants": (lambda args: mutants.mutants(options(args), args.names),
+		    "break the change in many ways; the suite must notice each",
+		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
 		    (_kernel_options, _series_option, _prepare_options)),
 	"check": (_check, "all tests of the project",
