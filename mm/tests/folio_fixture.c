@@ -429,12 +429,18 @@ struct test_folio *test_folio_make(struct kunit *test,
  * Holds
  */
 
+/*
+ * Far beyond any bound that a wait may have.  Whoever would wait for ever does
+ * so uninterruptibly, and would hang the boot and not just the case.
+ */
+#define HOLD_AT_MOST	(100 * HZ)
+
 static int folio_hold_fn(void *data)
 {
 	struct folio_hold *hold = data;
 	int refs = hold->refs;
 
-	wait_for_completion(&hold->release);
+	wait_for_completion_timeout(&hold->release, HOLD_AT_MOST);
 	if (hold->delay) {
 		set_current_state(TASK_UNINTERRUPTIBLE);
 		schedule_hrtimeout(&hold->delay, HRTIMER_MODE_REL);
@@ -462,7 +468,8 @@ static void folio_hold_end(void *data)
  * @delay_ms: how long after folio_hold_release() a kthread drops them, in
  *	milliseconds
  *
- * Return: the hold, which is released when the case ends if not before.
+ * Return: the hold, which is released when the case ends if not before, or when
+ * it has lasted so long that only a wait without a bound can still be on.
  */
 struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
 			      int refs, unsigned int delay_ms)
