@@ -48,6 +48,17 @@ bool folio_fixture_virtual_time(void)
 }
 
 /**
+ * folio_fixture_needs_virtual_time() - skip the case where waits take real time
+ * @test: the running test
+ * @seconds: what the case would take, for the message
+ */
+void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds)
+{
+	if (!folio_fixture_virtual_time())
+		kunit_skip(test, "takes %u s; in virtual time only", seconds);
+}
+
+/**
  * folio_wakeup_key_count() - count of folio_put_wakeup_key
  *
  * Return: how many users hold the key, 0 on a kernel without it.
@@ -150,12 +161,17 @@ static void balance_check(void *data)
  * wake-up key and the counters of isolated and pinned pages must be where they
  * were.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM, or -EINVAL if nothing is known of what the series under
+ * test promises.
  */
 int folio_fixture_init(struct kunit *test)
 {
 	struct balance *before = kunit_kzalloc(test, sizeof(*before), GFP_KERNEL);
 
+	if (!wait_promises()) {
+		kunit_err(test, "mm/tests/wait_promises.c has no table for folio_fixture.promises=");
+		return -EINVAL;
+	}
 	if (!before)
 		return -ENOMEM;
 	before->test = test;

@@ -22,6 +22,26 @@
 struct test_folio;
 
 /**
+ * struct wait_promises - what a series promises of the wait for folio references
+ * @series: its name, that of its folder
+ * @wait: the longest time that one wait lasts, in ticks
+ * @async_attempts: attempts that wait in asynchronous mode, before those that
+ *	lock and wait for everything
+ * @sync_attempts: attempts that wait in synchronous mode, after those
+ *
+ * What a promise is about is asserted by the cases, what it is by this table:
+ * where series differ, a case reads a field here.
+ */
+struct wait_promises {
+	const char *series;
+	unsigned long wait;
+	unsigned int async_attempts;
+	unsigned int sync_attempts;
+};
+
+const struct wait_promises *wait_promises(void);
+
+/**
  * struct test_folio_kind - a kind of folio that migration treats in its own way
  * @name: short name without spaces, for parameter descriptions
  * @order: the folio's order
@@ -147,6 +167,7 @@ struct wakeup_spy {
 
 int folio_fixture_init(struct kunit *test);
 bool folio_fixture_virtual_time(void);
+void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
 
 int folio_wakeup_key_count(void);
 void folio_wakeup_key_get(struct kunit *test);
@@ -187,7 +208,7 @@ void expect_took(struct kunit *test, const struct folio_migration *m,
 		  .attr.speed = KUNIT_SPEED_SLOW,				\
 		  .module_name = KBUILD_MODNAME }
 
-/* One tick: what a sleep may be late by on a kernel with low resolution timers. */
+/* Ticks as a time: what a sleep may be late by on a kernel with low resolution timers. */
 static inline ktime_t ticks_to_ktime(unsigned int ticks)
 {
 	return ns_to_ktime(jiffies_to_nsecs(ticks));

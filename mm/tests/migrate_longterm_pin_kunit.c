@@ -6,17 +6,11 @@
 
 #include "folio_fixture.h"
 
-/*
- * How the wait is bounded: a second for each folio and each attempt, three
- * asynchronous attempts and seven synchronous ones.
- */
-#define WAIT			HZ
-#define ASYNC_ATTEMPTS		3
-#define SYNC_ATTEMPTS		7
-#define ATTEMPTS		(ASYNC_ATTEMPTS + SYNC_ATTEMPTS)
-
 /* The timer wheel may add an eighth, see kernel/time/timer.c. */
-#define WAIT_AT_MOST		(WAIT + WAIT / 8 + 1)
+static unsigned long wait_at_most(unsigned long wait)
+{
+	return wait + wait / 8 + 1;
+}
 
 static const struct test_folio_kind * const kinds[] = {
 	&test_folio_shmem,
@@ -119,11 +113,16 @@ static void no_extra_reference(struct kunit *test)
 static void transient_reference(struct kunit *test)
 {
 	const struct pin_param *p = test->param_value;
-	struct test_folio *tf = test_folio_make(test, p->kind);
-	struct folio_hold *hold = folio_hold(test, tf->folio, 1, p->delay_ms);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m;
+	struct test_folio *tf;
+	struct folio_hold *hold;
 
+	if (p->delay_ms > 1500)
+		folio_fixture_needs_virtual_time(test, p->delay_ms / MSEC_PER_SEC);
+
+	tf = test_folio_make(test, p->kind);
+	hold = folio_hold(test, tf->folio, 1, p->delay_ms);
+	m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
 	folio_migration_add(m, tf);
 	m->on_alloc = release_hold_on_alloc;
 	m->data = hold;
@@ -147,6 +146,8 @@ static void expect_lasting_reference_fails(struct kunit *test,
 	struct test_folio *tf = test_folio_make(test, kind);
 	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
 	struct folio_migration *m = folio_migration(test, mode, MR_LONGTERM_PIN);
+	const struct wait_promises *p = wait_promises();
+	const unsigned int attempts = p->async_attempts + p->sync_attempts;
 
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
@@ -155,8 +156,8 @@ static void expect_lasting_reference_fails(struct kunit *test,
 	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&m->from));
 	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	expect_took(test, m, ticks_to_ktime(ATTEMPTS * WAIT),
-		    ticks_to_ktime(ATTEMPTS * WAIT_AT_MOST));
+	expect_took(test, m, ticks_to_ktime(attempts * p->wait),
+		    ticks_to_ktime(attempts * wait_at_most(p->wait)));
 
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 1);
@@ -166,12 +167,16 @@ static void lasting_reference(struct kunit *test)
 {
 	const struct pin_param *p = test->param_value;
 
+	/* In real time one kind has to do. */
+	if (p->kind != &test_folio_shmem)
+		folio_fixture_needs_virtual_time(test, 10);
 	expect_lasting_reference_fails(test, p->kind, MIGRATE_SYNC);
 }
 
 /* In asynchronous mode all attempts are of the one kind, and wait as well. */
 static void lasting_reference_async(struct kunit *test)
 {
+	folio_fixture_needs_virtual_time(test, 10);
 	expect_lasting_reference_fails(test, &test_folio_shmem, MIGRATE_ASYNC);
 }
 

@@ -133,11 +133,15 @@ class Session:
 
 	def boot(self, kernel: Kernel, done: build.Built, folder: Path) -> LogResult:
 		"""Boot once and read the log, which is kept in folder."""
-		argv = boot.command(kernel, done, self.profile, self.options.filter, self.options.kernel_args,
-				    self.timeout)
+		argv = boot.command(kernel, done, self.profile, self.options.filter,
+				    [*self._promises(), *self.options.kernel_args], self.timeout)
 		with self.progress.stage("boot", f"profile {self.profile.name}"):
 			console = boot.boot(argv, self.timeout, folder)
 		return ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
+
+	def _promises(self) -> list[str]:
+		"""Return what makes the suites assert what the series promises; without one, what the default does."""
+		return [] if self.options.series == series.NONE else [f"folio_fixture.promises={self.options.series}"]
 
 	def finish(self, log: LogResult, answer: Verdict) -> int:
 		"""Write and print the results; return the exit code."""

@@ -17,6 +17,7 @@ from .progress import Progress
 from .results import PatchId
 
 NONE = "none"
+SUPPORT = "support"	# what the suites need of any kernel, with or without a series under test
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Series:
 	name: str
 	base: str | None	# x.y of the folder it was taken from
 	patches: tuple[Path, ...]
+	support: tuple[Path, ...] = ()	# applied before them
 
 	def ids(self) -> list[PatchId]:
 		"""Return each patch's stable patch-id."""
@@ -42,7 +44,7 @@ def patch_id(patch: Path) -> str:
 
 def check_name(patches: Path, name: str) -> None:
 	"""Raise UsageError for a series that does not exist."""
-	names = sorted(folder.name for folder in patches.glob("*") if folder.is_dir())
+	names = sorted(folder.name for folder in patches.glob("*") if folder.is_dir() and folder.name != SUPPORT)
 	if name != NONE and name not in names:
 		raise UsageError(f"unknown series '{name}'; there are: {', '.join([NONE, *names])}")
 
@@ -51,8 +53,14 @@ def find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> Series
 	"""Return the series of that name that suits the kernel: the one for its x.y, else for the
 	newest base there is. Raises UsageError for an unknown name."""
 	check_name(patches, name)
+	support = _find(patches, SUPPORT, kernel, progress)[1] if (patches / SUPPORT).is_dir() else ()
 	if name == NONE:
-		return Series(NONE, None, ())
+		return Series(NONE, None, (), support)
+	return Series(name, *_find(patches, name, kernel, progress), support)
+
+
+def _find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> tuple[str, tuple[Path, ...]]:
+	"""Return the base and the patches of a folder of patches/."""
 	bases = sorted((folder.name for folder in (patches / name).glob("*.*") if folder.is_dir()),
 		       key=_base_key)
 	if not bases:
@@ -65,23 +73,24 @@ def find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> Series
 		       if not path.name.startswith("0000"))
 	if not found:
 		raise UsageError(f"series '{name}' has no patches in {patches / name / base}")
-	return Series(name, base, tuple(found))
+	return base, tuple(found)
 
 
 def apply(kernel: Kernel, series: Series) -> str:
-	"""Return the commit of base plus series, made away from the worktree.
+	"""Return the commit of base plus support plus series, made away from the worktree.
 
 	Raises CannotJudge, naming patch, file and hunk, if a patch does not apply.
 	"""
-	if not series.patches:
+	patches = series.support + series.patches
+	if not patches:
 		return kernel.base_commit
 	git = kernel.git
-	ref = f"refs/pinwait/series-{_key(kernel.base_commit, series.patches)}"
+	ref = f"refs/pinwait/series-{_key(kernel.base_commit, patches)}"
 	known = git.commit_of(ref)
 	if known:
 		return known
 	with _scratch(git, kernel.base_commit) as scratch:
-		for patch in series.patches:
+		for patch in patches:
 			try:
 				scratch("am", "-q", "--keep-non-patch", str(patch.resolve()))
 			except CommandFailed as error:

@@ -110,3 +110,18 @@ def test_patch_ids_ignore_line_numbers(kernel, tmp_path):
 	one, other = (_find(_series(tmp_path, variant), kernel)[0].ids()[0].patch_id
 		      for variant in (text, text.replace("@@ -7,7 +7,7 @@", "@@ -8,7 +8,7 @@")))
 	assert one == other and len(one) == 40
+
+
+def test_support_comes_before_every_series(kernel, tmp_path):
+	patches = _series(tmp_path, fakes.patch(10, "ten", "ten and more"))
+	fakes.write(tmp_path / "patches/support/7.3", {"0001-p.patch": fakes.patch(10, "line 10", "ten")})
+	for name, line in (("rfc", "ten and more\n"), (series.NONE, "ten\n")):
+		commit = series.apply(kernel, _find(patches, kernel, name)[0])
+		assert line in kernel.git("cat-file", "blob", f"{commit}:mm/migrate.c")
+
+
+def test_support_is_no_series(tmp_path):
+	patches = _series(tmp_path, fakes.patch(10, "line 10", "ten"))
+	fakes.write(tmp_path / "patches/support/7.3", {"0001-p.patch": fakes.patch(10, "line 10", "ten")})
+	with pytest.raises(UsageError, match="there are: none, rfc$"):
+		series.check_name(patches, series.SUPPORT)
