@@ -18,6 +18,7 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #include <linux/kthread.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
+#include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
@@ -56,6 +57,18 @@ void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds)
 {
 	if (!folio_fixture_virtual_time())
 		kunit_skip(test, "takes %u s; in virtual time only", seconds);
+}
+
+/**
+ * wait_until_asleep() - wait until a task has gone to sleep, uninterruptibly
+ * @task: the task, on which the caller has a reference
+ * @done: complete when it is over and will not sleep any more
+ */
+void wait_until_asleep(struct task_struct *task, struct completion *done)
+{
+	while (!wait_task_inactive(task, TASK_UNINTERRUPTIBLE) &&
+	       !completion_done(done))
+		schedule_timeout_uninterruptible(1);
 }
 
 /**
@@ -451,19 +464,32 @@ struct test_folio *test_folio_make(struct kunit *test,
  */
 #define HOLD_AT_MOST	(100 * HZ)
 
-static int folio_hold_fn(void *data)
+static void folio_hold_drop(void *data)
 {
 	struct folio_hold *hold = data;
 	int refs = hold->refs;
+
+	hold->dropped_at = ktime_get();
+	if (hold->how)
+		hold->how->drop(hold->folio, refs);
+	else
+		while (refs--)
+			folio_put(hold->folio);
+}
+
+static int folio_hold_fn(void *data)
+{
+	struct folio_hold *hold = data;
 
 	wait_for_completion_timeout(&hold->release, HOLD_AT_MOST);
 	if (hold->delay) {
 		set_current_state(TASK_UNINTERRUPTIBLE);
 		schedule_hrtimeout(&hold->delay, HRTIMER_MODE_REL);
 	}
-	hold->dropped_at = ktime_get();
-	while (refs--)
-		folio_put(hold->folio);
+	if (hold->where)
+		WARN_ON(hold->where->run(folio_hold_drop, hold));
+	else
+		folio_hold_drop(hold);
 	complete_all(&hold->dropped);
 	return 0;
 }
@@ -474,6 +500,28 @@ static void folio_hold_end(void *data)
 
 	folio_hold_release(hold);
 	kthread_stop_put(hold->task);
+}
+
+static struct folio_hold *hold_start(struct kunit *test, struct folio_hold like)
+{
+	struct folio_hold *hold = kunit_kzalloc(test, sizeof(*hold), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, hold);
+	*hold = like;
+	init_completion(&hold->release);
+	init_completion(&hold->dropped);
+
+	hold->task = kthread_create(folio_hold_fn, hold, "folio_hold");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, hold->task);
+	get_task_struct(hold->task);
+	if (hold->how)
+		WARN_ON(folio_drop_take(hold->how, hold->folio));
+	else
+		folio_ref_add(hold->folio, hold->refs);
+	wake_up_process(hold->task);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, folio_hold_end,
+							   hold));
+	return hold;
 }
 
 /**
@@ -490,23 +538,37 @@ static void folio_hold_end(void *data)
 struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
 			      int refs, unsigned int delay_ms)
 {
-	struct folio_hold *hold = kunit_kzalloc(test, sizeof(*hold), GFP_KERNEL);
+	return hold_start(test, (struct folio_hold) {
+		.folio = folio,
+		.refs = refs,
+		.delay = ms_to_ktime(delay_ms),
+	});
+}
 
-	KUNIT_ASSERT_NOT_NULL(test, hold);
-	hold->folio = folio;
-	hold->refs = refs;
-	hold->delay = ms_to_ktime(delay_ms);
-	init_completion(&hold->release);
-	init_completion(&hold->dropped);
-
-	hold->task = kthread_create(folio_hold_fn, hold, "folio_hold");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, hold->task);
-	get_task_struct(hold->task);
-	folio_ref_add(folio, refs);
-	wake_up_process(hold->task);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, folio_hold_end,
-							   hold));
-	return hold;
+/**
+ * folio_hold_how() - hold references that are dropped in some way, somewhere
+ * @test: the running test
+ * @folio: the folio
+ * @how: the way they are dropped; says how many there are and whether they are
+ *	pins
+ * @where: the context they are dropped from; must not be atomic for a drop that
+ *	is for tasks only
+ * @delay_ms: how long after folio_hold_release()
+ *
+ * Return: as folio_hold().
+ */
+struct folio_hold *folio_hold_how(struct kunit *test, struct folio *folio,
+				  const struct folio_drop *how,
+				  const struct exec_context *where,
+				  unsigned int delay_ms)
+{
+	return hold_start(test, (struct folio_hold) {
+		.folio = folio,
+		.refs = how->refs,
+		.delay = ms_to_ktime(delay_ms),
+		.how = how,
+		.where = where,
+	});
 }
 
 /**

@@ -19,6 +19,8 @@
 #include <linux/mm.h>
 #include <linux/wait_bit.h>
 
+#include "folio_drop.h"
+
 struct test_folio;
 
 /**
@@ -28,6 +30,8 @@ struct test_folio;
  * @async_attempts: attempts that wait in asynchronous mode, before those that
  *	lock and wait for everything
  * @sync_attempts: attempts that wait in synchronous mode, after those
+ * @waking_drops: the kinds of drops that wake whoever waits, a bit for each
+ *	&enum folio_drop_kind
  *
  * What a promise is about is asserted by the cases, what it is by this table:
  * where series differ, a case reads a field here.
@@ -37,9 +41,15 @@ struct wait_promises {
 	unsigned long wait;
 	unsigned int async_attempts;
 	unsigned int sync_attempts;
+	unsigned int waking_drops;
 };
 
 const struct wait_promises *wait_promises(void);
+
+static inline bool drop_wakes(enum folio_drop_kind kind)
+{
+	return wait_promises()->waking_drops & BIT(kind);
+}
 
 /**
  * struct test_folio_kind - a kind of folio that migration treats in its own way
@@ -97,6 +107,8 @@ struct test_folio {
  * @refs: number of references
  * @delay: how long after folio_hold_release() they are dropped
  * @dropped_at: when they were dropped, valid once @dropped is complete
+ * @how: the way they are dropped, NULL for @refs times folio_put()
+ * @where: the context they are dropped from, NULL for @task
  * @release: starts the delay
  * @dropped: complete when the references are gone
  * @task: drops them
@@ -106,6 +118,8 @@ struct folio_hold {
 	int refs;
 	ktime_t delay;
 	ktime_t dropped_at;
+	const struct folio_drop *how;
+	const struct exec_context *where;
 	struct completion release;
 	struct completion dropped;
 	struct task_struct *task;
@@ -169,6 +183,8 @@ int folio_fixture_init(struct kunit *test);
 bool folio_fixture_virtual_time(void);
 void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
 
+void wait_until_asleep(struct task_struct *task, struct completion *done);
+
 int folio_wakeup_key_count(void);
 void folio_wakeup_key_get(struct kunit *test);
 
@@ -179,6 +195,10 @@ struct test_folio *test_folio_make(struct kunit *test,
 
 struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
 			      int refs, unsigned int delay_ms);
+struct folio_hold *folio_hold_how(struct kunit *test, struct folio *folio,
+				  const struct folio_drop *how,
+				  const struct exec_context *where,
+				  unsigned int delay_ms);
 void folio_hold_release(struct folio_hold *hold);
 void folio_hold_join(struct folio_hold *hold);
 

@@ -8,143 +8,74 @@
 
 #include <linux/folio_batch.h>
 #include <linux/kthread.h>
+#include <linux/page_frag_cache.h>
 #include <linux/pagemap.h>
+#include <linux/sched/task.h>
+#include <linux/swap.h>
 
 #include "../internal.h"
 #include "folio_fixture.h"
 
-/* The references that a case takes, and the way it drops them. */
-struct drop_param {
-	const char *name;
-	unsigned int order;
-	int refs;
-	bool pin;
-	/* How often the reference count goes down on that way. */
-	int drops;
-	void (*drop)(struct folio *folio, int refs);
-};
-
-static void drop_folio_put(struct folio *folio, int refs)
+/* The timer wheel may add an eighth, see kernel/time/timer.c. */
+static ktime_t wait_at_most(unsigned long wait)
 {
-	while (refs--)
-		folio_put(folio);
+	return ticks_to_ktime(wait + wait / 8 + 1);
 }
 
-static void drop_put_page(struct folio *folio, int refs)
+static void drop_desc(struct kunit *test, const void *param, char *desc)
 {
-	while (refs--)
-		put_page(&folio->page);
+	const struct folio_drop *how = param;
+
+	strscpy(desc, how->name, KUNIT_PARAM_DESC_SIZE);
 }
 
-static void drop_put_tail_page(struct folio *folio, int refs)
+static int drops_init(struct kunit *test)
 {
-	while (refs--)
-		put_page(folio_page(folio, folio_nr_pages(folio) - 1));
+	kunit_register_params_array(test, folio_drops, nr_folio_drops, drop_desc);
+	return 0;
 }
 
-static void drop_folios_put(struct folio *folio, int refs)
+static int bypassing_drops_init(struct kunit *test)
 {
-	struct folio_batch batch;
-
-	folio_batch_init(&batch);
-	while (refs--)
-		folio_batch_add(&batch, folio);
-	folios_put(&batch);
+	kunit_register_params_array(test, bypassing_drops, nr_bypassing_drops,
+				    drop_desc);
+	return 0;
 }
 
-static void drop_folios_put_refs(struct folio *folio, int refs)
+static void context_desc(struct kunit *test, const void *param, char *desc)
 {
-	unsigned int nr[] = { refs };
-	struct folio_batch batch;
+	const struct exec_context *where = param;
 
-	folio_batch_init(&batch);
-	folio_batch_add(&batch, folio);
-	folios_put_refs(&batch, nr);
+	strscpy(desc, where->name, KUNIT_PARAM_DESC_SIZE);
 }
 
-static void drop_release_pages(struct folio *folio, int refs)
+static int contexts_init(struct kunit *test)
 {
-	struct page *pages[] = { &folio->page, &folio->page, &folio->page };
-
-	release_pages(pages, refs);
-}
-
-static void drop_unpin_user_page(struct folio *folio, int refs)
-{
-	while (refs--)
-		unpin_user_page(folio_page(folio, folio_nr_pages(folio) - 1));
-}
-
-static void drop_unpin_folio(struct folio *folio, int refs)
-{
-	while (refs--)
-		unpin_folio(folio);
-}
-
-static void drop_unpin_folios(struct folio *folio, int refs)
-{
-	struct folio *folios[] = { folio, folio, folio };
-
-	unpin_folios(folios, refs);
-}
-
-static const struct drop_param drop_params[] = {
-	{ "folio_put",             0,  1, false, 1, drop_folio_put },
-	{ "folio_put-many",        0, 64, false, 64, drop_folio_put },
-	{ "folio_put-large",       2,  1, false, 1, drop_folio_put },
-	{ "put_page",              0,  1, false, 1, drop_put_page },
-	{ "put_page-tail",         2,  1, false, 1, drop_put_tail_page },
-	{ "folio_put_refs",        0,  1, false, 1, folio_put_refs },
-	{ "folio_put_refs-many",   0, 64, false, 1, folio_put_refs },
-	{ "folios_put",            0,  1, false, 1, drop_folios_put },
-	{ "folios_put-same",       0,  3, false, 3, drop_folios_put },
-	{ "folios_put_refs",       0,  1, false, 1, drop_folios_put_refs },
-	{ "folios_put_refs-many",  0, 64, false, 1, drop_folios_put_refs },
-	{ "folios_put_refs-large", 2,  4, false, 1, drop_folios_put_refs },
-	{ "release_pages",         0,  3, false, 3, drop_release_pages },
-	{ "unpin_user_page",       0,  1, true, 1, drop_unpin_user_page },
-	{ "unpin_user_page-many",  0,  3, true, 3, drop_unpin_user_page },
-	{ "unpin_user_page-large", 2,  1, true, 1, drop_unpin_user_page },
-	{ "unpin_folio",           0,  1, true, 1, drop_unpin_folio },
-	{ "unpin_folio-large",     2,  1, true, 1, drop_unpin_folio },
-	{ "unpin_folios",          0,  3, true, 1, drop_unpin_folios },
-};
-
-static void drop_param_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct drop_param *p = param;
-
-	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-static int drop_params_init(struct kunit *test)
-{
-	kunit_register_params_array(test, drop_params, ARRAY_SIZE(drop_params),
-				    drop_param_desc);
+	kunit_register_params_array(test, exec_contexts, nr_exec_contexts,
+				    context_desc);
 	return 0;
 }
 
 static void take_refs(struct kunit *test, struct folio *folio,
-		      const struct drop_param *p)
+		      const struct folio_drop *how)
 {
-	KUNIT_ASSERT_EQ(test, 0, try_grab_folio(folio, p->refs,
-						p->pin ? FOLL_PIN : FOLL_GET));
+	KUNIT_ASSERT_EQ(test, 0, folio_drop_take(how, folio));
 }
 
 /* Each drop that leaves a reference wakes a waiter, after the drop. */
 static void wakes_when_on(struct kunit *test)
 {
-	const struct drop_param *p = test->param_value;
-	struct folio *folio = test_folio_alloc(test, p->order);
+	const struct folio_drop *how = test->param_value;
+	struct folio *folio = test_folio_alloc(test, how->order);
 	struct wakeup_spy *spy = wakeup_spy(test, folio);
 
 	folio_wakeup_key_get(test);
-	take_refs(test, folio, p);
+	take_refs(test, folio, how);
 	KUNIT_EXPECT_EQ(test, spy->wakeups, 0);
 
-	p->drop(folio, p->refs);
+	how->drop(folio, how->refs);
 
-	KUNIT_EXPECT_EQ(test, spy->wakeups, p->drops);
+	KUNIT_EXPECT_EQ(test, spy->wakeups, how->drops);
 	KUNIT_EXPECT_EQ(test, spy->refs_at_wakeup, 1);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 }
@@ -152,14 +83,14 @@ static void wakes_when_on(struct kunit *test)
 /* While the key is off nobody is woken. */
 static void silent_when_off(struct kunit *test)
 {
-	const struct drop_param *p = test->param_value;
-	struct folio *folio = test_folio_alloc(test, p->order);
+	const struct folio_drop *how = test->param_value;
+	struct folio *folio = test_folio_alloc(test, how->order);
 	struct wakeup_spy *spy = wakeup_spy(test, folio);
 
 	KUNIT_ASSERT_EQ(test, folio_wakeup_key_count(), 0);
-	take_refs(test, folio, p);
+	take_refs(test, folio, how);
 
-	p->drop(folio, p->refs);
+	how->drop(folio, how->refs);
 
 	KUNIT_EXPECT_EQ(test, spy->wakeups, 0);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
@@ -171,25 +102,109 @@ static void silent_when_off(struct kunit *test)
  */
 static void last_drop_is_silent(struct kunit *test)
 {
-	const struct drop_param *p = test->param_value;
-	struct folio *folio = test_folio_alloc(test, p->order);
+	const struct folio_drop *how = test->param_value;
+	struct folio *folio = test_folio_alloc(test, how->order);
 	struct wakeup_spy *spy = wakeup_spy(test, folio);
 	bool freed;
 
 	folio_wakeup_key_get(test);
-	take_refs(test, folio, p);
+	take_refs(test, folio, how);
 	test_folio_disown(test, folio);
 	spy->wakeups = 0;
 	/* A mark that the page allocator wipes off. */
 	folio_set_referenced(folio);
 
-	p->drop(folio, p->refs);
+	how->drop(folio, how->refs);
 	freed = !folio_ref_count(folio) && !folio_test_referenced(folio);
 
-	KUNIT_EXPECT_EQ(test, spy->wakeups, p->drops - 1);
+	KUNIT_EXPECT_EQ(test, spy->wakeups, how->drops - 1);
 	/* In real time somebody else may have got the page by now. */
 	if (folio_fixture_virtual_time())
 		KUNIT_EXPECT_TRUE(test, freed);
+}
+
+/*
+ * These go round folio_put(), and whom they wake depends on the series.  That
+ * the rfc has whoever waits for one of them wait to the end is a limit.
+ */
+static void bypassing_drop(struct kunit *test)
+{
+	const struct folio_drop *how = test->param_value;
+	struct folio *folio = test_folio_alloc(test, how->order);
+	struct wakeup_spy *spy = wakeup_spy(test, folio);
+
+	folio_wakeup_key_get(test);
+	take_refs(test, folio, how);
+
+	how->drop(folio, how->refs);
+
+	KUNIT_EXPECT_EQ(test, spy->wakeups,
+			drop_wakes(how->kind) ? how->drops : 0);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+}
+
+/* A drop whose wake-ups are looked at when those around it are over as well. */
+struct watched_drop {
+	const struct folio_drop *how;
+	struct folio *folio;
+	struct wakeup_spy *spy;
+};
+
+struct drops_test {
+	const struct exec_context *where;
+	bool was_there;
+	size_t nr;
+	struct watched_drop drops[];
+};
+
+static void drop_all(void *data)
+{
+	struct drops_test *dt = data;
+	size_t i;
+
+	dt->was_there = dt->where->here();
+	for (i = 0; i < dt->nr; i++)
+		dt->drops[i].how->drop(dt->drops[i].folio, dt->drops[i].how->refs);
+}
+
+/* Each way to drop a reference wakes from each context that it may be used in. */
+static void wakes_from(struct kunit *test)
+{
+	const struct exec_context *where = test->param_value;
+	struct drops_test *dt;
+	size_t i;
+
+	dt = kunit_kzalloc(test, struct_size(dt, drops, nr_folio_drops),
+			   GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, dt);
+	dt->where = where;
+	folio_wakeup_key_get(test);
+	for (i = 0; i < nr_folio_drops; i++) {
+		const struct folio_drop *how = &folio_drops[i];
+		struct watched_drop *drop = &dt->drops[dt->nr];
+
+		if (how->task_only && where->atomic)
+			continue;
+		drop->how = how;
+		drop->folio = test_folio_alloc(test, how->order);
+		drop->spy = wakeup_spy(test, drop->folio);
+		take_refs(test, drop->folio, how);
+		dt->nr++;
+	}
+
+	KUNIT_ASSERT_EQ(test, 0, where->run(drop_all, dt));
+
+	KUNIT_EXPECT_TRUE(test, dt->was_there);
+	for (i = 0; i < dt->nr; i++) {
+		const struct watched_drop *drop = &dt->drops[i];
+
+		KUNIT_EXPECT_EQ_MSG(test, drop->spy->wakeups, drop->how->drops,
+				    "by %s", drop->how->name);
+		KUNIT_EXPECT_EQ_MSG(test, drop->spy->refs_at_wakeup, 1,
+				    "by %s", drop->how->name);
+		KUNIT_EXPECT_EQ_MSG(test, folio_ref_count(drop->folio), 1,
+				    "by %s", drop->how->name);
+	}
 }
 
 /* A batch is told apart folio by folio: some are freed, the others wake. */
@@ -231,7 +246,114 @@ static void wakes_only_its_own(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, spy->wakeups, 0);
 }
 
+/*
+ * What users of a folio do
+ */
+
+struct user_param {
+	const char *name;
+	enum folio_drop_kind kind;
+	const struct test_folio_kind *folio;
+	int drops;
+	void (*drop)(struct kunit *test, struct test_folio *tf);
+};
+
+/* The page cache's reference goes, and that of the batch it was found with. */
+static void user_truncate(struct kunit *test, struct test_folio *tf)
+{
+	truncate_inode_pages(tf->file->f_mapping, 0);
+}
+
+static void user_munmap(struct kunit *test, struct test_folio *tf)
+{
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(tf->addr, PAGE_SIZE));
+	tf->addr = 0;
+}
+
+/* An LRU batch has a reference until it is drained. */
+static void user_lru_batch(struct kunit *test, struct test_folio *tf)
+{
+	deactivate_file_folio(tf->folio);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(tf->folio), 3);
+	lru_add_drain_all();
+}
+
+static void user_reclaim(struct kunit *test, struct test_folio *tf)
+{
+	folio_lock(tf->folio);
+	folio_clear_dirty(tf->folio);
+	KUNIT_EXPECT_EQ(test, 1, remove_mapping(tf->file->f_mapping, tf->folio));
+	folio_unlock(tf->folio);
+}
+
+static const struct user_param user_params[] = {
+	{ "truncate",	FOLIO_DROP_PUT,	    &test_folio_shmem,	     2, user_truncate },
+	{ "munmap",	FOLIO_DROP_PUT,	    &test_folio_anon_mapped, 1, user_munmap },
+	{ "lru_batch",	FOLIO_DROP_PUT,	    &test_folio_shmem,	     1, user_lru_batch },
+	{ "reclaim",	FOLIO_DROP_RECLAIM, &test_folio_shmem,	     1, user_reclaim },
+};
+
+static void user_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct user_param *p = param;
+
+	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+static int users_init(struct kunit *test)
+{
+	kunit_register_params_array(test, user_params, ARRAY_SIZE(user_params),
+				    user_desc);
+	return 0;
+}
+
+static void user_drop(struct kunit *test)
+{
+	const struct user_param *p = test->param_value;
+	struct test_folio *tf = test_folio_make(test, p->folio);
+	struct wakeup_spy *spy;
+
+	/* A drain would otherwise drop the reference of the batch it was added by. */
+	lru_add_drain_all();
+	spy = wakeup_spy(test, tf->folio);
+	folio_wakeup_key_get(test);
+
+	p->drop(test, tf);
+
+	KUNIT_EXPECT_EQ(test, spy->wakeups, drop_wakes(p->kind) ? p->drops : 0);
+}
+
+/* A network driver's fragment, and the rest of the page when it is done. */
+static void page_frag_drop(struct kunit *test)
+{
+	struct page_frag_cache cache;
+	struct wakeup_spy *spy;
+	void *frags[2];
+	int i;
+
+	folio_wakeup_key_get(test);
+	page_frag_cache_init(&cache);
+	for (i = 0; i < ARRAY_SIZE(frags); i++) {
+		frags[i] = page_frag_alloc(&cache, SMP_CACHE_BYTES, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, frags[i]);
+	}
+	spy = wakeup_spy(test, virt_to_folio(frags[0]));
+
+	page_frag_free(frags[0]);
+	page_frag_cache_drain(&cache);
+
+	KUNIT_EXPECT_EQ(test, spy->wakeups,
+			drop_wakes(FOLIO_DROP_PAGE_FRAG) ? 2 : 0);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(spy->folio), 1);
+	page_frag_free(frags[1]);
+}
+
+/*
+ * A task that waits
+ */
+
 struct waiter {
+	struct task_struct *task;
 	struct folio *folio;
 	long timeout;
 	long left;
@@ -268,7 +390,7 @@ static struct waiter *start_waiter(struct kunit *test, struct folio *folio,
 	init_completion(&w->done);
 	task = kthread_create(waiter_fn, w, "folio_waiter");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-	get_task_struct(task);
+	w->task = get_task_struct(task);
 	wake_up_process(task);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
 							   kthread_stop_put_action,
@@ -276,11 +398,30 @@ static struct waiter *start_waiter(struct kunit *test, struct folio *folio,
 	return w;
 }
 
-/* A task that waits sleeps until the drop, and no longer. */
+/* The waiter has slept until the drop, and no longer. */
+static void expect_woken(struct kunit *test, const struct waiter *w,
+			 ktime_t dropped_at)
+{
+	KUNIT_EXPECT_GT(test, w->left, 1);
+	KUNIT_EXPECT_GE(test, w->ended_at, dropped_at);
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_LE(test, ktime_sub(w->ended_at, dropped_at),
+				ticks_to_ktime(1));
+}
+
+/* Nothing is left of its time, but a 1 if the reference has gone. */
+static void expect_timed_out(struct kunit *test, const struct waiter *w)
+{
+	KUNIT_EXPECT_LE(test, w->left, 1);
+	KUNIT_EXPECT_GE(test, ktime_sub(w->ended_at, w->began_at),
+			ticks_to_ktime(w->timeout));
+}
+
 static void waiter_ends_with_drop(struct kunit *test)
 {
 	struct folio *folio = test_folio_alloc(test, 0);
-	struct folio_hold *hold = folio_hold(test, folio, 1, 100);
+	struct folio_hold *hold = folio_hold_how(test, folio, &folio_drops[0],
+						 test->param_value, 100);
 	struct waiter *w;
 
 	folio_wakeup_key_get(test);
@@ -289,11 +430,28 @@ static void waiter_ends_with_drop(struct kunit *test)
 	wait_for_completion(&w->done);
 	folio_hold_join(hold);
 
-	KUNIT_EXPECT_GT(test, w->left, 1);
-	KUNIT_EXPECT_GE(test, w->ended_at, hold->dropped_at);
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_LE(test, ktime_sub(w->ended_at, hold->dropped_at),
-				ticks_to_ktime(1));
+	expect_woken(test, w, hold->dropped_at);
+}
+
+/* Reclaim takes the page cache's reference away. */
+static void waiter_for_reclaim(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
+	ktime_t dropped_at;
+	struct waiter *w;
+
+	lru_add_drain_all();
+	folio_wakeup_key_get(test);
+	w = start_waiter(test, tf->folio, HZ);
+	wait_until_asleep(w->task, &w->done);
+	dropped_at = ktime_get();
+	user_reclaim(test, tf);
+	wait_for_completion(&w->done);
+
+	if (drop_wakes(FOLIO_DROP_RECLAIM))
+		expect_woken(test, w, dropped_at);
+	else
+		expect_timed_out(test, w);
 }
 
 /* With the key off the same task finds out when its time is over. */
@@ -308,23 +466,67 @@ static void waiter_times_out_when_off(struct kunit *test)
 	folio_hold_release(hold);
 	wait_for_completion(&w->done);
 
-	/* Nothing is left of its time, but a 1 if the reference has gone. */
-	KUNIT_EXPECT_LE(test, w->left, 1);
-	KUNIT_EXPECT_GE(test, ktime_sub(w->ended_at, w->began_at),
-			ms_to_ktime(MSEC_PER_SEC));
+	expect_timed_out(test, w);
+}
+
+/*
+ * What a drop that wakes nobody costs a migration: its whole wait, though the
+ * reference has long gone.
+ */
+static void migration_after_bypass(struct kunit *test)
+{
+	const struct folio_drop *how = test->param_value;
+	const struct wait_promises *p = wait_promises();
+	struct folio_migration *m;
+	struct folio_hold *hold;
+	struct test_folio *tf;
+
+	/* In real time one way has to do. */
+	if (how != bypassing_drops)
+		folio_fixture_needs_virtual_time(test, p->wait / HZ);
+
+	tf = test_folio_make(test, &test_folio_shmem);
+	hold = folio_hold_how(test, tf->folio, how, NULL, 100);
+	m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	folio_migration_add(m, tf);
+	m->on_alloc = release_hold_on_alloc;
+	m->data = hold;
+	folio_migration_run(m);
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
+	if (drop_wakes(how->kind))
+		expect_took(test, m, hold->delay,
+			    ktime_add(hold->delay, ticks_to_ktime(2)));
+	else
+		expect_took(test, m, ticks_to_ktime(p->wait),
+			    wait_at_most(p->wait));
+	expect_migrated(test, tf);
 }
 
 static struct kunit_case folio_put_wakeup_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(wakes_when_on, kunit_array_gen_params,
-				   drop_params_init, NULL),
+				   drops_init, NULL),
 	KUNIT_CASE_PARAM_WITH_INIT(silent_when_off, kunit_array_gen_params,
-				   drop_params_init, NULL),
+				   drops_init, NULL),
 	KUNIT_CASE_PARAM_WITH_INIT(last_drop_is_silent, kunit_array_gen_params,
-				   drop_params_init, NULL),
+				   drops_init, NULL),
+	KUNIT_CASE_PARAM_WITH_INIT(bypassing_drop, kunit_array_gen_params,
+				   bypassing_drops_init, NULL),
+	KUNIT_CASE_PARAM_WITH_INIT(wakes_from, kunit_array_gen_params,
+				   contexts_init, NULL),
 	KUNIT_CASE(batch_wakes_survivors),
 	KUNIT_CASE(wakes_only_its_own),
-	KUNIT_CASE(waiter_ends_with_drop),
+	KUNIT_CASE_PARAM_WITH_INIT(user_drop, kunit_array_gen_params,
+				   users_init, NULL),
+	KUNIT_CASE(page_frag_drop),
+	KUNIT_CASE_PARAM_WITH_INIT(waiter_ends_with_drop, kunit_array_gen_params,
+				   contexts_init, NULL),
 	KUNIT_CASE_SLOW(waiter_times_out_when_off),
+	KUNIT_CASE_SLOW(waiter_for_reclaim),
+	KUNIT_CASE_PARAM_WITH_INIT_SLOW(migration_after_bypass,
+					bypassing_drops_init),
 	{}
 };
 

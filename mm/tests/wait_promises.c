@@ -3,6 +3,7 @@
  * What each series promises of the wait for folio references, as data.
  */
 
+#include <linux/bits.h>
 #include <linux/jiffies.h>
 #include <linux/moduleparam.h>
 #include <linux/string.h>
@@ -16,6 +17,7 @@ static const struct wait_promises tables[] = {
 		.wait = HZ,
 		.async_attempts = 3,
 		.sync_attempts = 7,
+		.waking_drops = BIT(FOLIO_DROP_PUT),
 	},
 };
 
