@@ -125,13 +125,22 @@ static long node_stat(enum node_stat_item item)
 	return x;
 }
 
+/**
+ * folio_fixture_pins() - how many pins there are
+ *
+ * Return: pages pinned with FOLL_PIN and not yet unpinned, in the whole system.
+ */
+long folio_fixture_pins(void)
+{
+	return node_stat(NR_FOLL_PIN_ACQUIRED) - node_stat(NR_FOLL_PIN_RELEASED);
+}
+
 static void balance_read(struct balance *b)
 {
 	b->key = folio_wakeup_key_count();
 	b->isolated_anon = node_stat(NR_ISOLATED_ANON);
 	b->isolated_file = node_stat(NR_ISOLATED_FILE);
-	b->pins = node_stat(NR_FOLL_PIN_ACQUIRED) -
-		  node_stat(NR_FOLL_PIN_RELEASED);
+	b->pins = folio_fixture_pins();
 }
 
 static bool balance_equal(const struct balance *a, const struct balance *b)

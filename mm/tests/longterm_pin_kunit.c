@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for longterm pins from end to end: user pages in ZONE_MOVABLE
+ * are moved out of it and pinned, or not pinned and left in peace.
+ */
+
+#include <linux/cpumask.h>
+#include <linux/swap.h>
+#include <linux/workqueue.h>
+
+#include "../internal.h"
+#include "folio_fixture.h"
+#include "user_pages.h"
+
+/* Pages to pin: some before and some behind the one a case is about. */
+#define NR_PAGES	4
+#define THE_PAGE	1
+
+/* How to pin what, with an extra reference that lasts so long. */
+struct longterm_pin_param {
+	const struct user_memory *memory;
+	const struct pin_way *way;
+	unsigned int delay_ms;
+};
+
+static const struct longterm_pin_param ways[] = {
+	{ &user_memory_anon, &pin_way_locked },
+	{ &user_memory_anon, &pin_way_unlocked },
+	{ &user_memory_anon, &pin_way_fast },
+	{ &user_memory_anon, &pin_way_remote },
+	{ &user_memory_shmem, &pin_way_locked },
+	{ &user_memory_shmem, &pin_way_fast },
+	{ &user_memory_memfd, &pin_way_unlocked },
+	{ &user_memory_memfd, &pin_way_fast },
+	{ &user_memory_memfd, &pin_way_folios },
+};
+
+/* One way for each kind of memory. */
+static const struct longterm_pin_param memories[] = {
+	{ &user_memory_anon, &pin_way_locked },
+	{ &user_memory_shmem, &pin_way_fast },
+	{ &user_memory_memfd, &pin_way_folios },
+};
+
+static const struct longterm_pin_param delays[] = {
+	{ &user_memory_anon, &pin_way_locked, 10 },
+	{ &user_memory_anon, &pin_way_unlocked, 100 },
+	{ &user_memory_anon, &pin_way_fast, 900 },
+	{ &user_memory_shmem, &pin_way_fast, 10 },
+	{ &user_memory_shmem, &pin_way_remote, 100 },
+	{ &user_memory_memfd, &pin_way_fast, 100 },
+	{ &user_memory_memfd, &pin_way_folios, 10 },
+	{ &user_memory_memfd, &pin_way_folios, 900 },
+};
+
+static void way_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct longterm_pin_param *p = param;
+
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s", p->memory->name,
+		 p->way->name);
+}
+
+static void delay_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct longterm_pin_param *p = param;
+
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s-%ums", p->memory->name,
+		 p->way->name, p->delay_ms);
+}
+
+static int ways_init(struct kunit *test)
+{
+	kunit_register_params_array(test, ways, ARRAY_SIZE(ways), way_desc);
+	return 0;
+}
+
+static int memories_init(struct kunit *test)
+{
+	kunit_register_params_array(test, memories, ARRAY_SIZE(memories),
+				    way_desc);
+	return 0;
+}
+
+static int delays_init(struct kunit *test)
+{
+	kunit_register_params_array(test, delays, ARRAY_SIZE(delays),
+				    delay_desc);
+	return 0;
+}
+
+/* Movable pages are moved out, pinned there, and given back. */
+static void moves_out(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+
+	expect_pinned(up);
+	expect_pin_took(up, 0, ticks_to_ktime(1));
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+}
+
+/* What the pin itself faults in is taken from where it may stay. */
+static void untouched_pages(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
+
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+
+	expect_pinned(up);
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+}
+
+/* Pages that may stay do: the second pin finds them where the first put them. */
+static void already_outside(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct folio *folios[NR_PAGES];
+	struct folio_hold *hold;
+	unsigned int i;
+
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	expect_pinned(up);
+	user_pages_unpin(up);
+	for (i = 0; i < NR_PAGES; i++)
+		folios[i] = user_pages_folio(up, i);
+
+	/* An extra reference is nothing to them. */
+	hold = folio_hold(test, folios[THE_PAGE], 1, 0);
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	folio_hold_join(hold);
+
+	expect_pinned(up);
+	expect_pin_took(up, 0, ticks_to_ktime(1));
+	for (i = 0; i < NR_PAGES; i++)
+		KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, i), folios[i]);
+}
+
+/* The pin takes as long as somebody else's reference is held. */
+static void transient_reference(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct folio_hold *hold = folio_hold(test,
+					     user_pages_folio(up, THE_PAGE), 1,
+					     p->delay_ms);
+
+	folio_hold_release(hold);
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
+	expect_pin_took(up, hold->delay,
+			ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_pinned(up);
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+}
+
+/* A reference that stays makes the pin fail, and no page is pinned. */
+static void lasting_reference(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	const struct wait_promises *promises = wait_promises();
+	const unsigned int attempts = promises->async_attempts +
+				      promises->sync_attempts;
+	struct folio_hold *hold;
+	struct user_pages *up;
+
+	folio_fixture_needs_virtual_time(test, 10);
+
+	up = user_pages_make(test, p->memory, NR_PAGES);
+	hold = folio_hold(test, user_pages_folio(up, THE_PAGE), 1, 0);
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+
+	KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
+	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), hold->folio);
+	expect_pin_took(up, ticks_to_ktime(attempts * promises->wait),
+			ticks_to_ktime(attempts * (promises->wait * 9 / 8 + 1)));
+	folio_hold_join(hold);
+	expect_not_pinned(up);
+
+	/* It can be had again once the reference has gone. */
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	expect_pinned(up);
+}
+
+/*
+ * Each drop wakes the waiter, and more often than there are attempts: it has to
+ * see for itself whether it was the last.
+ */
+static void dropped_one_by_one(struct kunit *test)
+{
+	const struct wait_promises *promises = wait_promises();
+	const unsigned int nr = promises->async_attempts +
+				promises->sync_attempts + 2;
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	struct folio *folio = user_pages_folio(up, THE_PAGE);
+	struct folio_hold *hold;
+	unsigned int i;
+
+	for (i = 1; i <= nr; i++) {
+		hold = folio_hold(test, folio, 1, 10 * i);
+		folio_hold_release(hold);
+	}
+	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
+	expect_pin_took(up, hold->delay,
+			ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_pinned(up);
+}
+
+/* Somebody has pinned one of the pages for long: it stays, the others come. */
+static void pinned_neighbour(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	unsigned int i;
+	struct page *neighbour;
+
+	KUNIT_ASSERT_EQ(test, 1,
+			pin_user_pages_fast(up->addr + THE_PAGE * PAGE_SIZE, 1,
+					    FOLL_WRITE | FOLL_LONGTERM,
+					    &neighbour));
+	expect_pins(up, 1);
+	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+
+	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
+	if (up->rc == NR_PAGES) {
+		KUNIT_EXPECT_PTR_EQ(test, up->pages[THE_PAGE], neighbour);
+		for (i = 0; i < NR_PAGES; i++)
+			expect_page_pinned(up, i, i == THE_PAGE ? 2 : 1);
+	}
+	expect_pins(up, NR_PAGES + 1);
+	expect_pin_took(up, 0, ticks_to_ktime(1));
+	unpin_user_page(neighbour);
+	expect_pinned(up);
+}
+
+/* A pin that is not for long takes the page where it is, held or not. */
+static void short_pin(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	struct folio *folios[NR_PAGES];
+	struct folio_hold *hold;
+	unsigned int i;
+
+	for (i = 0; i < NR_PAGES; i++)
+		folios[i] = user_pages_folio(up, i);
+	hold = folio_hold(test, folios[THE_PAGE], 1, 0);
+	user_pages_pin(up, &pin_way_fast, 0);
+
+	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
+	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
+	expect_pin_took(up, 0, ticks_to_ktime(1));
+	for (i = 0; i < NR_PAGES; i++) {
+		KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, i), folios[i]);
+		KUNIT_EXPECT_TRUE(test, folio_is_zone_movable(folios[i]));
+		KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(folios[i]));
+	}
+	expect_pins(up, NR_PAGES);
+	user_pages_unpin(up);
+	folio_hold_join(hold);
+	expect_not_pinned(up);
+}
+
+/* A page that has just been faulted in is not on the LRU yet, but in a batch. */
+static void lru_batch_adds(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
+
+	user_pages_fill(up, NR_PAGES);
+	KUNIT_ASSERT_FALSE(test, folio_test_lru(user_pages_folio(up, THE_PAGE)));
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+
+	expect_pinned(up);
+	expect_pin_took(up, 0, ticks_to_ktime(1));
+}
+
+static long rotate_folio(void *folio)
+{
+	folio_rotate_reclaimable(folio);
+	return 0;
+}
+
+/* Puts a folio that is on the LRU into a batch, which holds a reference on it. */
+static void lru_batch_add(struct kunit *test, struct folio *folio, int cpu)
+{
+	const int refs = folio_ref_count(folio);
+
+	KUNIT_ASSERT_EQ(test, 0, work_on_cpu(cpu, rotate_folio, folio));
+	KUNIT_ASSERT_EQ(test, folio_ref_count(folio), refs + 1);
+	KUNIT_ASSERT_TRUE(test, folio_test_lru(folio));
+}
+
+/* A batch of some CPU holds a reference on a page that is on the LRU as well. */
+static void lru_batch_holds(struct kunit *test)
+{
+	const int cpu = cpumask_last(cpu_online_mask);
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+
+	lru_batch_add(test, user_pages_folio(up, THE_PAGE), cpu);
+	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+
+	expect_pinned(up);
+	expect_pin_took(up, 0, ticks_to_ktime(1));
+}
+
+/* As long as no page has a reference in excess nobody's batches are drained. */
+static void lru_batch_left_alone(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	struct user_pages *other = user_pages_make(test, &user_memory_anon, 1);
+	struct folio *folio = user_pages_folio(other, 0);
+	int refs;
+
+	lru_batch_add(test, folio, raw_smp_processor_id());
+	refs = folio_ref_count(folio);
+	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	expect_pinned(up);
+}
+
+static int longterm_pin_init(struct kunit *test)
+{
+	if (!user_pages_can_be_movable())
+		kunit_skip(test, "no ZONE_MOVABLE, see movablecore=");
+	return folio_fixture_init(test);
+}
+
+static struct kunit_case longterm_pin_cases[] = {
+	KUNIT_CASE_PARAM_WITH_INIT(moves_out, kunit_array_gen_params, ways_init,
+				   NULL),
+	KUNIT_CASE_PARAM_WITH_INIT(untouched_pages, kunit_array_gen_params,
+				   ways_init, NULL),
+	KUNIT_CASE_PARAM_WITH_INIT(already_outside, kunit_array_gen_params,
+				   ways_init, NULL),
+	KUNIT_CASE_PARAM_WITH_INIT_SLOW(transient_reference, delays_init),
+	KUNIT_CASE_PARAM_WITH_INIT_SLOW(lasting_reference, memories_init),
+	KUNIT_CASE(dropped_one_by_one),
+	KUNIT_CASE(pinned_neighbour),
+	KUNIT_CASE(short_pin),
+	KUNIT_CASE_PARAM_WITH_INIT(lru_batch_adds, kunit_array_gen_params,
+				   memories_init, NULL),
+	KUNIT_CASE(lru_batch_holds),
+	KUNIT_CASE(lru_batch_left_alone),
+	{}
+};
+
+static struct kunit_suite longterm_pin_suite = {
+	.name = "longterm_pin",
+	.init = longterm_pin_init,
+	.test_cases = longterm_pin_cases,
+};
+
+kunit_test_suite(longterm_pin_suite);
+
+MODULE_DESCRIPTION("KUnit tests for longterm pins from end to end");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Fixture for KUnit tests that pin user pages.
+ */
+
+/* First: linux/memfd.h needs its types and does not include it. */
+#include <linux/mm.h>
+
+#include <linux/memfd.h>
+#include <linux/mman.h>
+#include <linux/mmzone.h>
+#include <linux/pagemap.h>
+#include <linux/swap.h>
+#include <linux/uaccess.h>
+
+#include "../internal.h"
+#include "folio_fixture.h"
+#include "user_pages.h"
+
+/* Private anonymous memory. */
+const struct user_memory user_memory_anon = {
+	.name = "anon",
+	.flags = MAP_PRIVATE | MAP_ANONYMOUS,
+};
+
+/* Shared anonymous memory: a file of shmem that nobody else knows. */
+const struct user_memory user_memory_shmem = {
+	.name = "shmem",
+	.flags = MAP_SHARED | MAP_ANONYMOUS,
+};
+
+/* A shared mapping of a memfd. */
+const struct user_memory user_memory_memfd = {
+	.name = "memfd",
+	.memfd = true,
+	.flags = MAP_SHARED,
+};
+
+static long pin_locked(struct user_pages *up, unsigned int gup_flags)
+{
+	long ret;
+
+	mmap_read_lock(current->mm);
+	ret = pin_user_pages(up->addr, up->nr, gup_flags, up->pages);
+	mmap_read_unlock(current->mm);
+	return ret;
+}
+
+static long pin_unlocked(struct user_pages *up, unsigned int gup_flags)
+{
+	return pin_user_pages_unlocked(up->addr, up->nr, up->pages, gup_flags);
+}
+
+static long pin_fast(struct user_pages *up, unsigned int gup_flags)
+{
+	return pin_user_pages_fast(up->addr, up->nr, gup_flags, up->pages);
+}
+
+static long pin_remote(struct user_pages *up, unsigned int gup_flags)
+{
+	int locked = 1;
+	long ret;
+
+	mmap_read_lock(current->mm);
+	ret = pin_user_pages_remote(current->mm, up->addr, up->nr, gup_flags,
+				    up->pages, &locked);
+	if (locked)
+		mmap_read_unlock(current->mm);
+	return ret;
+}
+
+static void unpin_pages(struct user_pages *up)
+{
+	unpin_user_pages(up->pages, up->rc);
+}
+
+const struct pin_way pin_way_locked = {
+	.name = "locked",
+	.pin = pin_locked,
+	.unpin = unpin_pages,
+};
+
+const struct pin_way pin_way_unlocked = {
+	.name = "unlocked",
+	.pin = pin_unlocked,
+	.unpin = unpin_pages,
+};
+
+const struct pin_way pin_way_fast = {
+	.name = "fast",
+	.pin = pin_fast,
+	.unpin = unpin_pages,
+};
+
+const struct pin_way pin_way_remote = {
+	.name = "remote",
+	.pin = pin_remote,
+	.unpin = unpin_pages,
+};
+
+/* Always longterm, whatever the flags. */
+static long pin_folios(struct user_pages *up, unsigned int gup_flags)
+{
+	pgoff_t offset;
+	long ret, i;
+
+	ret = memfd_pin_folios(up->file, 0, up->nr * PAGE_SIZE - 1, up->folios,
+			       up->nr, &offset);
+	for (i = 0; i < ret; i++)
+		up->pages[i] = folio_page(up->folios[i], 0);
+	return ret;
+}
+
+static void unpin_pinned_folios(struct user_pages *up)
+{
+	unpin_folios(up->folios, up->rc);
+}
+
+/* Pins the folios of a memfd, mapped or not. */
+const struct pin_way pin_way_folios = {
+	.name = "folios",
+	.pin = pin_folios,
+	.unpin = unpin_pinned_folios,
+};
+
+/**
+ * user_pages_can_be_movable() - is there memory that longterm pins have to leave?
+ *
+ * Return: true if user pages come from ZONE_MOVABLE, false if there is none.
+ */
+bool user_pages_can_be_movable(void)
+{
+	struct zone *zone;
+
+	for_each_populated_zone(zone)
+		if (zone_idx(zone) == ZONE_MOVABLE)
+			return true;
+	return false;
+}
+
+static void user_pages_release(void *data)
+{
+	struct user_pages *up = data;
+
+	user_pages_unpin(up);
+	if (up->file)
+		__fput_sync(up->file);
+}
+
+/**
+ * user_pages_map() - map pages, but touch none
+ * @test: the running test
+ * @memory: the kind of memory
+ * @nr: how many pages
+ *
+ * Return: the pages, unpinned when the case ends.
+ */
+struct user_pages *user_pages_map(struct kunit *test,
+				  const struct user_memory *memory,
+				  unsigned int nr)
+{
+	struct user_pages *up = kunit_kzalloc(test, sizeof(*up), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, up);
+	up->test = test;
+	up->memory = memory;
+	up->nr = nr;
+	up->pages = kunit_kcalloc(test, nr, sizeof(*up->pages), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, up->pages);
+	up->folios = kunit_kcalloc(test, nr, sizeof(*up->folios), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, up->folios);
+	up->pins_before = folio_fixture_pins();
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, user_pages_release, up));
+
+	if (memory->memfd) {
+		struct file *file = memfd_alloc_file("user_pages", 0);
+
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+		up->file = file;
+		KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path,
+						      nr * PAGE_SIZE));
+	}
+	up->addr = kunit_vm_mmap(test, up->file, 0, nr * PAGE_SIZE,
+				 PROT_READ | PROT_WRITE, memory->flags, 0);
+	KUNIT_ASSERT_NE(test, up->addr, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(up->addr));
+	return up;
+}
+
+static u8 *page_buffer(struct kunit *test)
+{
+	u8 *buf = kunit_kmalloc(test, PAGE_SIZE, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	return buf;
+}
+
+static void __user *page_addr(const struct user_pages *up, unsigned int i)
+{
+	return (void __user *)(up->addr + i * PAGE_SIZE);
+}
+
+/* Pages that were not written to hold zeroes. */
+static u8 page_pattern(const struct user_pages *up, unsigned int i)
+{
+	return i < up->filled ? 0xa5 + i : 0;
+}
+
+/**
+ * user_pages_fill() - write to the first pages
+ * @up: the pages
+ * @nr: how many of them
+ */
+void user_pages_fill(struct user_pages *up, unsigned int nr)
+{
+	struct kunit *test = up->test;
+	u8 *buf = page_buffer(test);
+	unsigned int i;
+
+	up->filled = nr;
+	for (i = 0; i < nr; i++) {
+		memset(buf, page_pattern(up, i), PAGE_SIZE);
+		KUNIT_ASSERT_EQ(test, 0, copy_to_user(page_addr(up, i), buf,
+						      PAGE_SIZE));
+	}
+	kunit_kfree(test, buf);
+}
+
+/**
+ * user_pages_make() - make pages that a longterm pin has to move
+ * @test: the running test
+ * @memory: the kind of memory
+ * @nr: how many pages
+ *
+ * Return: the pages, with known contents, on the LRU and in ZONE_MOVABLE;
+ * unpinned when the case ends.
+ */
+struct user_pages *user_pages_make(struct kunit *test,
+				   const struct user_memory *memory,
+				   unsigned int nr)
+{
+	struct user_pages *up = user_pages_map(test, memory, nr);
+	unsigned int i;
+
+	user_pages_fill(up, nr);
+	lru_add_drain_all();
+	for (i = 0; i < nr; i++) {
+		struct folio *folio = user_pages_folio(up, i);
+
+		KUNIT_ASSERT_NOT_NULL(test, folio);
+		KUNIT_ASSERT_TRUE(test, folio_is_zone_movable(folio));
+		KUNIT_ASSERT_TRUE(test, folio_test_lru(folio));
+	}
+	return up;
+}
+
+/**
+ * user_pages_folio() - the folio that a user finds
+ * @up: the pages
+ * @i: which of them
+ *
+ * Return: the folio, on which no reference is held for the caller; NULL if
+ * there is none.
+ */
+struct folio *user_pages_folio(struct user_pages *up, unsigned int i)
+{
+	struct folio *folio;
+	struct page *page;
+
+	if (get_user_pages_unlocked((unsigned long)page_addr(up, i), 1, &page,
+				    0) != 1)
+		return NULL;
+	folio = page_folio(page);
+	folio_put(folio);
+	return folio;
+}
+
+/**
+ * user_pages_pin() - pin all pages
+ * @up: the pages, none of which it has pinned
+ * @way: how to pin them
+ * @gup_flags: FOLL_LONGTERM and the like; they are pinned for writing anyhow
+ */
+void user_pages_pin(struct user_pages *up, const struct pin_way *way,
+		    unsigned int gup_flags)
+{
+	KUNIT_ASSERT_NULL(up->test, up->way);
+
+	up->began_at = ktime_get();
+	up->rc = way->pin(up, gup_flags | FOLL_WRITE);
+	up->ended_at = ktime_get();
+	if (up->rc > 0)
+		up->way = way;
+}
+
+/**
+ * user_pages_unpin() - unpin what user_pages_pin() has pinned
+ * @up: the pages; nothing happens if none is pinned
+ */
+void user_pages_unpin(struct user_pages *up)
+{
+	if (!up->way)
+		return;
+	up->way->unpin(up);
+	up->way = NULL;
+}
+
+/* Reads what a user would read. */
+static void expect_intact(struct user_pages *up)
+{
+	struct kunit *test = up->test;
+	u8 *buf = page_buffer(test);
+	unsigned int i;
+
+	for (i = 0; i < up->nr; i++) {
+		KUNIT_EXPECT_EQ(test, 0, copy_from_user(buf, page_addr(up, i),
+							PAGE_SIZE));
+		KUNIT_EXPECT_NULL_MSG(test,
+				      memchr_inv(buf, page_pattern(up, i),
+						 PAGE_SIZE),
+				      "contents of page %u have changed", i);
+	}
+	kunit_kfree(test, buf);
+}
+
+/**
+ * expect_page_pinned() - expect a user page to be the pinned one, and to be
+ * where longterm pins may be
+ * @up: the pages, pinned
+ * @i: which of them
+ * @pins: how often it is pinned, by anybody
+ */
+void expect_page_pinned(struct user_pages *up, unsigned int i, int pins)
+{
+	struct folio *folio = page_folio(up->pages[i]);
+	struct kunit *test = up->test;
+
+	lru_add_drain_all();
+	KUNIT_EXPECT_PTR_EQ_MSG(test, folio, user_pages_folio(up, i),
+				"the user finds another page than is pinned");
+	KUNIT_EXPECT_TRUE(test, folio_is_longterm_pinnable(folio));
+	KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(folio));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
+			folio_expected_ref_count(folio) +
+			pins * GUP_PIN_COUNTING_BIAS);
+	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+}
+
+/**
+ * expect_pinned() - expect all pages to be pinned for long, once
+ * @up: the pages
+ *
+ * Their contents, references and counters must be right.
+ */
+void expect_pinned(struct user_pages *up)
+{
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(up->test, up->rc, up->nr);
+	if (up->rc != up->nr)
+		return;
+	for (i = 0; i < up->nr; i++)
+		expect_page_pinned(up, i, 1);
+	expect_pins(up, up->nr);
+	expect_intact(up);
+}
+
+/**
+ * expect_not_pinned() - expect no page to be pinned
+ * @up: the pages
+ *
+ * Nobody but their users may hold a reference, and contents and counters must
+ * be right.
+ */
+void expect_not_pinned(struct user_pages *up)
+{
+	struct kunit *test = up->test;
+	unsigned int i;
+
+	expect_intact(up);
+	expect_pins(up, 0);
+	lru_add_drain_all();
+	for (i = 0; i < up->nr; i++) {
+		struct folio *folio = user_pages_folio(up, i);
+
+		KUNIT_EXPECT_NOT_NULL(test, folio);
+		if (!folio)
+			continue;
+		KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(folio));
+		KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
+				folio_expected_ref_count(folio));
+		KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
+		KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+	}
+}
+
+/**
+ * expect_pins() - expect the counters to tell of so many pinned pages
+ * @up: the pages
+ * @pins: how many more than before these were mapped
+ */
+void expect_pins(struct user_pages *up, long pins)
+{
+	int tries = 100;
+
+	/* As in the fixture: a CPU may be just folding its counters. */
+	while (folio_fixture_pins() - up->pins_before != pins && tries--)
+		schedule_timeout_uninterruptible(1);
+	KUNIT_EXPECT_EQ(up->test, folio_fixture_pins() - up->pins_before, pins);
+}
+
+/**
+ * expect_pin_took() - expect a pin to have taken so long, in virtual time
+ * @up: the pages; the last pin is meant
+ * @lower: at least so long
+ * @upper: at most so long
+ *
+ * In real time what is waited for may have begun before the pin, so that there
+ * is no lower bound either.
+ */
+void expect_pin_took(struct user_pages *up, ktime_t lower, ktime_t upper)
+{
+	ktime_t took = ktime_sub(up->ended_at, up->began_at);
+
+	if (!folio_fixture_virtual_time())
+		return;
+	KUNIT_EXPECT_GE(up->test, took, lower);
+	KUNIT_EXPECT_LE(up->test, took, upper);
+}

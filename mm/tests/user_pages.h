@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Fixture for KUnit tests that pin user pages.
+ *
+ * Maps memory of the kinds that pinning tells apart into the mm of the test,
+ * pins it in each way there is, and checks what became of pages, contents and
+ * counters.  Cleaned up when the case ends, as all that folio_fixture makes.
+ */
+#ifndef _MM_TESTS_USER_PAGES_H
+#define _MM_TESTS_USER_PAGES_H
+
+#include <kunit/test.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+
+/**
+ * struct user_memory - a kind of user memory
+ * @name: short name without spaces, for parameter descriptions
+ * @memfd: it is that of a memfd
+ * @flags: of the mapping
+ */
+struct user_memory {
+	const char *name;
+	bool memfd;
+	unsigned long flags;
+};
+
+extern const struct user_memory user_memory_anon;
+extern const struct user_memory user_memory_shmem;
+extern const struct user_memory user_memory_memfd;
+
+/**
+ * struct user_pages - pages of the test's mm, and what is pinned of them
+ * @test: the running test
+ * @memory: the kind of memory
+ * @nr: number of pages
+ * @filled: how many of these, from the first, have been written to
+ * @addr: user address of the first
+ * @file: the memfd that is mapped there, NULL for other memory
+ * @pins_before: pages that the system had pinned when these were mapped
+ * @way: how they are pinned, NULL if they are not
+ * @pages: the pinned pages
+ * @folios: their folios
+ * @rc: what the last pin returned
+ * @began_at: when it was called
+ * @ended_at: when it returned
+ */
+struct user_pages {
+	struct kunit *test;
+	const struct user_memory *memory;
+	unsigned int nr;
+	unsigned int filled;
+	unsigned long addr;
+	struct file *file;
+	long pins_before;
+	const struct pin_way *way;
+	struct page **pages;
+	struct folio **folios;
+	long rc;
+	ktime_t began_at;
+	ktime_t ended_at;
+};
+
+/**
+ * struct pin_way - a way to pin user pages
+ * @name: short name without spaces, for parameter descriptions
+ * @pin: pins all pages, returns their number or a negative errno
+ * @unpin: undoes that
+ */
+struct pin_way {
+	const char *name;
+	long (*pin)(struct user_pages *up, unsigned int gup_flags);
+	void (*unpin)(struct user_pages *up);
+};
+
+extern const struct pin_way pin_way_locked;
+extern const struct pin_way pin_way_unlocked;
+extern const struct pin_way pin_way_fast;
+extern const struct pin_way pin_way_remote;
+extern const struct pin_way pin_way_folios;
+
+bool user_pages_can_be_movable(void);
+
+struct user_pages *user_pages_map(struct kunit *test,
+				  const struct user_memory *memory,
+				  unsigned int nr);
+void user_pages_fill(struct user_pages *up, unsigned int nr);
+struct user_pages *user_pages_make(struct kunit *test,
+				   const struct user_memory *memory,
+				   unsigned int nr);
+struct folio *user_pages_folio(struct user_pages *up, unsigned int i);
+
+void user_pages_pin(struct user_pages *up, const struct pin_way *way,
+		    unsigned int gup_flags);
+void user_pages_unpin(struct user_pages *up);
+
+void expect_page_pinned(struct user_pages *up, unsigned int i, int pins);
+void expect_pinned(struct user_pages *up);
+void expect_not_pinned(struct user_pages *up);
+void expect_pins(struct user_pages *up, long pins);
+void expect_pin_took(struct user_pages *up, ktime_t lower, ktime_t upper);
+
+#endif /* _MM_TESTS_USER_PAGES_H */
