@@ -246,13 +246,14 @@ static int cache_migrate_folio(struct address_space *mapping, struct folio *dst,
 {
 	struct test_folio *tf = mapping->host->i_private;
 
+	tf->attempts++;
 	if (tf->migrate_error)
 		return tf->migrate_error;
 	return filemap_migrate_folio(mapping, dst, src, mode);
 }
 
 static const struct address_space_operations cache_aops = {
-	.dirty_folio = noop_dirty_folio,
+	.dirty_folio = filemap_dirty_folio,
 	.invalidate_folio = cache_invalidate_folio,
 	.migrate_folio = cache_migrate_folio,
 };
@@ -292,6 +293,14 @@ static int make_cache(struct kunit *test, struct test_folio *tf)
 	return 0;
 }
 
+static int dirty_cache(struct kunit *test, struct test_folio *tf)
+{
+	folio_lock(tf->folio);
+	folio_mark_dirty(tf->folio);
+	folio_unlock(tf->folio);
+	return 0;
+}
+
 static int make_private(struct kunit *test, struct test_folio *tf)
 {
 	int ret = make_cache(test, tf);
@@ -319,9 +328,6 @@ static int make_shmem(struct kunit *test, struct test_folio *tf)
 	folio = shmem_read_folio(tf->file->f_mapping, 0);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	folio_lock(folio);
-	folio_mark_dirty(folio);
-	folio_unlock(folio);
 	tf->folio = folio;
 	return 0;
 }
@@ -348,24 +354,38 @@ static int unmap_anon(struct test_folio *tf)
 	int ret = vm_munmap(tf->addr, PAGE_SIZE);
 
 	tf->addr = 0;
+	tf->mapcount = 0;
 	return ret;
 }
 
-/* A dirty page cache folio of shmem. */
+/* A page cache folio of shmem, dirty as they all are. */
 const struct test_folio_kind test_folio_shmem = {
 	.name = "shmem",
+	.state = TEST_FOLIO_SWAPBACKED | TEST_FOLIO_DIRTY,
 	.make = make_shmem,
+	.filled = dirty_cache,
+};
+
+/* A dirty page cache folio, which its mapping finds by a tag. */
+const struct test_folio_kind test_folio_dirty = {
+	.name = "dirty",
+	.state = TEST_FOLIO_DIRTY | TEST_FOLIO_TAGGED,
+	.make = make_cache,
+	.filled = dirty_cache,
 };
 
 /* A page cache folio with private data, on which the mapping holds a reference. */
 const struct test_folio_kind test_folio_private = {
 	.name = "private",
+	.state = TEST_FOLIO_PRIVATE,
 	.make = make_private,
 };
 
 /* An anonymous folio that is unmapped after its isolation. */
 const struct test_folio_kind test_folio_anon_unmapped = {
 	.name = "anon-unmapped",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED,
+	.mapcount = 1,
 	.make = make_anon,
 	.isolated = unmap_anon,
 };
@@ -373,21 +393,74 @@ const struct test_folio_kind test_folio_anon_unmapped = {
 /* An anonymous folio that is mapped in the mm of the test. */
 const struct test_folio_kind test_folio_anon_mapped = {
 	.name = "anon-mapped",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED,
+	.mapcount = 1,
 	.make = make_anon,
 };
 
-/* Large page cache folios. */
-const struct test_folio_kind test_folio_large_2 = {
-	.name = "large-order2",
-	.order = 2,
-	.make = make_cache,
+#define CLEAN(_order)	{					\
+		.name = "clean-order" #_order,			\
+		.order = _order,				\
+		.make = make_cache,				\
+	}
+
+/* Clean page cache folios, by order. */
+const struct test_folio_kind test_folio_clean[NR_TEST_FOLIO_ORDERS] = {
+	CLEAN(0), CLEAN(1), CLEAN(2), CLEAN(3), CLEAN(4),
+	CLEAN(5), CLEAN(6), CLEAN(7), CLEAN(8), CLEAN(9),
 };
 
-const struct test_folio_kind test_folio_large_4 = {
-	.name = "large-order4",
-	.order = 4,
-	.make = make_cache,
+static const struct test_folio_kind * const kinds[] = {
+	&test_folio_shmem,
+	&test_folio_dirty,
+	&test_folio_private,
+	&test_folio_anon_unmapped,
+	&test_folio_anon_mapped,
+	&test_folio_clean[0],
+	&test_folio_clean[1],
+	&test_folio_clean[2],
+	&test_folio_clean[3],
+	&test_folio_clean[4],
+	&test_folio_clean[5],
+	&test_folio_clean[6],
+	&test_folio_clean[7],
+	&test_folio_clean[8],
+	&test_folio_clean[9],
 };
+
+static void kind_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct test_folio_kind * const *kind = param;
+
+	strscpy(desc, (*kind)->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+/**
+ * test_folio_kinds_init() - have a case run for each kind of folio
+ * @test: the test, which gets its kind from test_folio_kind_param()
+ *
+ * For KUNIT_CASE_PARAM_WITH_INIT().
+ *
+ * Return: 0.
+ */
+int test_folio_kinds_init(struct kunit *test)
+{
+	kunit_register_params_array(test, kinds, ARRAY_SIZE(kinds), kind_desc);
+	return 0;
+}
+
+/**
+ * test_folio_kind_param() - the kind of folio that a case is to run for
+ * @test: the running test, of which test_folio_kinds_init() is the init
+ *
+ * Return: the kind.
+ */
+const struct test_folio_kind *test_folio_kind_param(const struct kunit *test)
+{
+	const struct test_folio_kind * const *kind = test->param_value;
+
+	return *kind;
+}
 
 static u8 page_pattern(const struct test_folio *tf, unsigned long i)
 {
@@ -449,6 +522,7 @@ struct test_folio *test_folio_make(struct kunit *test,
 
 	KUNIT_ASSERT_NOT_NULL(test, tf);
 	tf->kind = kind;
+	tf->mapcount = kind->mapcount;
 	tf->pattern = 0xa5;
 	INIT_LIST_HEAD(&tf->entry);
 
@@ -460,7 +534,24 @@ struct test_folio *test_folio_make(struct kunit *test,
 	tf->owned = true;
 
 	test_folio_fill(tf);
+	if (kind->filled) {
+		ret = kind->filled(test, tf);
+		KUNIT_ASSERT_EQ_MSG(test, ret, 0,
+				    "can't make a folio of kind %s", kind->name);
+	}
 	return tf;
+}
+
+/**
+ * test_folio_has_users() - does anybody but those who hold it refer to a folio?
+ * @tf: the folio
+ *
+ * Return: false if nothing refers to it but its isolation and extra references.
+ * Migration of such a folio ends with it being freed.
+ */
+bool test_folio_has_users(const struct test_folio *tf)
+{
+	return tf->file || tf->mapcount;
 }
 
 /*
@@ -486,19 +577,51 @@ static void folio_hold_drop(void *data)
 			folio_put(hold->folio);
 }
 
+static void folio_hold_sleep(struct folio_hold *hold)
+{
+	ktime_t delay = hold->delay;
+
+	if (!delay)
+		return;
+	set_current_state(TASK_UNINTERRUPTIBLE);
+	schedule_hrtimeout(&delay, HRTIMER_MODE_REL);
+}
+
+/* The way back is a lookup as any user does it: another folio may be there now. */
+static bool folio_hold_retake(struct folio_hold *hold)
+{
+	struct address_space *mapping = hold->folio->mapping;
+	const pgoff_t index = hold->folio->index;
+	struct folio *folio;
+
+	folio_hold_drop(hold);
+	folio = filemap_get_folio(mapping, index);
+	if (folio == hold->folio) {
+		folio_ref_add(folio, hold->refs - 1);
+		return true;
+	}
+	if (!IS_ERR(folio))
+		folio_put(folio);
+	return false;
+}
+
 static int folio_hold_fn(void *data)
 {
 	struct folio_hold *hold = data;
 
 	wait_for_completion_timeout(&hold->release, HOLD_AT_MOST);
-	if (hold->delay) {
-		set_current_state(TASK_UNINTERRUPTIBLE);
-		schedule_hrtimeout(&hold->delay, HRTIMER_MODE_REL);
+	folio_hold_sleep(hold);
+	while (hold->retaken < hold->retakes) {
+		if (!folio_hold_retake(hold))
+			goto gone;
+		hold->retaken++;
+		folio_hold_sleep(hold);
 	}
 	if (hold->where)
 		WARN_ON(hold->where->run(folio_hold_drop, hold));
 	else
 		folio_hold_drop(hold);
+gone:
 	complete_all(&hold->dropped);
 	return 0;
 }
@@ -850,29 +973,56 @@ static bool reaches(struct test_folio *tf, struct folio *folio)
 	return found == folio;
 }
 
+static bool folio_tagged_dirty(const struct folio *folio)
+{
+	const struct address_space *mapping = folio_mapping(folio);
+
+	return mapping && mapping_tagged(mapping, PAGECACHE_TAG_DIRTY);
+}
+
+static const struct {
+	enum test_folio_state state;
+	const char *name;
+	bool (*holds)(const struct folio *folio);
+} folio_states[] = {
+	{ TEST_FOLIO_ANON, "anonymous", folio_test_anon },
+	{ TEST_FOLIO_SWAPBACKED, "swapbacked", folio_test_swapbacked },
+	{ TEST_FOLIO_DIRTY, "dirty", folio_test_dirty },
+	{ TEST_FOLIO_TAGGED, "tagged as dirty", folio_tagged_dirty },
+	{ TEST_FOLIO_PRIVATE, "private", folio_test_private },
+};
+
+/* Whether a bit of the state is known; page tables may have what is not. */
+static bool state_known(const struct test_folio *tf, enum test_folio_state state)
+{
+	return state != TEST_FOLIO_DIRTY || !(tf->kind->state & TEST_FOLIO_ANON);
+}
+
 /* What holds for a folio in use, wherever it lies. */
 static void expect_in_use(struct kunit *test, struct test_folio *tf,
 			  struct folio *folio, int extra_refs)
 {
+	const struct test_folio_kind *kind = tf->kind;
+	int i;
+
 	lru_add_drain_all();
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
 			folio_expected_ref_count(folio) + extra_refs);
-	KUNIT_EXPECT_EQ(test, folio_order(folio), tf->kind->order);
-	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), tf->addr ? 1 : 0);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), kind->order);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), tf->mapcount);
 	KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
 	KUNIT_EXPECT_FALSE(test, folio_test_writeback(folio));
 	KUNIT_EXPECT_TRUE(test, folio_test_uptodate(folio));
 	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
-	KUNIT_EXPECT_EQ(test, folio_test_anon(folio), !tf->file);
-	KUNIT_EXPECT_EQ(test, folio_test_swapbacked(folio),
-			tf->kind == &test_folio_shmem || !tf->file);
+	for (i = 0; i < ARRAY_SIZE(folio_states); i++)
+		if (state_known(tf, folio_states[i].state))
+			KUNIT_EXPECT_EQ_MSG(test, folio_states[i].holds(folio),
+					    !!(kind->state & folio_states[i].state),
+					    "%s", folio_states[i].name);
 	KUNIT_EXPECT_PTR_EQ(test, folio_get_private(folio),
-			    tf->kind == &test_folio_private ? tf : NULL);
-	if (tf->file) {
+			    kind->state & TEST_FOLIO_PRIVATE ? tf : NULL);
+	if (tf->file)
 		KUNIT_EXPECT_PTR_EQ(test, folio->mapping, tf->file->f_mapping);
-		KUNIT_EXPECT_EQ(test, folio_test_dirty(folio),
-				tf->kind == &test_folio_shmem);
-	}
 	KUNIT_EXPECT_TRUE_MSG(test, reaches(tf, folio),
 			      "its users do not find the folio");
 	KUNIT_EXPECT_TRUE_MSG(test, test_folio_intact(tf, folio),

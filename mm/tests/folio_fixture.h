@@ -51,27 +51,50 @@ static inline bool drop_wakes(enum folio_drop_kind kind)
 	return wait_promises()->waking_drops & BIT(kind);
 }
 
+/*
+ * What migration must carry over to the new folio: bits of
+ * &test_folio_kind.state.
+ */
+enum test_folio_state {
+	TEST_FOLIO_ANON		= BIT(0),
+	TEST_FOLIO_SWAPBACKED	= BIT(1),
+	TEST_FOLIO_DIRTY	= BIT(2),
+	TEST_FOLIO_TAGGED	= BIT(3),	/* as dirty, in the page cache */
+	TEST_FOLIO_PRIVATE	= BIT(4),
+};
+
 /**
  * struct test_folio_kind - a kind of folio that migration treats in its own way
  * @name: short name without spaces, for parameter descriptions
  * @order: the folio's order
+ * @state: bits of &enum test_folio_state that hold for the folio, before its
+ *	migration and after; the others do not
+ * @mapcount: how many page table entries map the folio in use
  * @make: fills in a &struct test_folio with a folio on which it holds a
  *	reference, returns 0 or a negative errno
+ * @filled: called when the folio has got its contents, may be NULL; returns
+ *	like @make
  * @isolated: called when the folio has been isolated, may be NULL
  */
 struct test_folio_kind {
 	const char *name;
 	unsigned int order;
+	unsigned int state;
+	int mapcount;
 	int (*make)(struct kunit *test, struct test_folio *tf);
+	int (*filled)(struct kunit *test, struct test_folio *tf);
 	int (*isolated)(struct test_folio *tf);
 };
 
+/* The orders that a page cache folio may have on all architectures: 0 to 9. */
+#define NR_TEST_FOLIO_ORDERS	10
+
 extern const struct test_folio_kind test_folio_shmem;
+extern const struct test_folio_kind test_folio_dirty;
 extern const struct test_folio_kind test_folio_private;
 extern const struct test_folio_kind test_folio_anon_unmapped;
 extern const struct test_folio_kind test_folio_anon_mapped;
-extern const struct test_folio_kind test_folio_large_2;
-extern const struct test_folio_kind test_folio_large_4;
+extern const struct test_folio_kind test_folio_clean[NR_TEST_FOLIO_ORDERS];
 
 /**
  * struct test_folio - a folio made for a test
@@ -79,9 +102,11 @@ extern const struct test_folio_kind test_folio_large_4;
  * @folio: the folio; after a successful migration only an address
  * @file: the file whose page cache it lies in, NULL for anonymous memory
  * @addr: the user address it is mapped at, 0 where it is not
+ * @mapcount: how many page table entries are to map it
  * @pattern: what its contents were filled with
  * @migrate_error: what the mapping's migrate_folio() returns if not 0, for the
  *	kinds with a mapping of the fixture's own
+ * @attempts: how often migration has tried to move it, for the same kinds
  * @owned: the fixture holds a reference on @folio
  * @dst: where the last migration was to put it, NULL if that was undone; the
  *	fixture holds a reference
@@ -93,8 +118,10 @@ struct test_folio {
 	struct folio *folio;
 	struct file *file;
 	unsigned long addr;
+	int mapcount;
 	u8 pattern;
 	int migrate_error;
+	unsigned int attempts;
 	bool owned;
 	struct folio *dst;
 	int src_refs;
@@ -106,6 +133,9 @@ struct test_folio {
  * @folio: the folio
  * @refs: number of references
  * @delay: how long after folio_hold_release() they are dropped
+ * @retakes: how often they are dropped and at once taken again, @delay after
+ *	@release or the time before; set it before the release
+ * @retaken: how often that has been done
  * @dropped_at: when they were dropped, valid once @dropped is complete
  * @how: the way they are dropped, NULL for @refs times folio_put()
  * @where: the context they are dropped from, NULL for @task
@@ -117,6 +147,8 @@ struct folio_hold {
 	struct folio *folio;
 	int refs;
 	ktime_t delay;
+	unsigned int retakes;
+	unsigned int retaken;
 	ktime_t dropped_at;
 	const struct folio_drop *how;
 	const struct exec_context *where;
@@ -193,6 +225,9 @@ struct folio *test_folio_alloc(struct kunit *test, unsigned int order);
 void test_folio_disown(struct kunit *test, struct folio *folio);
 struct test_folio *test_folio_make(struct kunit *test,
 				   const struct test_folio_kind *kind);
+bool test_folio_has_users(const struct test_folio *tf);
+int test_folio_kinds_init(struct kunit *test);
+const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
 
 struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
 			      int refs, unsigned int delay_ms);

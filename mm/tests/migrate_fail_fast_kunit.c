@@ -110,11 +110,35 @@ static void locked_fails_at_once(struct kunit *test)
 	expect_unharmed(test, tf, 1);
 }
 
+/* Whatever the kind of folio. */
+static void every_kind_fails_at_once(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, test_folio_kind_param(test));
+	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
+						    MR_COMPACTION);
+
+	folio_migration_add(m, tf);
+	folio_migration_run(m);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
+	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
+	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
+	expect_took(test, m, 0, ticks_to_ktime(1));
+
+	folio_migration_putback(m);
+	expect_unharmed(test, tf, 1);
+}
+
 static struct kunit_case migrate_fail_fast_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(fails_at_once, kunit_array_gen_params,
 				   reasons_init, NULL),
 	KUNIT_CASE_PARAM_WITH_INIT(locked_fails_at_once, kunit_array_gen_params,
 				   reasons_init, NULL),
+	KUNIT_CASE_PARAM_WITH_INIT(every_kind_fails_at_once,
+				   kunit_array_gen_params,
+				   test_folio_kinds_init, NULL),
 	{}
 };
 

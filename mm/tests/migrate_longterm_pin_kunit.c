@@ -12,39 +12,33 @@ static unsigned long wait_at_most(unsigned long wait)
 	return wait + wait / 8 + 1;
 }
 
-static const struct test_folio_kind * const kinds[] = {
-	&test_folio_shmem,
-	&test_folio_private,
-	&test_folio_anon_unmapped,
-	&test_folio_anon_mapped,
-	&test_folio_large_2,
-	&test_folio_large_4,
-};
-
-static const unsigned int delays_ms[] = { 0, 1, 10, 100, 500, 900 };
-
 struct pin_param {
 	const struct test_folio_kind *kind;
 	unsigned int delay_ms;
 };
 
-/* Longer than one wait, but gone before the last: a later attempt migrates. */
-static const struct pin_param long_holds[] = {
+/*
+ * Around the ends of a tick and of a wait, and longer than one wait but gone
+ * before the last, when a later attempt migrates.
+ */
+static const struct pin_param holds[] = {
+	{ &test_folio_shmem, 0 },
+	{ &test_folio_shmem, 1 },
+	{ &test_folio_shmem, 10 },
+	{ &test_folio_shmem, 100 },
+	{ &test_folio_shmem, 500 },
+	{ &test_folio_shmem, 900 },
 	{ &test_folio_shmem, 1500 },
 	{ &test_folio_shmem, 3500 },
 	{ &test_folio_shmem, 8000 },
+	{ &test_folio_anon_mapped, 0 },
+	{ &test_folio_anon_mapped, 900 },
 	{ &test_folio_anon_mapped, 8000 },
-	{ &test_folio_large_4, 3500 },
+	{ &test_folio_clean[4], 900 },
+	{ &test_folio_clean[4], 3500 },
 };
 
-static void kind_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct pin_param *p = param;
-
-	strscpy(desc, p->kind->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-static void kind_and_delay_desc(struct kunit *test, const void *param, char *desc)
+static void hold_desc(struct kunit *test, const void *param, char *desc)
 {
 	const struct pin_param *p = param;
 
@@ -52,45 +46,17 @@ static void kind_and_delay_desc(struct kunit *test, const void *param, char *des
 		 p->delay_ms);
 }
 
-static int kinds_init(struct kunit *test)
+static int holds_init(struct kunit *test)
 {
-	struct pin_param *params;
-	int i;
-
-	params = kunit_kcalloc(test, ARRAY_SIZE(kinds), sizeof(*params),
-			       GFP_KERNEL);
-	if (!params)
-		return -ENOMEM;
-	for (i = 0; i < ARRAY_SIZE(kinds); i++)
-		params[i].kind = kinds[i];
-	kunit_register_params_array(test, params, ARRAY_SIZE(kinds), kind_desc);
-	return 0;
-}
-
-static int kinds_and_delays_init(struct kunit *test)
-{
-	const size_t nr_short = ARRAY_SIZE(kinds) * ARRAY_SIZE(delays_ms);
-	const size_t nr = nr_short + ARRAY_SIZE(long_holds);
-	struct pin_param *params;
-	int i;
-
-	params = kunit_kcalloc(test, nr, sizeof(*params), GFP_KERNEL);
-	if (!params)
-		return -ENOMEM;
-	for (i = 0; i < nr_short; i++) {
-		params[i].kind = kinds[i / ARRAY_SIZE(delays_ms)];
-		params[i].delay_ms = delays_ms[i % ARRAY_SIZE(delays_ms)];
-	}
-	memcpy(&params[nr_short], long_holds, sizeof(long_holds));
-	kunit_register_params_array(test, params, nr, kind_and_delay_desc);
+	kunit_register_params_array(test, holds, ARRAY_SIZE(holds), hold_desc);
 	return 0;
 }
 
 /* Nobody else holds a reference: there is nothing to wait for. */
 static void no_extra_reference(struct kunit *test)
 {
-	const struct pin_param *p = test->param_value;
-	struct test_folio *tf = test_folio_make(test, p->kind);
+	const struct test_folio_kind *kind = test_folio_kind_param(test);
+	struct test_folio *tf = test_folio_make(test, kind);
 	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
 						    MR_LONGTERM_PIN);
 
@@ -98,44 +64,121 @@ static void no_extra_reference(struct kunit *test)
 	folio_migration_run(m);
 
 	KUNIT_EXPECT_EQ(test, m->rc, 0);
-	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 1 << p->kind->order);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 1 << kind->order);
 	KUNIT_EXPECT_TRUE(test, list_empty(&m->from));
 	expect_took(test, m, 0, ticks_to_ktime(1));
-	/*
-	 * Of an unmapped anonymous folio there is only the isolated reference
-	 * left: it counts as migrated when that is dropped.
-	 */
-	if (p->kind != &test_folio_anon_unmapped)
+	/* A folio without users counts as migrated when it is freed. */
+	if (test_folio_has_users(tf))
 		expect_migrated(test, tf);
 }
 
-/* Migration takes as long as the reference is held. */
-static void transient_reference(struct kunit *test)
+/* What a migration is to be whose folio was held, once the hold is gone. */
+static void expect_migrated_after(struct kunit *test, struct folio_migration *m,
+				  struct test_folio *tf, struct folio_hold *hold)
 {
-	const struct pin_param *p = test->param_value;
-	struct folio_migration *m;
-	struct test_folio *tf;
-	struct folio_hold *hold;
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 1 << tf->kind->order);
+	KUNIT_EXPECT_TRUE(test, list_empty(&m->from));
+	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
+	expect_migrated(test, tf);
+}
 
-	if (p->delay_ms > 1500)
-		folio_fixture_needs_virtual_time(test, p->delay_ms / MSEC_PER_SEC);
+static void put_each(struct folio *folio, int refs)
+{
+	while (refs--)
+		folio_put(folio);
+}
 
-	tf = test_folio_make(test, p->kind);
-	hold = folio_hold(test, tf->folio, 1, p->delay_ms);
-	m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+static void unpin_each(struct folio *folio, int refs)
+{
+	while (refs--)
+		unpin_folio(folio);
+}
+
+static const struct folio_drop one_reference = {
+	.name = "get-1", .refs = 1, .drop = put_each,
+};
+
+/* Migration takes as long as the folio is held. */
+static void expect_waits_for(struct kunit *test,
+			     const struct test_folio_kind *kind,
+			     const struct folio_drop *how, unsigned int delay_ms)
+{
+	struct test_folio *tf = test_folio_make(test, kind);
+	struct folio_hold *hold = folio_hold_how(test, tf->folio, how, NULL,
+						 delay_ms);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
+						    MR_LONGTERM_PIN);
+
 	folio_migration_add(m, tf);
 	m->on_alloc = release_hold_on_alloc;
 	m->data = hold;
 	folio_migration_run(m);
 	folio_hold_join(hold);
 
-	KUNIT_EXPECT_EQ(test, m->rc, 0);
-	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 1 << p->kind->order);
-	KUNIT_EXPECT_TRUE(test, list_empty(&m->from));
-	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
 	expect_took(test, m, hold->delay,
 		    ktime_add(hold->delay, ticks_to_ktime(2)));
-	expect_migrated(test, tf);
+	expect_migrated_after(test, m, tf, hold);
+}
+
+static void every_kind_waits(struct kunit *test)
+{
+	expect_waits_for(test, test_folio_kind_param(test),
+			 &one_reference, 50);
+}
+
+static void transient_reference(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+
+	if (p->delay_ms > 1500)
+		folio_fixture_needs_virtual_time(test, p->delay_ms / MSEC_PER_SEC);
+	expect_waits_for(test, p->kind, &one_reference, p->delay_ms);
+}
+
+struct count_param {
+	const struct test_folio_kind *kind;
+	struct folio_drop how;
+};
+
+#define GET(_refs)	{ .name = "get-" #_refs, .refs = _refs, .drop = put_each }
+#define PIN(_refs)	{ .name = "pin-" #_refs, .refs = _refs, .pin = true,	\
+			  .drop = unpin_each }
+
+/* A pin counts as many references on a small folio, and apart on a large one. */
+static const struct count_param counts[] = {
+	{ &test_folio_shmem, GET(2) },
+	{ &test_folio_shmem, GET(64) },
+	{ &test_folio_private, GET(64) },
+	{ &test_folio_anon_mapped, GET(64) },
+	{ &test_folio_clean[4], GET(64) },
+	{ &test_folio_shmem, PIN(1) },
+	{ &test_folio_shmem, PIN(2) },
+	{ &test_folio_anon_mapped, PIN(1) },
+	{ &test_folio_anon_mapped, PIN(64) },
+	{ &test_folio_clean[4], PIN(1) },
+	{ &test_folio_clean[4], PIN(64) },
+};
+
+static void count_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct count_param *p = param;
+
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s", p->kind->name, p->how.name);
+}
+
+static int counts_init(struct kunit *test)
+{
+	kunit_register_params_array(test, counts, ARRAY_SIZE(counts), count_desc);
+	return 0;
+}
+
+/* However many references there are, and pins. */
+static void references(struct kunit *test)
+{
+	const struct count_param *p = test->param_value;
+
+	expect_waits_for(test, p->kind, &p->how, 50);
 }
 
 /* The reference is never dropped: each attempt waits its time, then all fail. */
@@ -165,12 +208,12 @@ static void expect_lasting_reference_fails(struct kunit *test,
 
 static void lasting_reference(struct kunit *test)
 {
-	const struct pin_param *p = test->param_value;
+	const struct test_folio_kind *kind = test_folio_kind_param(test);
 
 	/* In real time one kind has to do. */
-	if (p->kind != &test_folio_shmem)
+	if (kind != &test_folio_shmem)
 		folio_fixture_needs_virtual_time(test, 10);
-	expect_lasting_reference_fails(test, p->kind, MIGRATE_SYNC);
+	expect_lasting_reference_fails(test, kind, MIGRATE_SYNC);
 }
 
 /* In asynchronous mode all attempts are of the one kind, and wait as well. */
@@ -203,6 +246,149 @@ static void several_references(struct kunit *test)
 		expect_took(test, m, last->delay,
 			    ktime_add(last->delay, ticks_to_ktime(2)));
 	expect_migrated(test, tf);
+}
+
+/* Both let go at the same moment, on several CPUs even at the same time. */
+static void two_holders_at_once(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_clean[0]);
+	struct folio_hold *one = folio_hold(test, tf->folio, 1, 50);
+	struct folio_hold *other = folio_hold(test, tf->folio, 1, 50);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
+						    MR_LONGTERM_PIN);
+
+	folio_migration_add(m, tf);
+	folio_hold_release(one);
+	folio_hold_release(other);
+	folio_migration_run(m);
+	folio_hold_join(one);
+	folio_hold_join(other);
+
+	if (folio_fixture_virtual_time())
+		expect_took(test, m, one->delay,
+			    ktime_add(one->delay, ticks_to_ktime(2)));
+	expect_migrated_after(test, m, tf, one);
+	expect_migrated_after(test, m, tf, other);
+}
+
+/*
+ * The references go and are taken again before the waiter gets to run.  It is
+ * woken each time, must not be taken in by that, and waits until they are gone
+ * for good: one attempt before, one after.  On several CPUs it may be quicker,
+ * then it migrates and the way back leads to the new folio.
+ */
+static void expect_waits_for_retaken(struct kunit *test, int refs,
+				     unsigned int retakes, unsigned int delay_ms)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_clean[0]);
+	struct folio_hold *hold = folio_hold(test, tf->folio, refs, delay_ms);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
+						    MR_LONGTERM_PIN);
+	const ktime_t lasts = (retakes + 1) * hold->delay;
+
+	hold->retakes = retakes;
+	folio_migration_add(m, tf);
+	m->on_alloc = release_hold_on_alloc;
+	m->data = hold;
+	folio_migration_run(m);
+	folio_hold_join(hold);
+
+	if (folio_fixture_virtual_time()) {
+		KUNIT_EXPECT_EQ(test, hold->retaken, retakes);
+		KUNIT_EXPECT_EQ(test, tf->attempts, 2);
+		expect_took(test, m, lasts,
+			    ktime_add(lasts, ticks_to_ktime(2)));
+	}
+	expect_migrated_after(test, m, tf, hold);
+}
+
+static void retaken_before_waiter_runs(struct kunit *test)
+{
+	expect_waits_for_retaken(test, 1, 1, 50);
+}
+
+static void retaken_often(struct kunit *test)
+{
+	expect_waits_for_retaken(test, 2, 10, 20);
+}
+
+/*
+ * The timer wheel counts in coarser units the longer a wait is: those that begin
+ * at such a time are rounded alike.  It counts in ticks up to 63 of them, and
+ * lets a wait last one more than it was told.
+ */
+#define TIMER_WHEEL_ALIGN	512
+
+static void align_to_timer_wheel(void)
+{
+	unsigned long left;
+
+	while ((left = -jiffies % TIMER_WHEEL_ALIGN) != 0)
+		schedule_timeout_uninterruptible(min(left - 1, 62));
+}
+
+struct deadline_param {
+	const char *name;
+	int ticks;
+	unsigned int least_attempts;
+	unsigned int most_attempts;
+};
+
+/* At the deadline itself the waiter may run before the task that drops, or after. */
+static const struct deadline_param deadlines[] = {
+	{ "before", -1, 2, 2 },
+	{ "at", 0, 2, 3 },
+	{ "after", 1, 3, 3 },
+};
+
+static void deadline_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct deadline_param *p = param;
+
+	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+static int deadlines_init(struct kunit *test)
+{
+	kunit_register_params_array(test, deadlines, ARRAY_SIZE(deadlines),
+				    deadline_desc);
+	return 0;
+}
+
+/*
+ * Around the deadline of the first wait nothing gets lost: the reference ends
+ * that wait, or it is over by itself and the reference ends the next one.
+ */
+static void dropped_about_deadline(struct kunit *test)
+{
+	const struct deadline_param *p = test->param_value;
+	struct folio_migration *m;
+	struct test_folio *tf;
+	struct folio_hold *hold;
+	ktime_t start, deadline;
+
+	folio_fixture_needs_virtual_time(test, 10);
+
+	tf = test_folio_make(test, &test_folio_clean[0]);
+	hold = folio_hold(test, tf->folio, 1, 0);
+	m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	folio_migration_add(m, tf);
+	m->on_alloc = release_hold_on_alloc;
+	m->data = hold;
+
+	align_to_timer_wheel();
+	start = ktime_get();
+	schedule_timeout_uninterruptible(wait_promises()->wait);
+	deadline = ktime_sub(ktime_get(), start);
+	hold->delay = ktime_add_ns(deadline, p->ticks * TICK_NSEC);
+	align_to_timer_wheel();
+	folio_migration_run(m);
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_GE(test, tf->attempts, p->least_attempts);
+	KUNIT_EXPECT_LE(test, tf->attempts, p->most_attempts);
+	expect_took(test, m, hold->delay, ktime_add(hold->delay, ticks_to_ktime(1)));
+	expect_migrated_after(test, m, tf, hold);
 }
 
 /* Of three folios the middle one is held: all migrate, as late as that one. */
@@ -286,12 +472,18 @@ static void locked_and_held_folio(struct kunit *test)
 
 static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(no_extra_reference, kunit_array_gen_params,
-				   kinds_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(transient_reference,
-					kinds_and_delays_init),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(lasting_reference, kinds_init),
+				   test_folio_kinds_init, NULL),
+	KUNIT_CASE_PARAM_WITH_INIT_SLOW(every_kind_waits, test_folio_kinds_init),
+	KUNIT_CASE_PARAM_WITH_INIT_SLOW(transient_reference, holds_init),
+	KUNIT_CASE_PARAM_WITH_INIT(references, kunit_array_gen_params,
+				   counts_init, NULL),
+	KUNIT_CASE_PARAM_WITH_INIT_SLOW(lasting_reference, test_folio_kinds_init),
 	KUNIT_CASE_SLOW(lasting_reference_async),
 	KUNIT_CASE(several_references),
+	KUNIT_CASE(two_holders_at_once),
+	KUNIT_CASE(retaken_before_waiter_runs),
+	KUNIT_CASE(retaken_often),
+	KUNIT_CASE_PARAM_WITH_INIT_SLOW(dropped_about_deadline, deadlines_init),
 	KUNIT_CASE(one_held_of_several),
 	KUNIT_CASE(locked_folio_is_not_waited_for),
 	KUNIT_CASE(locked_and_held_folio),
