@@ -12,13 +12,14 @@ build := $(call option,profile,PROFILE) $(call option,jobs,JOBS)
 boot := $(call option,json,JSON) $(call option,junit,JUNIT)
 filter := $(if $(FILTER),'$(FILTER)')
 
-.PHONY: help run prove soak mutants check prepare clean distclean
+.PHONY: help run prove soak mutants coverage check prepare clean distclean
 
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
 	@echo 'make prove      the same without the series: exactly the cases that need it must fail'
 	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
 	@echo 'make mutants    break the change in many ways (MUTANTS=names: only these); all must be noticed'
+	@echo 'make coverage   which lines and branches of the change are executed; HTML'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
 	@echo 'make clean      remove objects and results; make distclean: all that was generated'
@@ -42,6 +43,9 @@ soak:
 
 mutants:
 	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(MUTANTS)
+
+coverage:
+	@$(PINWAIT) coverage $(kernel) $(series) $(build) $(boot)
 
 check:
 	@$(PINWAIT) check $(kernel) $(build)

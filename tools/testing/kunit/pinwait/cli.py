@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import kernel, mutants, run, soak
+from . import coverage, kernel, mutants, run, soak
 from .errors import PinwaitError
 from .git import forget_callers_repository
 from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
@@ -125,6 +125,10 @@ def _mutant_names(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("names", nargs="*", metavar="MUTANT", help="only these mutants")
 
 
+def _coverage_options(sub: argparse.ArgumentParser) -> None:
+	sub.set_defaults(profile=coverage.PROFILE)
+
+
 def _prepare_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--update", action="store_true", help="look for a newer package of the kernel")
 
@@ -164,6 +168,8 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"mutants": (lambda args: mutants.mutants(options(args), args.names),
 		    "break the change in many ways; the suite must notice each",
 		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names)),
+	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
+		     (_kernel_options, _series_option, _build_options, _boot_options, _coverage_options)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
 		    (_kernel_options, _series_option, _prepare_options)),
 	"check": (_check, "all tests of the project",

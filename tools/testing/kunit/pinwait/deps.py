@@ -23,6 +23,7 @@ CHECK = {
 	"python3-pytest": "", "python3-jsonschema": "", "python3-ply": "", "python3-git": "",
 	"perl": "perl",
 }
+COVERAGE = {"gcovr": "gcovr"}
 STRESS = {"stress-ng": "stress-ng"}
 
 

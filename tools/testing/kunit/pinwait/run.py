@@ -122,6 +122,12 @@ class Session:
 	@contextmanager
 	def built(self) -> Iterator[tuple[Kernel, build.Built]]:
 		"""Prepare and build; the worktree stays locked until the caller is done."""
+		with self.ready() as (ready, done):
+			yield ready.kernel, done
+
+	@contextmanager
+	def ready(self) -> Iterator[tuple[Prepared, build.Built]]:
+		"""The same, with all that was prepared."""
 		with prepared(self.options, self.progress, self._known) as ready:
 			request = build.Request(self.profile, self.options.jobs, self.options.kconfig_add,
 						self.options.make_options)
@@ -129,7 +135,7 @@ class Session:
 					   self.folder / "build.log", self.progress)
 			self.info.compiler = done.compiler
 			shutil.copyfile(done.obj / ".config", self.folder / "config")
-			yield ready.kernel, done
+			yield ready, done
 
 	def boot(self, kernel: Kernel, done: build.Built, folder: Path) -> LogResult:
 		"""Boot once and read the log, which is kept in folder."""

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which lines and branches of the change does the suite execute?
+
+Every line that the series adds, and every branch on it, must be: that is the verdict. Of the
+functions around them, named in tools/testing/coverage.toml, what is not reached is listed, each
+line with the reason that stands there; a line without a reason, and a reason without its line,
+count against the run as well.
+"""
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from . import deps, proc, series, verdict
+from .build import Built
+from .errors import CannotJudge, UsageError
+from .kernel import Kernel
+from .progress import Progress
+from .results import Outcome, Verdict
+from .run import PROJECT, Options, Prepared, Session
+
+REASONS = PROJECT / "tools/testing/coverage.toml"
+PROFILE = "uml-gcov"
+FOLDER = "mm"		# below the object folder: what executes the change lies there
+HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
+SHOWN = 20		# lines not executed that are printed; coverage.json has them all
+
+
+@dataclass
+class Line:
+	"""What was seen of one line of code, in all objects that hold a copy of it."""
+	count: int = 0
+	copies: list[list[bool]] = field(default_factory=list)	# of each copy's branches: was it taken?
+
+	@property
+	def branches(self) -> int:
+		"""How many ways the copy with most of them taken can go."""
+		return len(self._best())
+
+	@property
+	def untaken(self) -> int:
+		"""How many of them were not taken in that copy."""
+		return self._best().count(False)
+
+	def _best(self) -> list[bool]:
+		return min(self.copies, key=lambda taken: (taken.count(False), -len(taken)), default=[])
+
+
+@dataclass(frozen=True)
+class Reason:
+	"""Why a line of a function is not reached, or a branch on it not taken."""
+	file: str
+	function: str
+	code: str		# the line, without white space around it
+	why: str
+	branch: bool = False	# the line is reached, but not every branch on it is taken
+
+
+@dataclass(frozen=True)
+class Gap:
+	"""A line, or a branch on a line, that was not executed."""
+	file: str
+	line: int
+	function: str
+	code: str
+	what: str		# "line", or "1 of 2 branches"
+	added: bool		# by the series
+	why: str		# the reason given, "" for none
+
+
+def coverage(options: Options) -> int:
+	"""Run the suites with gcov's counters; return 0 if all that the series adds is executed and
+	what else is not reached is explained, 1 if not.
+
+	Raises CannotJudge if the suites do not pass, or the profile's kernel has no counters.
+	"""
+	deps.ensure(deps.RUN | deps.COVERAGE)
+	functions, reasons = load(REASONS)
+	session = Session(options, "coverage")
+	with session.recorded():
+		with session.ready() as (ready, done):
+			kernel = ready.kernel
+			for old in done.obj.rglob("*.gcda"):
+				old.unlink()
+			log = session.boot(kernel, done, session.folder)
+			answer = verdict.judge(log, session.cases, options.profile, options.filter)
+			if answer.outcome is not Outcome.PASS:
+				raise CannotJudge(f"the suites do not pass: {answer.reason}")
+			with session.progress.stage("gcov", "read the counters"):
+				lines = read(done.obj, kernel.tree)
+			added = added_lines(kernel, ready)
+			with session.progress.stage("report", "render HTML"):
+				_html(kernel, done, [*added, *functions], session.folder / "html", session.progress)
+			sources = {name: (kernel.tree / name).read_text(encoding="utf-8").splitlines()
+				   for name in {*added, *functions}}
+		gaps = find_gaps(sources, lines, added, functions, reasons)
+		stale = [reason for reason in reasons if not any(_explains(reason, gap) for gap in gaps)]
+		answer = _judge(lines, added, gaps, stale)
+		_tell(session.folder, lines, added, gaps, stale)
+		code = session.finish(log, answer)
+	session.say_where()
+	return code
+
+
+def load(path: Path) -> tuple[dict[str, list[str]], list[Reason]]:
+	"""Return the functions to look at, by file, and the reasons. Raises UsageError."""
+	try:
+		tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+		functions = {str(name): [str(function) for function in found]
+			     for name, found in tables["functions"].items()}
+		reasons = [Reason(**table) for table in tables.get("unreached", ())]
+	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+		raise UsageError(f"{path}: {error}") from error
+	for reason in reasons:
+		if reason.function not in functions.get(reason.file, ()) or not reason.why:
+			raise UsageError(f"{path}: '{reason.code}' needs a why, and a function that is listed for {reason.file}")
+	return functions, reasons
+
+
+def added_lines(kernel: Kernel, ready: Prepared) -> dict[str, set[int]]:
+	"""Return the numbers of the lines that the series adds, by file."""
+	chosen = ready.series
+	before = series.apply(kernel, replace(chosen, patches=()))
+	after = series.apply(kernel, chosen)
+	names = kernel.git("diff", "--name-only", before, after).splitlines()
+	return {name: parse_hunks(kernel.git("diff", "-U0", "--no-ext-diff", before, after, "--", name))
+		for name in names if name.endswith((".c", ".h"))}
+
+
+def parse_hunks(diff: str) -> set[int]:
+	"""Return the numbers of the lines that a diff without context adds."""
+	return {int(match[1]) + more for match in HUNK.finditer(diff) for more in range(int(match[2] or 1))}
+
+
+def read(obj: Path, tree: Path) -> dict[str, dict[int, Line]]:
+	"""Return what gcov counted, by file of the tree and line. Raises CannotJudge if it counted nothing."""
+	counters = sorted((obj / FOLDER).rglob("*.gcda"))
+	if not counters:
+		raise CannotJudge(f"the kernel left no counters below {obj / FOLDER}; does it exit in an orderly way?")
+	argv = ["gcov", "--json-format", "--stdout", "--branch-probabilities"]
+	with ThreadPoolExecutor() as pool:
+		texts = pool.map(lambda path: proc.run([*argv, str(path)], cwd=obj), counters)
+		found: dict[str, dict[int, Line]] = {}
+		for text in texts:
+			merge(found, json.loads(text), tree)
+	return found
+
+
+def merge(found: dict[str, dict[int, Line]], report: Mapping[str, Any], tree: Path) -> None:
+	"""Add one object's gcov report to what was found."""
+	base = Path(report["current_working_directory"])
+	for file in report["files"]:
+		path = (base / file["file"]).resolve()
+		if not path.is_relative_to(tree):
+			continue
+		lines = found.setdefault(str(path.relative_to(tree)), {})
+		for seen in file["lines"]:
+			line = lines.setdefault(seen["line_number"], Line())
+			line.count += seen["count"]
+			if seen["branches"]:
+				line.copies.append([branch["count"] > 0 for branch in seen["branches"]])
+
+
+def function_lines(source: Sequence[str], name: str) -> range:
+	"""Return the numbers of a function's lines, from its name to the brace that ends it.
+
+	Raises UsageError if source defines no such function.
+	"""
+	head = re.compile(rf"^(?!#|\s).*\b{re.escape(name)}\(")
+	for start, text in enumerate(source, 1):
+		if not head.match(text):
+			continue
+		for end in range(start, len(source) + 1):
+			if source[end - 1].endswith(";") and not source[end - 1].startswith("\t") or source[end - 1] == "}":
+				break
+		if source[end - 1] == "}":
+			return range(start, end + 1)
+	raise UsageError(f"{REASONS}: there is no function {name}")
+
+
+def find_gaps(sources: Mapping[str, Sequence[str]], lines: Mapping[str, Mapping[int, Line]],
+	      added: Mapping[str, Iterable[int]], functions: Mapping[str, Sequence[str]],
+	      reasons: Sequence[Reason]) -> list[Gap]:
+	"""Return what was not executed of the lines added, and of the functions."""
+	gaps = []
+	for name, source in sources.items():
+		where = {number: function for function in functions.get(name, ())
+			 for number in function_lines(source, function)}
+		mine = set(added.get(name, ()))
+		for number in sorted(mine | set(where)):
+			line = lines.get(name, {}).get(number)
+			if not line or line.count and not line.untaken:
+				continue
+			gap = Gap(name, number, where.get(number, ""), source[number - 1].strip(),
+				  f"{line.untaken} of {line.branches} branches" if line.count else "line", number in mine, "")
+			why = next((reason.why for reason in reasons if _explains(reason, gap)), "")
+			# A branch that goes nowhere else is not worth a reason where the series is not concerned.
+			if gap.added or why or not line.count:
+				gaps.append(replace(gap, why=why))
+	return gaps
+
+
+def _explains(reason: Reason, gap: Gap) -> bool:
+	return (reason.file, reason.function, reason.code, reason.branch) == (gap.file, gap.function, gap.code,
+									      gap.what != "line")
+
+
+def _judge(lines: Mapping[str, Mapping[int, Line]], added: Mapping[str, set[int]], gaps: Sequence[Gap],
+	   stale: Sequence[Reason]) -> Verdict:
+	code = [lines[name][number] for name, numbers in added.items() for number in numbers
+		if number in lines.get(name, {})]
+	if not code:
+		return Verdict(Outcome.FAIL, "the series adds no line that is code, as far as gcov knows")
+	total = len(code) + sum(line.branches for line in code)
+	missed = sum(1 if gap.what == "line" else int(gap.what.split()[0]) for gap in gaps if gap.added and not gap.why)
+	faults = [f"{missed} lines or branches that the series adds are not executed"] if missed else []
+	bare = [gap for gap in gaps if not gap.added and not gap.why]
+	faults += [f"{len(bare)} lines around it are not reached, and nothing says why"] if bare else []
+	faults += [f"{len(stale)} reasons explain nothing"] if stale else []
+	explained = sum(gap.added and bool(gap.why) for gap in gaps)
+	reached = (f"{len(code)} lines and {total - len(code)} branches of the series executed"
+		   + (f", {explained} of them impossible as explained" if explained else ""))
+	return Verdict(Outcome.FAIL if faults else Outcome.PASS, "; ".join(faults) or reached)
+
+
+def _html(kernel: Kernel, done: Built, names: Iterable[str], folder: Path, progress: Progress) -> None:
+	folder.mkdir()
+	filters = [f"--filter={re.escape(str(kernel.tree / name))}$" for name in dict.fromkeys(names)]
+	argv = ["gcovr", f"--root={kernel.tree}", f"--object-directory={done.obj}", *filters,
+		"--html-title=Coverage of the change", f"--html-details={folder / 'index.html'}", str(done.obj / FOLDER)]
+	try:
+		proc.run(argv, cwd=done.obj)
+	except proc.CommandFailed as error:
+		raise CannotJudge(f"{shlex.join(argv)}: {error}") from error
+	progress.say(f"HTML: {folder / 'index.html'}")
+
+
+def _tell(folder: Path, lines: Mapping[str, Mapping[int, Line]], added: Mapping[str, set[int]],
+	  gaps: Sequence[Gap], stale: Sequence[Reason]) -> None:
+	"""Write coverage.json, and print what is not executed, the unexplained first."""
+	counts = {name: {str(number): {"count": line.count, "branches": line.branches, "untaken": line.untaken}
+			 for number in sorted(numbers) if (line := lines.get(name, {}).get(number))}
+		  for name, numbers in added.items()}
+	(folder / "coverage.json").write_text(json.dumps(
+		{"added": counts, "gaps": [asdict(gap) for gap in gaps],
+		 "stale": [asdict(reason) for reason in stale]}, indent=1) + "\n", encoding="utf-8")
+	for gap in sorted(gaps, key=lambda gap: (bool(gap.why), not gap.added)):
+		mark = "added" if gap.added else gap.function
+		print(f"  {gap.file}:{gap.line}: {mark}: {gap.what} not executed: {gap.code}\n"
+		      f"      {gap.why or 'NO REASON GIVEN'}")
+	for reason in stale:
+		print(f"  {REASONS.name}: nothing to explain: {reason.function}: {reason.code}")
