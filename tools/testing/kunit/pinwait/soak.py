@@ -72,6 +72,47 @@ class _Worker:
 		return _Boot(number, folder, log, answer, _trace(session, log, answer, folder))
 
 
+@dataclass
+class _Tally:
+	"""What all boots so far came to; the logs of the first, and of the first bad one, are kept."""
+	session: Session
+	ended: int = 0
+	failures: int = 0
+	differences: int = 0
+	first: _Boot | None = None
+	bad: _Boot | None = None
+
+	def add(self, boot: _Boot) -> None:
+		"""Count a boot, say what is wrong with it, and remove its folder."""
+		if self.first is None:
+			self.first = boot
+			_keep(boot.folder, self.session.folder)
+		differs = self.session.profile.virtual_time and boot.trace != self.first.trace
+		self.ended += 1
+		self.failures += boot.failed
+		self.differences += differs
+		if boot.failed or differs:
+			why = boot.answer.reason if boot.failed \
+				else f"not the same as boot 1: {_difference(self.first.trace, boot.trace)}"
+			self.session.progress.say(f"boot {boot.number}: {why}")
+			if self.bad is None:
+				self.bad = boot
+				_keep(boot.folder, self.session.folder / f"boot-{boot.number}")
+		shutil.rmtree(boot.folder)
+
+	def verdict(self) -> tuple[LogResult, Verdict]:
+		"""Return the log that tells most, and what all boots together amount to."""
+		shown = self.bad or self.first
+		assert shown
+		if shown.answer.outcome is Outcome.PASS and self.differences:
+			return shown.log, Verdict(Outcome.FAIL, f"{self.differences} of {self.ended} boots differ from the first")
+		return shown.log, shown.answer
+
+	def __str__(self) -> str:
+		compared = f", {self.differences} not the same as the first" if self.session.profile.virtual_time else ""
+		return f"soak: {self.failures} failures of {self.ended}{compared}"
+
+
 def soak(options: Options, boots: int, parallel: int, stress: bool) -> int:
 	"""Build once, boot and judge `boots` times, `parallel` at a time, under load if stress;
 	return the exit code.
@@ -82,44 +123,24 @@ def soak(options: Options, boots: int, parallel: int, stress: bool) -> int:
 		raise UsageError("soak needs at least one boot: -n N, and one at a time: --parallel P")
 	deps.ensure(deps.RUN | (deps.STRESS if stress else {}))
 	session = Session(options, "soak")
-	failures = differences = 0
-	first: _Boot | None = None
-	bad: _Boot | None = None
+	tally = _Tally(session)
 	with session.recorded():
 		with session.built() as (kernel, done), _load(stress):
 			session.info.command += (f" -n {boots}" + (f" --parallel={parallel}" if parallel > 1 else "")
 						 + (" --stress" if stress else ""))
 			scratch = session.folder / "boots"
 			scratch.mkdir()
-			ended = 0
-			with session.progress.stage("boot", f"profile {options.profile}", lambda: f"{ended} of {boots} boots"), \
+			with session.progress.stage("boot", f"profile {options.profile}",
+						    lambda: f"{tally.ended} of {boots} boots"), \
 			     multiprocessing.get_context("fork").Pool(min(parallel, boots), _Worker.start,
 								      (session, kernel, done, scratch)) as pool:
 				for boot in pool.imap(_Worker.boot, range(1, boots + 1)):
-					first = first or boot
-					differs = session.profile.virtual_time and boot.trace != first.trace
-					failures += boot.failed
-					differences += differs
-					ended += 1
-					if boot.failed or differs:
-						session.progress.say(f"boot {boot.number}: " + (boot.answer.reason if boot.failed
-							else f"not the same as boot 1: {_difference(first.trace, boot.trace)}"))
-						if bad is None:
-							bad = boot
-							_keep(boot.folder, session.folder / f"boot-{boot.number}")
-					if boot is first:
-						_keep(boot.folder, session.folder)
-					shutil.rmtree(boot.folder)
+					tally.add(boot)
 				pool.close()
 				pool.join()
 			scratch.rmdir()
-		assert first
-		log, answer = (bad or first).log, (bad or first).answer
-		if answer.outcome is Outcome.PASS and differences:
-			answer = Verdict(Outcome.FAIL, f"{differences} of {boots} boots differ from the first")
-		code = session.finish(log, answer)
-	compared = f", {differences} not the same as the first" if session.profile.virtual_time else ""
-	print(f"soak: {failures} failures of {boots}{compared}")
+		code = session.finish(*tally.verdict())
+	print(tally)
 	session.say_where()
 	return code
 
