@@ -114,7 +114,8 @@ def load(path: Path) -> tuple[dict[str, list[str]], list[Reason]]:
 		tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
 		functions = {str(name): [str(function) for function in found]
 			     for name, found in tables["functions"].items()}
-		reasons = [Reason(**table) for table in tables.get("unreached", ())]
+		reasons = [Reason(**{**table, "code": code}) for table in tables.get("unreached", ())
+			   for code in ([table["code"]] if isinstance(table["code"], str) else table["code"])]
 	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
 		raise UsageError(f"{path}: {error}") from error
 	for reason in reasons:
