@@ -6,7 +6,7 @@ PYTHON ?= /usr/bin/python3
 PINWAIT := $(PYTHON) tools/testing/kunit/pinwait.py
 
 option = $(if $($(2)),--$(1)='$($(2))')
-kernel := $(call option,kernel,KERNEL) $(call option,tarball,TARBALL) $(call option,kdir,KDIR)
+kernel := $(call option,kernel,KERNEL) $(call option,tarball,TARBALL) $(call option,kdir,KDIR) $(call option,patches,PATCHES)
 series := $(call option,series,SERIES)
 build := $(call option,profile,PROFILE) $(call option,jobs,JOBS)
 boot := $(call option,json,JSON) $(call option,junit,JUNIT)
@@ -27,7 +27,7 @@ help:
 	@echo 'KERNEL=7.3      kernel from the package archive: x.y, or a package version'
 	@echo 'TARBALL=file    a linux-*.tar.* file instead'
 	@echo 'KDIR=/own/tree  your own git tree instead; it is only read'
-	@echo 'SERIES=rfc      folder of patches/, or none'
+	@echo 'SERIES=rfc      folder of patches/, or none; PATCHES=dir: another folder of series'
 	@echo 'PROFILE=uml     table of lib/kunit-configs/profiles.toml'
 	@echo "FILTER='s.c*'   only these cases"
 	@echo 'JOBS=n  JSON=file  JUNIT=file'

@@ -76,7 +76,7 @@ def options(args: argparse.Namespace) -> run.Options:
 	given = {name: value for name, value in vars(args).items()
 		 if name in run.Options.__dataclass_fields__ and value is not None}
 	given["build_root"] = Path(args.build_root).resolve()
-	for name in ("tarball", "kdir", "json", "junit"):
+	for name in ("tarball", "kdir", "patches", "json", "junit"):
 		if given.get(name):
 			given[name] = os.path.abspath(given[name])
 	return run.Options(**given)
@@ -87,10 +87,11 @@ def _kernel_options(sub: argparse.ArgumentParser) -> None:
 	source.add_argument("--kernel", metavar="X.Y", help="x.y, or the version of a linux-source package (7.3)")
 	source.add_argument("--tarball", metavar="FILE", help="a linux-*.tar.* file instead")
 	source.add_argument("--kdir", metavar="DIR", help="your own kernel tree instead; it is only read")
+	sub.add_argument("--patches", metavar="DIR", help="folder of series, and of support/ for any of them (the project's)")
 
 
 def _series_option(sub: argparse.ArgumentParser) -> None:
-	sub.add_argument("--series", metavar="NAME", help="folder of patches/, or none (rfc)")
+	sub.add_argument("--series", metavar="NAME", help="series: a folder there, or none (rfc)")
 
 
 def _build_options(sub: argparse.ArgumentParser) -> None:

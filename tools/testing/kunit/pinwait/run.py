@@ -31,6 +31,7 @@ class Options:
 	kernel: str = "7.3"
 	tarball: str = ""
 	kdir: str = ""
+	patches: str = ""	# folder of series; "": the project's
 	series: str = "rfc"
 	profile: str = "uml"
 	filter: str = ""
@@ -50,12 +51,18 @@ class Options:
 		words += [f"--tarball={self.tarball}"] if self.tarball else []
 		words += [f"--kdir={self.kdir}"] if self.kdir else []
 		words += [] if self.tarball or self.kdir else [f"--kernel={kernel}"]
+		words += [f"--patches={self.patches}"] if self.patches else []
 		words += [f"--series={self.series}"] if subcommand != "prove" else []
 		words += [f"--profile={self.profile}"]
 		words += [f"--timeout={self.timeout}"] if self.timeout else []
 		for name in ("kernel_args", "kconfig_add", "make_options"):
 			words += [f"--{name}={value}" for value in getattr(self, name)]
 		return shlex.join(words + ([self.filter] if self.filter else []))
+
+	@property
+	def series_root(self) -> Path:
+		"""The folder of series."""
+		return Path(self.patches) if self.patches else PROJECT / "patches"
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def prepared(options: Options, progress: Progress,
 		name = ready.name
 	with lock(kernels / f"{name}.lock", f"the kernel worktree {name}"):
 		kernel = ready or kdir.prepare(Path(options.kdir), kernels, progress)
-		chosen = series.find(PROJECT / "patches", options.series, kernel, progress)
+		chosen = series.find(options.series_root, options.series, kernel, progress)
 		known(kernel, chosen)
 		with progress.stage("prepare", f"series {chosen.name} on {kernel.base}"):
 			applied = series.apply(kernel, chosen)
@@ -108,7 +115,7 @@ class Session:
 				    command=options.reproduce(subcommand, options.kernel),
 				    started=now.isoformat(timespec="seconds"), compiler="",
 				    seconds=self.progress.seconds)
-		series.check_name(PROJECT / "patches", options.series)
+		series.check_name(options.series_root, options.series)
 		self.cases = expected.load(CONFIGS / "expected-cases.txt")
 		self.cases.select(options.profile, options.filter)
 		self.folder = _new_folder(options.build_root / "results",

@@ -41,7 +41,7 @@ def _run(tmp_path, *args):
 def _start(tmp_path, kunit):
 	file = fakes.tarball(tmp_path, kunit)
 	return subprocess.Popen([sys.executable, PINWAIT, "run", f"--tarball={file}", "--series=none",
-				 f"--build-root={tmp_path / 'build'}"], stderr=subprocess.PIPE, text=True)
+				 f"--patches={tmp_path}", f"--build-root={tmp_path / 'build'}"], stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -61,12 +61,12 @@ def test_interrupt_leaves_no_process(tmp_path, signum):
 
 def test_failed_build_leaves_a_summary(tmp_path):
 	file = fakes.tarball(tmp_path, BROKEN)
-	done = _run(tmp_path, "run", f"--tarball={file}", "--series=none", f"--json={tmp_path / 'copy'}")
+	done = _run(tmp_path, "run", f"--tarball={file}", f"--patches={tmp_path}", "--series=none", f"--json={tmp_path / 'copy'}")
 	assert done.returncode == 2 and "x.c:1:2: error: no semicolon" in done.stderr
 	summary = json.loads((tmp_path / "copy").read_text())
 	assert summary["verdict"]["outcome"] == "cannot-judge"
 	assert (tmp_path / "build/results/latest/command").read_text() == (
-		f"tools/testing/kunit/pinwait.py run --tarball={file} --series=none --profile=uml\n")
+		f"tools/testing/kunit/pinwait.py run --tarball={file} --patches={tmp_path} --series=none --profile=uml\n")
 
 
 @pytest.mark.parametrize("args, text", [
@@ -88,7 +88,7 @@ def test_wrong_use(tmp_path, args, text):
 
 
 def test_reproduces_itself():
-	argv = ["run", "--kdir=/k", "--series=none", "--profile=uml-rt", "--timeout=9", "--kernel_args=a b",
+	argv = ["run", "--kdir=/k", "--patches=/p", "--series=none", "--profile=uml-rt", "--timeout=9", "--kernel_args=a b",
 		"--kconfig_add=CONFIG_X=y", "--make_options=W=1", "suite.*"]
 	first = cli.options(cli.parser().parse_args(argv))
 	import shlex
