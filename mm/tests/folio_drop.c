@@ -184,12 +184,12 @@ static void drop_unpin_folios(struct folio *folio, int refs)
 	unpin_folios(folios, refs);
 }
 
-/* A drop is a plain one, of a pin, or one that is for tasks only. */
+/* Of references, of pins, and of pins on what is made dirty first. */
 #define PUT(_name, _order, _refs, _drops, _drop, ...)				\
 	{ .name = _name, .kind = FOLIO_DROP_PUT, .order = _order,		\
 	  .refs = _refs, .drops = _drops, .drop = _drop, __VA_ARGS__ }
 #define UNPIN(...)		PUT(__VA_ARGS__, .pin = true)
-#define UNPIN_DIRTY(...)	UNPIN(__VA_ARGS__, .task_only = true)
+#define UNPIN_DIRTY(...)	UNPIN(__VA_ARGS__, .task_only = true, .locks = true)
 
 const struct folio_drop folio_drops[] = {
 	PUT("folio_put",			0,  1,  1, drop_folio_put),

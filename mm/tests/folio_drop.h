@@ -46,6 +46,7 @@ enum folio_drop_kind {
  * @drops: how often the reference count goes down on that way
  * @pin: the references are pins
  * @task_only: may only be used where one may sleep
+ * @locks: may take the folio lock before
  * @drop: drops @refs references on a folio
  */
 struct folio_drop {
@@ -56,6 +57,7 @@ struct folio_drop {
 	int drops;
 	bool pin;
 	bool task_only;
+	bool locks;
 	void (*drop)(struct folio *folio, int refs);
 };
 

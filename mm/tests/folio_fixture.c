@@ -17,7 +17,9 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/mman.h>
+#include <linux/moduleparam.h>
 #include <linux/pagemap.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
@@ -57,6 +59,60 @@ void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds)
 {
 	if (!folio_fixture_virtual_time())
 		kunit_skip(test, "takes %u s; in virtual time only", seconds);
+}
+
+static unsigned long long seed;
+module_param(seed, ullong, 0444);
+MODULE_PARM_DESC(seed, "what random tests start from, 0 to have it drawn");
+
+/**
+ * folio_fixture_seed() - what this boot's random tests start from
+ *
+ * Return: folio_fixture.seed= of the command line.  Without it always the same
+ * in virtual time, where a boot repeats the one before, and random in real time.
+ */
+u64 folio_fixture_seed(void)
+{
+	if (!seed)
+		seed = folio_fixture_virtual_time() ? 1 : get_random_u32();
+	return seed;
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(kthread_stop_put_action, kthread_stop_put,
+			    struct task_struct *);
+
+/**
+ * test_thread() - run a kthread beside the test
+ * @test: the running test
+ * @fn: its function, which ends by itself or looks at kthread_should_stop()
+ * @data: passed to @fn
+ * @name: its name
+ *
+ * Return: the kthread, on which there is a reference.  It is stopped and waited
+ * for when the case ends.
+ */
+struct task_struct *test_thread(struct kunit *test, int (*fn)(void *data),
+				void *data, const char *name)
+{
+	struct task_struct *task = kthread_create(fn, data, "%s", name);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	get_task_struct(task);
+	wake_up_process(task);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   kthread_stop_put_action,
+							   task));
+	return task;
+}
+
+/**
+ * test_thread_stop() - stop a kthread before the case ends, and wait for it
+ * @test: the running test
+ * @task: what test_thread() has returned
+ */
+void test_thread_stop(struct kunit *test, struct task_struct *task)
+{
+	kunit_release_action(test, kthread_stop_put_action, task);
 }
 
 /**
@@ -229,6 +285,64 @@ struct folio *test_folio_alloc(struct kunit *test, unsigned int order)
 void test_folio_disown(struct kunit *test, struct folio *folio)
 {
 	kunit_release_action(test, folio_put_action, folio);
+}
+
+struct movable_filler {
+	struct list_head folios;
+};
+
+static void movable_filler_free(void *data)
+{
+	struct movable_filler *filler = data;
+	struct folio *folio, *next;
+
+	list_for_each_entry_safe(folio, next, &filler->folios, lru) {
+		list_del(&folio->lru);
+		folio_put(folio);
+	}
+}
+
+/**
+ * movable_filler() - take up memory where movable folios lie
+ * @test: the running test
+ * @nr: how many pages
+ *
+ * Return: the pages, which belong to nobody and are freed when the case ends.
+ */
+struct movable_filler *movable_filler(struct kunit *test, unsigned int nr)
+{
+	struct movable_filler *filler = kunit_kzalloc(test, sizeof(*filler),
+						      GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, filler);
+	INIT_LIST_HEAD(&filler->folios);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, movable_filler_free,
+						  filler));
+	while (nr--) {
+		struct folio *folio = folio_alloc(GFP_HIGHUSER_MOVABLE, 0);
+
+		KUNIT_ASSERT_NOT_NULL(test, folio);
+		list_add(&folio->lru, &filler->folios);
+	}
+	return filler;
+}
+
+/**
+ * movable_filler_thin() - free every other page
+ * @filler: the pages
+ */
+void movable_filler_thin(struct movable_filler *filler)
+{
+	struct folio *folio, *next;
+	bool keep = false;
+
+	list_for_each_entry_safe(folio, next, &filler->folios, lru) {
+		keep = !keep;
+		if (keep)
+			continue;
+		list_del(&folio->lru);
+		folio_put(folio);
+	}
 }
 
 /*
@@ -554,6 +668,16 @@ bool test_folio_has_users(const struct test_folio *tf)
 	return tf->file || tf->mapcount;
 }
 
+/**
+ * test_folio_let_go() - drop the reference that test_folio_make() took
+ * @tf: the folio; stays with its users, who may move it elsewhere
+ */
+void test_folio_let_go(struct test_folio *tf)
+{
+	folio_put(tf->folio);
+	tf->owned = false;
+}
+
 /*
  * Holds
  */
@@ -830,6 +954,8 @@ static void folio_migration_end(void *data)
 {
 	struct folio_migration *m = data;
 
+	if (m->gate)
+		complete_all(m->gate);
 	if (m->task)
 		kthread_stop_put(m->task);
 	putback_movable_pages(&m->from);
@@ -878,8 +1004,7 @@ void folio_migration_add(struct folio_migration *m, struct test_folio *tf)
 	/* In the order in which they are added. */
 	list_move_tail(&tf->folio->lru, &m->from);
 	list_add_tail(&tf->entry, &m->folios);
-	folio_put(tf->folio);
-	tf->owned = false;
+	test_folio_let_go(tf);
 
 	if (tf->kind->isolated)
 		KUNIT_ASSERT_EQ(test, 0, tf->kind->isolated(tf));
@@ -905,6 +1030,8 @@ static int folio_migration_fn(void *data)
 {
 	struct folio_migration *m = data;
 
+	if (m->gate)
+		wait_for_completion(m->gate);
 	folio_migration_run(m);
 	complete_all(&m->done);
 	return 0;
@@ -951,26 +1078,51 @@ void release_hold_on_alloc(struct folio_migration *m)
 	folio_hold_release(m->data);
 }
 
-/* The folio that is reached the way a user of @tf would reach it. */
-static bool reaches(struct test_folio *tf, struct folio *folio)
+/*
+ * The folio that a user of @tf would find, with a reference; NULL if it has no
+ * users, or they find nothing.
+ */
+static struct folio *find_as_user(struct test_folio *tf)
 {
 	struct folio *found = NULL;
+	struct page *page;
 
 	if (tf->file) {
 		found = filemap_get_folio(tf->file->f_mapping, 0);
 		if (IS_ERR(found))
 			found = NULL;
 	} else if (tf->addr) {
-		struct page *page;
-
 		if (get_user_pages_unlocked(tf->addr, 1, &page, 0) == 1)
 			found = page_folio(page);
-	} else {
-		return true;
 	}
+	return found;
+}
+
+static bool reaches(struct test_folio *tf, struct folio *folio)
+{
+	struct folio *found = find_as_user(tf);
+
 	if (found)
 		folio_put(found);
+	else if (!tf->file && !tf->addr)
+		return true;
 	return found == folio;
+}
+
+/**
+ * test_folio_find() - find a folio again that may have been moved
+ * @test: the running test; aborted if the folio can't be found
+ * @tf: a folio after test_folio_let_go(), with a user
+ *
+ * The fixture holds a reference on the folio again.
+ */
+void test_folio_find(struct kunit *test, struct test_folio *tf)
+{
+	struct folio *folio = find_as_user(tf);
+
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	tf->folio = folio;
+	tf->owned = true;
 }
 
 static bool folio_tagged_dirty(const struct folio *folio)
@@ -1030,23 +1182,32 @@ static void expect_in_use(struct kunit *test, struct test_folio *tf,
 }
 
 /**
- * expect_migrated() - expect a folio to live on at its destination
+ * expect_at_destination() - expect a folio to live on at its destination
  * @test: the running test
  * @tf: a folio that took part in a migration
  *
  * Contents, flags, references and users at the destination must be those of
- * the source, which must be free.
+ * the source.
+ */
+void expect_at_destination(struct kunit *test, struct test_folio *tf)
+{
+	KUNIT_EXPECT_NOT_NULL_MSG(test, tf->dst, "the folio was not migrated");
+	if (tf->dst)
+		expect_in_use(test, tf, tf->dst, 1);
+}
+
+/**
+ * expect_migrated() - expect a folio at its destination, and its source free
+ * @test: the running test
+ * @tf: a folio that took part in a migration beside which nobody allocated
  */
 void expect_migrated(struct kunit *test, struct test_folio *tf)
 {
-	KUNIT_EXPECT_NOT_NULL_MSG(test, tf->dst, "the folio was not migrated");
-	if (!tf->dst)
-		return;
 	/* In real time somebody else may have got the page by now. */
-	if (folio_fixture_virtual_time())
+	if (tf->dst && folio_fixture_virtual_time())
 		KUNIT_EXPECT_EQ_MSG(test, tf->src_refs, 0,
 				    "the source folio was not freed");
-	expect_in_use(test, tf, tf->dst, 1);
+	expect_at_destination(test, tf);
 }
 
 /**

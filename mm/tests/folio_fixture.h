@@ -166,6 +166,7 @@ struct folio_hold {
  *	0 for none
  * @on_alloc: called at each call for a destination folio, may be NULL
  * @data: for @on_alloc
+ * @gate: what a started one waits for before it begins, NULL for nothing
  * @nr_allocs: calls for a destination folio so far
  * @key_inside: the wake-up key's count at the last of these calls
  * @rc: what migrate_pages() returned
@@ -184,6 +185,7 @@ struct folio_migration {
 	unsigned int fail_alloc_at;
 	void (*on_alloc)(struct folio_migration *m);
 	void *data;
+	struct completion *gate;
 	unsigned int nr_allocs;
 	int key_inside;
 	int rc;
@@ -216,6 +218,11 @@ bool folio_fixture_virtual_time(void);
 void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
 long folio_fixture_pins(void);
 
+u64 folio_fixture_seed(void);
+
+struct task_struct *test_thread(struct kunit *test, int (*fn)(void *data),
+				void *data, const char *name);
+void test_thread_stop(struct kunit *test, struct task_struct *task);
 void wait_until_asleep(struct task_struct *task, struct completion *done);
 
 int folio_wakeup_key_count(void);
@@ -223,8 +230,12 @@ void folio_wakeup_key_get(struct kunit *test);
 
 struct folio *test_folio_alloc(struct kunit *test, unsigned int order);
 void test_folio_disown(struct kunit *test, struct folio *folio);
+struct movable_filler *movable_filler(struct kunit *test, unsigned int nr);
+void movable_filler_thin(struct movable_filler *filler);
 struct test_folio *test_folio_make(struct kunit *test,
 				   const struct test_folio_kind *kind);
+void test_folio_let_go(struct test_folio *tf);
+void test_folio_find(struct kunit *test, struct test_folio *tf);
 bool test_folio_has_users(const struct test_folio *tf);
 int test_folio_kinds_init(struct kunit *test);
 const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
@@ -252,6 +263,7 @@ void folio_migration_putback(struct folio_migration *m);
 void release_hold_on_alloc(struct folio_migration *m);
 
 void expect_migrated(struct kunit *test, struct test_folio *tf);
+void expect_at_destination(struct kunit *test, struct test_folio *tf);
 void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs);
 void expect_took(struct kunit *test, const struct folio_migration *m,
 		 ktime_t lower, ktime_t upper);

@@ -7,10 +7,8 @@
  */
 
 #include <linux/folio_batch.h>
-#include <linux/kthread.h>
 #include <linux/page_frag_cache.h>
 #include <linux/pagemap.h>
-#include <linux/sched/task.h>
 #include <linux/swap.h>
 
 #include "../internal.h"
@@ -375,26 +373,16 @@ static int waiter_fn(void *data)
 	return 0;
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(kthread_stop_put_action, kthread_stop_put,
-			    struct task_struct *);
-
 static struct waiter *start_waiter(struct kunit *test, struct folio *folio,
 				   long timeout)
 {
 	struct waiter *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
-	struct task_struct *task;
 
 	KUNIT_ASSERT_NOT_NULL(test, w);
 	w->folio = folio;
 	w->timeout = timeout;
 	init_completion(&w->done);
-	task = kthread_create(waiter_fn, w, "folio_waiter");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-	w->task = get_task_struct(task);
-	wake_up_process(task);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   kthread_stop_put_action,
-							   task));
+	w->task = test_thread(test, waiter_fn, w, "folio_waiter");
 	return w;
 }
 

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for several page migrations at once: those before a longterm pin
+ * wait independently of each other, and leave all others as they are.
+ */
+
+#include <linux/folio_batch.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <linux/vmstat.h>
+
+#include "folio_fixture.h"
+
+/* The most migrations that a case here has at once. */
+#define NR_PARTIES	4
+
+/* A migration of one folio, on which somebody may have references. */
+struct party {
+	struct folio_migration *m;
+	struct test_folio *tf;
+	struct folio_hold *hold;
+	unsigned long switches;
+};
+
+struct concurrent_test {
+	struct party party[NR_PARTIES];
+	int key_before;
+	atomic_t outside;
+	struct completion all_inside;
+};
+
+/* For &folio_migration.on_alloc. */
+static void one_more_inside(struct folio_migration *m)
+{
+	struct concurrent_test *ct = m->data;
+
+	if (m->nr_allocs == 1 && atomic_dec_and_test(&ct->outside))
+		complete_all(&ct->all_inside);
+}
+
+static struct concurrent_test *concurrent_test(struct kunit *test)
+{
+	struct concurrent_test *ct = kunit_kzalloc(test, sizeof(*ct), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, ct);
+	ct->key_before = folio_wakeup_key_count();
+	init_completion(&ct->all_inside);
+	return ct;
+}
+
+static void party_make(struct kunit *test, struct party *p, int refs)
+{
+	p->tf = test_folio_make(test, &test_folio_shmem);
+	if (refs)
+		p->hold = folio_hold(test, p->tf->folio, refs, 0);
+	p->m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	folio_migration_add(p->m, p->tf);
+}
+
+/* Starts the first @nr migrations; returns when all of them wait. */
+static void start_all(struct kunit *test, struct concurrent_test *ct, int nr)
+{
+	int i;
+
+	atomic_set(&ct->outside, nr);
+	for (i = 0; i < nr; i++) {
+		ct->party[i].m->on_alloc = one_more_inside;
+		ct->party[i].m->data = ct;
+		folio_migration_start(ct->party[i].m);
+	}
+	wait_for_completion(&ct->all_inside);
+	for (i = 0; i < nr; i++) {
+		struct party *p = &ct->party[i];
+
+		wait_until_asleep(p->m->task, &p->m->done);
+		p->switches = p->m->task->nvcsw;
+	}
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before + nr);
+}
+
+/*
+ * Still waiting, and not woken since it began to.  In real time its wait may
+ * have ended by itself and been followed by the next.
+ */
+static void expect_undisturbed(struct kunit *test, const struct party *p)
+{
+	KUNIT_EXPECT_FALSE(test, completion_done(&p->m->done));
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_EQ(test, p->m->task->nvcsw, p->switches);
+}
+
+/* It is over, as soon as its reference has gone. */
+static void expect_ended(struct kunit *test, struct party *p)
+{
+	folio_hold_join(p->hold);
+	folio_migration_join(p->m);
+
+	KUNIT_EXPECT_EQ(test, p->m->rc, 0);
+	KUNIT_EXPECT_GE(test, p->m->ended_at, p->hold->dropped_at);
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_LE(test, p->m->ended_at,
+				ktime_add(p->hold->dropped_at, ticks_to_ktime(2)));
+	expect_migrated(test, p->tf);
+}
+
+/*
+ * Each ends with the drop of its own reference, in whatever order that comes,
+ * and the others go on waiting.  The key counts those that are left.
+ */
+static void ends_with_its_own(struct kunit *test)
+{
+	static const int order[NR_PARTIES] = { 2, 0, 3, 1 };
+	struct concurrent_test *ct = concurrent_test(test);
+	int i, j;
+
+	for (i = 0; i < NR_PARTIES; i++)
+		party_make(test, &ct->party[i], 1);
+	start_all(test, ct, NR_PARTIES);
+
+	for (i = 0; i < NR_PARTIES; i++) {
+		folio_hold_release(ct->party[order[i]].hold);
+		expect_ended(test, &ct->party[order[i]]);
+		KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(),
+				ct->key_before + NR_PARTIES - 1 - i);
+		for (j = i + 1; j < NR_PARTIES; j++)
+			expect_undisturbed(test, &ct->party[order[j]]);
+	}
+}
+
+/* Many drops on one folio are no reason to look at the other. */
+static void many_drops_for_another(struct kunit *test)
+{
+	struct concurrent_test *ct = concurrent_test(test);
+
+	party_make(test, &ct->party[0], 64);
+	party_make(test, &ct->party[1], 1);
+	start_all(test, ct, 2);
+
+	folio_hold_release(ct->party[0].hold);
+	expect_ended(test, &ct->party[0]);
+	expect_undisturbed(test, &ct->party[1]);
+
+	folio_hold_release(ct->party[1].hold);
+	expect_ended(test, &ct->party[1]);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before);
+}
+
+/* One holder has references on the folios of both, and drops them in one go. */
+static void one_holder_for_two(struct kunit *test)
+{
+	struct concurrent_test *ct = concurrent_test(test);
+	struct folio_batch batch;
+	ktime_t dropped_at;
+	int i;
+
+	folio_batch_init(&batch);
+	for (i = 0; i < 2; i++) {
+		party_make(test, &ct->party[i], 0);
+		folio_get(ct->party[i].tf->folio);
+		folio_batch_add(&batch, ct->party[i].tf->folio);
+	}
+	start_all(test, ct, 2);
+
+	for (i = 0; i < 2; i++)
+		expect_undisturbed(test, &ct->party[i]);
+	dropped_at = ktime_get();
+	folios_put(&batch);
+
+	for (i = 0; i < 2; i++) {
+		struct folio_migration *m = ct->party[i].m;
+
+		folio_migration_join(m);
+		KUNIT_EXPECT_EQ(test, m->rc, 0);
+		KUNIT_EXPECT_GE(test, m->ended_at, dropped_at);
+		if (folio_fixture_virtual_time())
+			KUNIT_EXPECT_LE(test, m->ended_at,
+					ktime_add(dropped_at, ticks_to_ktime(2)));
+		expect_migrated(test, ct->party[i].tf);
+	}
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before);
+}
+
+/*
+ * One has waited its time and failed, which turns the key off for itself alone:
+ * the drop that the other waits for still wakes.
+ */
+static void failure_of_another(struct kunit *test)
+{
+	const struct wait_promises *promises = wait_promises();
+	const unsigned int attempts = promises->async_attempts +
+				      promises->sync_attempts;
+	const long half = attempts * promises->wait / 2;
+	struct concurrent_test *ct;
+	struct party *fails, *waits;
+
+	folio_fixture_needs_virtual_time(test, attempts * promises->wait / HZ);
+
+	ct = concurrent_test(test);
+	fails = &ct->party[0];
+	waits = &ct->party[1];
+	party_make(test, fails, 1);
+	party_make(test, waits, 1);
+
+	start_all(test, ct, 1);
+	schedule_timeout_uninterruptible(half);
+	folio_migration_start(waits->m);
+	schedule_timeout_uninterruptible(1);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before + 2);
+
+	folio_migration_join(fails->m);
+	KUNIT_EXPECT_EQ(test, fails->m->rc, 1);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before + 1);
+	folio_migration_putback(fails->m);
+	expect_unharmed(test, fails->tf, 1);
+
+	KUNIT_EXPECT_FALSE(test, completion_done(&waits->m->done));
+	folio_hold_release(waits->hold);
+	expect_ended(test, waits);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before);
+}
+
+/*
+ * Migrations for other reasons
+ */
+
+static const enum migrate_mode modes[] = {
+	MIGRATE_ASYNC,
+	MIGRATE_SYNC_LIGHT,
+	MIGRATE_SYNC,
+};
+
+static void mode_desc(struct kunit *test, const void *param, char *desc)
+{
+	static const char * const names[] = {
+		[MIGRATE_ASYNC] = "async",
+		[MIGRATE_SYNC_LIGHT] = "sync_light",
+		[MIGRATE_SYNC] = "sync",
+	};
+	const enum migrate_mode *mode = param;
+
+	strscpy(desc, names[*mode], KUNIT_PARAM_DESC_SIZE);
+}
+
+static int modes_init(struct kunit *test)
+{
+	kunit_register_params_array(test, modes, ARRAY_SIZE(modes), mode_desc);
+	return 0;
+}
+
+static void compaction_run(struct kunit *test, struct folio_migration *m, int key)
+{
+	folio_migration_run(m);
+	KUNIT_EXPECT_EQ(test, m->key_inside, key);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), key);
+	expect_took(test, m, 0, ticks_to_ktime(1));
+}
+
+/* Fails at once as ever, though the key is on, and does not touch it. */
+static void other_reason_beside(struct kunit *test)
+{
+	const enum migrate_mode *mode = test->param_value;
+	struct concurrent_test *ct = concurrent_test(test);
+	struct party *waits = &ct->party[0];
+	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
+	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
+	struct folio_migration *m = folio_migration(test, *mode, MR_COMPACTION);
+
+	folio_migration_add(m, tf);
+	party_make(test, waits, 1);
+	start_all(test, ct, 1);
+
+	compaction_run(test, m, ct->key_before + 1);
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_NULL(test, tf->dst);
+	expect_undisturbed(test, waits);
+
+	folio_hold_join(hold);
+	expect_undisturbed(test, waits);
+	compaction_run(test, m, ct->key_before + 1);
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	expect_migrated(test, tf);
+	expect_undisturbed(test, waits);
+
+	folio_hold_release(waits->hold);
+	expect_ended(test, waits);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before);
+}
+
+#define NR_BYSTANDERS	16
+
+static unsigned long vm_event(enum vm_event_item item)
+{
+	unsigned long events[NR_VM_EVENT_ITEMS];
+
+	all_vm_events(events);
+	return events[item];
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(kern_unmount_action, kern_unmount, struct vfsmount *);
+KUNIT_DEFINE_ACTION_WRAPPER(fput_action, __fput_sync, struct file *);
+
+/* Compacts all memory, as an administrator would. */
+static void compact_all(struct kunit *test)
+{
+	struct file_system_type *type = get_fs_type("proc");
+	struct vfsmount *mnt;
+	struct file *file;
+	loff_t pos = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, type);
+	mnt = kern_mount(type);
+	put_filesystem(type);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, kern_unmount_action,
+							   mnt));
+	file = file_open_root_mnt(mnt, "sys/vm/compact_memory", O_WRONLY, 0);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fput_action, file));
+	KUNIT_EXPECT_EQ(test, 1, kernel_write(file, "1", 1, &pos));
+}
+
+/*
+ * Memory is compacted while a migration waits.  Compaction moves what nobody
+ * holds, gives up on what is held, and neither wakes the one that waits nor
+ * gets hold of its folio.
+ *
+ * It moves folios upwards, into page blocks that are partly free.  On either
+ * side of those made here there is a block's worth of pages, every other of
+ * them free.
+ */
+static void compaction_beside(struct kunit *test)
+{
+	struct concurrent_test *ct = concurrent_test(test);
+	struct test_folio *held[NR_BYSTANDERS], *loose[NR_BYSTANDERS];
+	struct party *waits = &ct->party[0];
+	struct movable_filler *filler[2];
+	unsigned long migrated, failed;
+	int i;
+
+	filler[0] = movable_filler(test, pageblock_nr_pages);
+	for (i = 0; i < NR_BYSTANDERS; i++) {
+		held[i] = test_folio_make(test, &test_folio_shmem);
+		loose[i] = test_folio_make(test, &test_folio_shmem);
+	}
+	filler[1] = movable_filler(test, pageblock_nr_pages);
+	for (i = 0; i < ARRAY_SIZE(filler); i++)
+		movable_filler_thin(filler[i]);
+	party_make(test, waits, 1);
+	for (i = 0; i < NR_BYSTANDERS; i++)
+		test_folio_let_go(loose[i]);
+	start_all(test, ct, 1);
+
+	migrated = vm_event(PGMIGRATE_SUCCESS);
+	failed = vm_event(PGMIGRATE_FAIL);
+	compact_all(test);
+	KUNIT_EXPECT_GT(test, vm_event(PGMIGRATE_SUCCESS), migrated);
+	KUNIT_EXPECT_GT(test, vm_event(PGMIGRATE_FAIL), failed);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before + 1);
+	expect_undisturbed(test, waits);
+
+	folio_hold_release(waits->hold);
+	expect_ended(test, waits);
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before);
+	for (i = 0; i < NR_BYSTANDERS; i++) {
+		expect_unharmed(test, held[i], 1);
+		test_folio_find(test, loose[i]);
+		expect_unharmed(test, loose[i], 1);
+	}
+}
+
+static struct kunit_case migrate_longterm_concurrent_cases[] = {
+	KUNIT_CASE(ends_with_its_own),
+	KUNIT_CASE(many_drops_for_another),
+	KUNIT_CASE(one_holder_for_two),
+	KUNIT_CASE_SLOW(failure_of_another),
+	KUNIT_CASE_PARAM_WITH_INIT(other_reason_beside, kunit_array_gen_params,
+				   modes_init, NULL),
+	KUNIT_CASE(compaction_beside),
+	{}
+};
+
+static struct kunit_suite migrate_longterm_concurrent_suite = {
+	.name = "migrate_longterm_concurrent",
+	.init = folio_fixture_init,
+	.test_cases = migrate_longterm_concurrent_cases,
+};
+
+kunit_test_suite(migrate_longterm_concurrent_suite);
+
+MODULE_DESCRIPTION("KUnit tests for several page migrations at once");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit stress test for page migration before a longterm pin: random migrations
+ * at once, of random folios, on which random holders drop references in random
+ * ways.
+ *
+ * What a round is made of depends on folio_fixture.seed= and its number alone:
+ * a round that fails is to be had again by the seed that it prints.
+ */
+
+#include <linux/hash.h>
+#include <linux/kthread.h>
+#include <linux/pagemap.h>
+#include <linux/prandom.h>
+
+#include "folio_fixture.h"
+
+#define NR_ROUNDS	16
+#define NR_MIGRATIONS	4
+#define NR_PASSERS_BY	2
+#define MAX_FOLIOS	4
+#define MAX_HOLDS	2
+#define MAX_DELAY_MS	40
+
+static const struct test_folio_kind * const kinds[] = {
+	&test_folio_shmem,
+	&test_folio_dirty,
+	&test_folio_private,
+	&test_folio_anon_mapped,
+	&test_folio_clean[0],
+	&test_folio_clean[2],
+	&test_folio_clean[4],
+};
+
+struct stress_folio {
+	struct test_folio *tf;
+	struct folio_hold *holds[MAX_HOLDS];
+	int nr_holds;
+};
+
+struct stress_migration {
+	struct folio_migration *m;
+	struct stress_folio folios[MAX_FOLIOS];
+	int nr_folios;
+};
+
+struct stress_round {
+	struct rnd_state rnd;
+	struct completion gate;
+	struct stress_migration migrations[NR_MIGRATIONS];
+};
+
+/* Each draw depends on those before it in its round, and on nothing else. */
+static u32 draw(struct stress_round *round, u32 below)
+{
+	return prandom_u32_state(&round->rnd) % below;
+}
+
+static bool one_in(struct stress_round *round, u32 n)
+{
+	return !draw(round, n);
+}
+
+static const struct folio_drop *draw_drop(struct stress_round *round,
+					  unsigned int order)
+{
+	const struct folio_drop *how;
+
+	/* Who holds the folio lock up has it fail, see the suite of its users. */
+	do
+		how = &folio_drops[draw(round, nr_folio_drops)];
+	while (how->order > order || how->locks);
+	return how;
+}
+
+static const struct exec_context *draw_context(struct stress_round *round,
+					       const struct folio_drop *how)
+{
+	const struct exec_context *where;
+
+	do
+		where = &exec_contexts[draw(round, nr_exec_contexts)];
+	while (how->task_only && where->atomic);
+	return where;
+}
+
+/* Success for MR_DEMOTION or MR_MEMORY_FAILURE leaves something to the caller. */
+static enum migrate_reason draw_reason(struct stress_round *round)
+{
+	static const enum migrate_reason others[] = {
+		MR_COMPACTION,
+		MR_MEMORY_HOTPLUG,
+		MR_SYSCALL,
+		MR_MEMPOLICY_MBIND,
+		MR_NUMA_MISPLACED,
+		MR_CONTIG_RANGE,
+		MR_DAMON,
+	};
+
+	return one_in(round, 4) ? others[draw(round, ARRAY_SIZE(others))] :
+				  MR_LONGTERM_PIN;
+}
+
+static enum migrate_mode draw_mode(struct stress_round *round)
+{
+	return MIGRATE_ASYNC + draw(round, MIGRATE_SYNC - MIGRATE_ASYNC + 1);
+}
+
+/* For &folio_migration.on_alloc: time runs from the first destination on. */
+static void release_holds(struct folio_migration *m)
+{
+	struct stress_migration *sm = m->data;
+	int i, j;
+
+	for (i = 0; i < sm->nr_folios; i++)
+		for (j = 0; j < sm->folios[i].nr_holds; j++)
+			folio_hold_release(sm->folios[i].holds[j]);
+}
+
+static void migration_make(struct kunit *test, struct stress_round *round,
+			   struct stress_migration *sm)
+{
+	bool any_large = false;
+	int i, j;
+
+	sm->nr_folios = 1 + draw(round, MAX_FOLIOS);
+	sm->m = folio_migration(test, draw_mode(round), draw_reason(round));
+	sm->m->gate = &round->gate;
+	sm->m->on_alloc = release_holds;
+	sm->m->data = sm;
+
+	for (i = 0; i < sm->nr_folios; i++) {
+		struct stress_folio *sf = &sm->folios[i];
+		const struct test_folio_kind *kind =
+			kinds[draw(round, ARRAY_SIZE(kinds))];
+
+		any_large |= kind->order > 0;
+		sf->tf = test_folio_make(test, kind);
+		sf->nr_holds = draw(round, MAX_HOLDS + 1);
+		for (j = 0; j < sf->nr_holds; j++) {
+			const struct folio_drop *how = draw_drop(round, kind->order);
+
+			sf->holds[j] = folio_hold_how(test, sf->tf->folio, how,
+						      draw_context(round, how),
+						      draw(round, MAX_DELAY_MS + 1));
+		}
+		folio_migration_add(sm->m, sf->tf);
+	}
+
+	/* One that is large would be split first. */
+	if (one_in(round, 8) && !any_large)
+		sm->m->fail_alloc_at = 1 + draw(round, sm->nr_folios);
+}
+
+/* Looks the folios up as page cache lookups do, and leaves them again. */
+static int passer_by(void *data)
+{
+	struct stress_round *round = data;
+
+	while (!kthread_should_stop()) {
+		int i, j;
+
+		for (i = 0; i < NR_MIGRATIONS; i++) {
+			struct stress_migration *sm = &round->migrations[i];
+
+			for (j = 0; j < sm->nr_folios; j++) {
+				struct file *file = sm->folios[j].tf->file;
+				struct folio *folio;
+
+				if (!file)
+					continue;
+				folio = filemap_get_folio(file->f_mapping, 0);
+				if (!IS_ERR(folio))
+					folio_put(folio);
+			}
+		}
+		schedule_timeout_uninterruptible(1);
+	}
+	return 0;
+}
+
+static void expect_right_result(struct kunit *test, const struct stress_migration *sm)
+{
+	const struct folio_migration *m = sm->m;
+	int nr_migrated = 0, nr_pages = 0;
+	int i;
+
+	for (i = 0; i < sm->nr_folios; i++) {
+		if (!sm->folios[i].tf->dst)
+			continue;
+		nr_migrated++;
+		nr_pages += 1 << sm->folios[i].tf->kind->order;
+	}
+
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, nr_pages);
+	if (m->fail_alloc_at && m->nr_allocs >= m->fail_alloc_at)
+		KUNIT_EXPECT_EQ(test, m->rc, -ENOMEM);
+	else
+		KUNIT_EXPECT_EQ(test, m->rc, sm->nr_folios - nr_migrated);
+}
+
+/* It has waited for all references, and not beyond the last of them. */
+static void expect_waited(struct kunit *test, const struct stress_migration *sm)
+{
+	const struct folio_migration *m = sm->m;
+	ktime_t last = m->began_at;
+	int i, j;
+
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	for (i = 0; i < sm->nr_folios; i++)
+		for (j = 0; j < sm->folios[i].nr_holds; j++)
+			last = max(last, sm->folios[i].holds[j]->dropped_at);
+	KUNIT_EXPECT_GE(test, m->ended_at, last);
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_LE(test, m->ended_at,
+				ktime_add(last, ticks_to_ktime(2)));
+}
+
+static void migration_check(struct kunit *test, struct stress_migration *sm)
+{
+	struct folio_migration *m = sm->m;
+	int i, j;
+
+	for (i = 0; i < sm->nr_folios; i++)
+		for (j = 0; j < sm->folios[i].nr_holds; j++)
+			folio_hold_join(sm->folios[i].holds[j]);
+	folio_migration_putback(m);
+
+	expect_right_result(test, sm);
+	if (m->reason != MR_LONGTERM_PIN)
+		expect_took(test, m, 0, ticks_to_ktime(1));
+	else if (!m->fail_alloc_at)
+		expect_waited(test, sm);
+	for (i = 0; i < sm->nr_folios; i++) {
+		struct test_folio *tf = sm->folios[i].tf;
+
+		if (tf->dst)
+			expect_at_destination(test, tf);
+		else
+			expect_unharmed(test, tf, 0);
+	}
+}
+
+static void migration_print(struct kunit *test, const struct stress_migration *sm)
+{
+	const struct folio_migration *m = sm->m;
+	int i, j;
+
+	kunit_info(test, "reason %s, mode %d, allocation %u fails: %d after %lld us",
+		   migrate_reason_names[m->reason], m->mode, m->fail_alloc_at,
+		   m->rc, ktime_us_delta(m->ended_at, m->began_at));
+	for (i = 0; i < sm->nr_folios; i++) {
+		const struct stress_folio *sf = &sm->folios[i];
+
+		kunit_info(test, "  %s%s", sf->tf->kind->name,
+			   sf->tf->dst ? ", migrated" : "");
+		for (j = 0; j < sf->nr_holds; j++)
+			kunit_info(test, "    held, dropped by %s from %s after %lld ms",
+				   sf->holds[j]->how->name,
+				   sf->holds[j]->where->name,
+				   ktime_to_ms(sf->holds[j]->delay));
+	}
+}
+
+static void migrations_at_once(struct kunit *test)
+{
+	const unsigned int *number = test->param_value;
+	const int key_before = folio_wakeup_key_count();
+	struct task_struct *passers_by[NR_PASSERS_BY];
+	struct stress_round *round;
+	int i;
+
+	round = kunit_kzalloc(test, sizeof(*round), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, round);
+	init_completion(&round->gate);
+	kunit_info(test, "folio_fixture.seed=%llu", folio_fixture_seed());
+	/* Rounds that follow each other shall not be alike. */
+	prandom_seed_state(&round->rnd, hash_64(folio_fixture_seed() + *number, 64));
+
+	for (i = 0; i < NR_MIGRATIONS; i++)
+		migration_make(test, round, &round->migrations[i]);
+	for (i = 0; i < NR_PASSERS_BY; i++)
+		passers_by[i] = test_thread(test, passer_by, round, "passer_by");
+	for (i = 0; i < NR_MIGRATIONS; i++)
+		folio_migration_start(round->migrations[i].m);
+
+	complete_all(&round->gate);
+	for (i = 0; i < NR_MIGRATIONS; i++)
+		folio_migration_join(round->migrations[i].m);
+	for (i = 0; i < NR_PASSERS_BY; i++)
+		test_thread_stop(test, passers_by[i]);
+
+	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), key_before);
+	for (i = 0; i < NR_MIGRATIONS; i++)
+		migration_check(test, &round->migrations[i]);
+	if (test->status == KUNIT_FAILURE)
+		for (i = 0; i < NR_MIGRATIONS; i++)
+			migration_print(test, &round->migrations[i]);
+}
+
+static void round_desc(struct kunit *test, const void *param, char *desc)
+{
+	const unsigned int *number = param;
+
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "round%u", *number);
+}
+
+static int rounds_init(struct kunit *test)
+{
+	unsigned int *numbers;
+	int i;
+
+	numbers = kunit_kcalloc(test, NR_ROUNDS, sizeof(*numbers), GFP_KERNEL);
+	if (!numbers)
+		return -ENOMEM;
+	for (i = 0; i < NR_ROUNDS; i++)
+		numbers[i] = i + 1;
+	kunit_register_params_array(test, numbers, NR_ROUNDS, round_desc);
+	return 0;
+}
+
+static struct kunit_case migrate_longterm_stress_cases[] = {
+	KUNIT_CASE_PARAM_WITH_INIT(migrations_at_once, kunit_array_gen_params,
+				   rounds_init, NULL),
+	{}
+};
+
+static struct kunit_suite migrate_longterm_stress_suite = {
+	.name = "migrate_longterm_stress",
+	.init = folio_fixture_init,
+	.test_cases = migrate_longterm_stress_cases,
+};
+
+kunit_test_suite(migrate_longterm_stress_suite);
+
+MODULE_DESCRIPTION("KUnit stress test for page migration before a longterm pin");
+MODULE_LICENSE("GPL");
