@@ -182,13 +182,23 @@ static long node_stat(enum node_stat_item item)
 }
 
 /**
+ * folio_fixture_unpinned() - how many pages have been unpinned
+ *
+ * Return: pages unpinned so far, in the whole system.
+ */
+long folio_fixture_unpinned(void)
+{
+	return node_stat(NR_FOLL_PIN_RELEASED);
+}
+
+/**
  * folio_fixture_pins() - how many pins there are
  *
  * Return: pages pinned with FOLL_PIN and not yet unpinned, in the whole system.
  */
 long folio_fixture_pins(void)
 {
-	return node_stat(NR_FOLL_PIN_ACQUIRED) - node_stat(NR_FOLL_PIN_RELEASED);
+	return node_stat(NR_FOLL_PIN_ACQUIRED) - folio_fixture_unpinned();
 }
 
 static void balance_read(struct balance *b)

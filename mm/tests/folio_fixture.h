@@ -216,6 +216,7 @@ struct wakeup_spy {
 int folio_fixture_init(struct kunit *test);
 bool folio_fixture_virtual_time(void);
 void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
+long folio_fixture_unpinned(void);
 long folio_fixture_pins(void);
 
 u64 folio_fixture_seed(void);

@@ -192,6 +192,41 @@ static void lasting_reference(struct kunit *test)
 	expect_pinned(up);
 }
 
+static void unpin(struct folio *folio, int refs)
+{
+	unpin_folio(folio);
+}
+
+static const struct folio_drop short_pin_ends = {
+	.name = "unpin_folio",
+	.kind = FOLIO_DROP_PUT,
+	.refs = 1,
+	.drops = 1,
+	.pin = true,
+	.drop = unpin,
+};
+
+/* Somebody's short pin, as of direct I/O, is but another transient reference. */
+static void transient_pin(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	struct folio_hold *hold = folio_hold_how(test,
+						 user_pages_folio(up, THE_PAGE),
+						 &short_pin_ends,
+						 &exec_contexts[0], 100);
+
+	folio_hold_release(hold);
+	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
+	expect_pin_took(up, hold->delay,
+			ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_pinned(up);
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+}
+
 /*
  * Each drop wakes the waiter, and more often than there are attempts: it has to
  * see for itself whether it was the last.
@@ -286,6 +321,65 @@ static void lru_batch_adds(struct kunit *test)
 	expect_pin_took(up, 0, ticks_to_ktime(1));
 }
 
+/*
+ * Somebody else has isolated the only page: there is nothing to migrate, which
+ * must not be taken for success.  The pin tries until the page is put back.
+ */
+static void isolated_by_another(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
+	struct folio *folio = user_pages_folio(up, 0);
+	struct foreign_isolation *iso = foreign_isolation(test, folio);
+
+	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+
+	KUNIT_EXPECT_TRUE(test, completion_done(&iso->put_back));
+	expect_pinned(up);
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+}
+
+/* Who is about to die gets no pin; a memfd's folios are pinned all the same. */
+static void fatal_signal(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct folio *folio = user_pages_folio(up, THE_PAGE);
+
+	user_pages_pin_killed(up, p->way, FOLL_LONGTERM, 0);
+
+	if (p->way == &pin_way_folios) {
+		expect_pinned(up);
+		user_pages_unpin(up);
+	} else {
+		KUNIT_EXPECT_EQ(test, up->rc, -EINTR);
+		KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), folio);
+	}
+	expect_not_pinned(up);
+}
+
+/*
+ * A limit of the series: the signal does not end the wait.  The pages have been
+ * moved when it is looked at.
+ */
+static void killed_during_wait(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	struct folio_hold *hold = folio_hold(test,
+					     user_pages_folio(up, THE_PAGE), 1,
+					     500);
+
+	folio_hold_release(hold);
+	user_pages_pin_killed(up, &pin_way_fast, FOLL_LONGTERM, 100);
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_EQ(test, up->rc, -EINTR);
+	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
+	expect_pin_took(up, hold->delay,
+			ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_not_pinned(up);
+}
+
 static long rotate_folio(void *folio)
 {
 	folio_rotate_reclaimable(folio);
@@ -347,9 +441,14 @@ static struct kunit_case longterm_pin_cases[] = {
 				   ways_init, NULL),
 	KUNIT_CASE_PARAM_WITH_INIT_SLOW(transient_reference, delays_init),
 	KUNIT_CASE_PARAM_WITH_INIT_SLOW(lasting_reference, memories_init),
+	KUNIT_CASE(transient_pin),
 	KUNIT_CASE(dropped_one_by_one),
 	KUNIT_CASE(pinned_neighbour),
 	KUNIT_CASE(short_pin),
+	KUNIT_CASE(isolated_by_another),
+	KUNIT_CASE_PARAM_WITH_INIT(fatal_signal, kunit_array_gen_params,
+				   ways_init, NULL),
+	KUNIT_CASE(killed_during_wait),
 	KUNIT_CASE_PARAM_WITH_INIT(lru_batch_adds, kunit_array_gen_params,
 				   memories_init, NULL),
 	KUNIT_CASE(lru_batch_holds),

@@ -6,12 +6,17 @@
 /* First: linux/memfd.h needs its types and does not include it. */
 #include <linux/mm.h>
 
+#include <linux/hrtimer.h>
+#include <linux/kthread.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
 #include <linux/mmzone.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/swap.h>
 #include <linux/uaccess.h>
+#include <linux/wait_bit.h>
 
 #include "../internal.h"
 #include "folio_fixture.h"
@@ -293,6 +298,55 @@ void user_pages_pin(struct user_pages *up, const struct pin_way *way,
 		up->way = way;
 }
 
+struct killer {
+	struct hrtimer timer;
+	struct task_struct *victim;
+};
+
+static enum hrtimer_restart killer_fn(struct hrtimer *timer)
+{
+	struct killer *killer = container_of(timer, struct killer, timer);
+	struct task_struct *victim = killer->victim;
+	unsigned long flags;
+
+	spin_lock_irqsave(&victim->sighand->siglock, flags);
+	sigaddset(&victim->pending.signal, SIGKILL);
+	signal_wake_up(victim, true);
+	spin_unlock_irqrestore(&victim->sighand->siglock, flags);
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * user_pages_pin_killed() - pin all pages and get a fatal signal meanwhile
+ * @up: the pages, none of which it has pinned
+ * @way: how to pin them
+ * @gup_flags: as of user_pages_pin()
+ * @delay_ms: how long after the beginning the signal comes; 0 for before
+ */
+void user_pages_pin_killed(struct user_pages *up, const struct pin_way *way,
+			   unsigned int gup_flags, unsigned int delay_ms)
+{
+	struct killer killer = { .victim = current };
+
+	/* Before there is a timer on the stack. */
+	KUNIT_ASSERT_NULL(up->test, up->way);
+
+	hrtimer_setup_on_stack(&killer.timer, killer_fn, CLOCK_MONOTONIC,
+			       HRTIMER_MODE_REL);
+	if (delay_ms)
+		hrtimer_start(&killer.timer, ms_to_ktime(delay_ms),
+			      HRTIMER_MODE_REL);
+	else
+		killer_fn(&killer.timer);
+
+	user_pages_pin(up, way, gup_flags);
+
+	hrtimer_cancel(&killer.timer);
+	destroy_hrtimer_on_stack(&killer.timer);
+	/* A case runs in a kthread, which does not die of it. */
+	flush_signals(current);
+}
+
 /**
  * user_pages_unpin() - unpin what user_pages_pin() has pinned
  * @up: the pages; nothing happens if none is pinned
@@ -303,6 +357,77 @@ void user_pages_unpin(struct user_pages *up)
 		return;
 	up->way->unpin(up);
 	up->way = NULL;
+}
+
+/*
+ * Somebody else's isolation
+ */
+
+/* The case's own pins come and go between the isolation and this. */
+static bool has_unpinned(const struct foreign_isolation *iso)
+{
+	return READ_ONCE(iso->end) ||
+	       folio_fixture_unpinned() != iso->released;
+}
+
+static int foreign_isolation_fn(void *data)
+{
+	struct foreign_isolation *iso = data;
+
+	wait_var_event(&iso->folio->_refcount, has_unpinned(iso));
+	folio_putback_lru(iso->folio);
+	complete_all(&iso->put_back);
+	return 0;
+}
+
+static void foreign_isolation_end(void *data)
+{
+	struct foreign_isolation *iso = data;
+
+	WRITE_ONCE(iso->end, true);
+	wake_up_var(&iso->folio->_refcount);
+	wait_for_completion(&iso->put_back);
+	kthread_stop_put(iso->task);
+}
+
+/**
+ * foreign_isolation() - have a folio isolated while it is pinned for long
+ * @test: the running test; aborted on a kernel without folio_put_wakeup_key
+ * @folio: the folio, on the LRU
+ *
+ * A pin that finds the folio isolated unpins it and tries again, without ever
+ * going to sleep: virtual time stands still meanwhile.  Its unpinning is the
+ * sign by which a kthread puts the folio back, hence the key.
+ *
+ * Return: the isolation, which ends with the case if not before.
+ */
+struct foreign_isolation *foreign_isolation(struct kunit *test,
+					    struct folio *folio)
+{
+	struct foreign_isolation *iso = kunit_kzalloc(test, sizeof(*iso),
+						      GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, iso);
+	iso->folio = folio;
+	iso->released = folio_fixture_unpinned();
+	init_completion(&iso->put_back);
+	folio_wakeup_key_get(test);
+
+	iso->task = kthread_create(foreign_isolation_fn, iso,
+				   "foreign_isolation");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iso->task);
+	get_task_struct(iso->task);
+	/* So that it runs before the pin has gone round once more. */
+	sched_set_fifo(iso->task);
+	if (!folio_isolate_lru(folio)) {
+		kthread_stop_put(iso->task);
+		KUNIT_FAIL_AND_ABORT(test, "the folio can't be isolated");
+	}
+	wake_up_process(iso->task);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   foreign_isolation_end,
+							   iso));
+	return iso;
 }
 
 /* Reads what a user would read. */
@@ -384,7 +509,8 @@ void expect_not_pinned(struct user_pages *up)
 		struct folio *folio = user_pages_folio(up, i);
 
 		KUNIT_EXPECT_NOT_NULL(test, folio);
-		if (!folio)
+		/* The zero page is everybody's. */
+		if (!folio || is_zero_folio(folio))
 			continue;
 		KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(folio));
 		KUNIT_EXPECT_EQ(test, folio_ref_count(folio),

@@ -10,6 +10,7 @@
 #define _MM_TESTS_USER_PAGES_H
 
 #include <kunit/test.h>
+#include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -80,6 +81,22 @@ extern const struct pin_way pin_way_fast;
 extern const struct pin_way pin_way_remote;
 extern const struct pin_way pin_way_folios;
 
+/**
+ * struct foreign_isolation - a folio that somebody else has isolated
+ * @folio: the folio
+ * @released: unpinned pages so far, in the whole system, at the isolation
+ * @end: put it back whatever happens
+ * @put_back: complete when the folio is on the LRU again
+ * @task: puts it back
+ */
+struct foreign_isolation {
+	struct folio *folio;
+	long released;
+	bool end;
+	struct completion put_back;
+	struct task_struct *task;
+};
+
 bool user_pages_can_be_movable(void);
 
 struct user_pages *user_pages_map(struct kunit *test,
@@ -93,7 +110,12 @@ struct folio *user_pages_folio(struct user_pages *up, unsigned int i);
 
 void user_pages_pin(struct user_pages *up, const struct pin_way *way,
 		    unsigned int gup_flags);
+void user_pages_pin_killed(struct user_pages *up, const struct pin_way *way,
+			   unsigned int gup_flags, unsigned int delay_ms);
 void user_pages_unpin(struct user_pages *up);
+
+struct foreign_isolation *foreign_isolation(struct kunit *test,
+					    struct folio *folio);
 
 void expect_page_pinned(struct user_pages *up, unsigned int i, int pins);
 void expect_pinned(struct user_pages *up);
