@@ -19,8 +19,10 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #include <linux/mman.h>
 #include <linux/moduleparam.h>
 #include <linux/pagemap.h>
+#include <linux/pid.h>
 #include <linux/random.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
@@ -473,12 +475,18 @@ static int make_anon(struct kunit *test, struct test_folio *tf)
 	return 0;
 }
 
-static int unmap_anon(struct test_folio *tf)
+/**
+ * test_folio_unmap() - unmap an anonymous folio from the mm of the test
+ * @tf: the folio
+ *
+ * Return: 0 or a negative errno.
+ */
+int test_folio_unmap(struct test_folio *tf)
 {
 	int ret = vm_munmap(tf->addr, PAGE_SIZE);
 
 	tf->addr = 0;
-	tf->mapcount = 0;
+	tf->mapcount--;
 	return ret;
 }
 
@@ -511,7 +519,7 @@ const struct test_folio_kind test_folio_anon_unmapped = {
 	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED,
 	.mapcount = 1,
 	.make = make_anon,
-	.isolated = unmap_anon,
+	.isolated = test_folio_unmap,
 };
 
 /* An anonymous folio that is mapped in the mm of the test. */
@@ -751,6 +759,10 @@ static int folio_hold_fn(void *data)
 		hold->retaken++;
 		folio_hold_sleep(hold);
 	}
+	if (hold->needs_lock) {
+		folio_lock(hold->folio);
+		folio_unlock(hold->folio);
+	}
 	if (hold->where)
 		WARN_ON(hold->where->run(folio_hold_drop, hold));
 	else
@@ -859,6 +871,101 @@ void folio_hold_join(struct folio_hold *hold)
 {
 	folio_hold_release(hold);
 	wait_for_completion(&hold->dropped);
+}
+
+/*
+ * User tasks
+ */
+
+static int test_task_fn(void *data)
+{
+	struct test_task *task = data;
+
+	/* From a kthread it has inherited that all signals are ignored. */
+	spin_lock_irq(&current->sighand->siglock);
+	flush_signal_handlers(current, 1);
+	spin_unlock_irq(&current->sighand->siglock);
+
+	wait_for_completion(&task->start);
+	task->fn(task);
+	do_exit(0);
+}
+
+static void test_task_end(void *data)
+{
+	struct test_task *task = data;
+
+	test_task_go(task);
+	test_task_join(task);
+	put_pid(task->pid);
+}
+
+/**
+ * test_task_start() - start a user task
+ * @test: the running test
+ * @fn: what the task does; may block only where something else is certain to
+ *	end that
+ * @data: for @fn
+ * @clone_flags: CLONE_VM for a task in the mm of the test, 0 for one that gets
+ *	a copy of it, as fork() makes it
+ *
+ * Return: the task, which is told to go and waited for when the case ends.
+ */
+struct test_task *test_task_start(struct kunit *test,
+				  void (*fn)(struct test_task *task),
+				  void *data, u64 clone_flags)
+{
+	struct test_task *task = kunit_kzalloc(test, sizeof(*task), GFP_KERNEL);
+	struct kernel_clone_args args = {
+		/* A child of kthreadd's, which needs nobody to wait for it. */
+		.flags = clone_flags | CLONE_PARENT | CLONE_UNTRACED,
+		.fn = test_task_fn,
+		.fn_arg = task,
+	};
+	pid_t pid;
+
+	KUNIT_ASSERT_NOT_NULL(test, task);
+	task->fn = fn;
+	task->data = data;
+	init_completion(&task->start);
+	init_completion(&task->go);
+
+	KUNIT_ASSERT_EQ(test, 0, kunit_attach_mm());
+	pid = kernel_clone(&args);
+	KUNIT_ASSERT_GT(test, pid, 0);
+	task->pid = find_get_pid(pid);
+	complete_all(&task->start);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, test_task_end,
+							   task));
+	return task;
+}
+
+/**
+ * test_task_await_go() - for &test_task.fn, wait for test_task_go()
+ * @task: the running task
+ */
+void test_task_await_go(struct test_task *task)
+{
+	wait_for_completion_timeout(&task->go, HOLD_AT_MOST);
+}
+
+/**
+ * test_task_go() - let a task go on that waits in test_task_await_go()
+ * @task: the task
+ */
+void test_task_go(struct test_task *task)
+{
+	complete_all(&task->go);
+}
+
+/**
+ * test_task_join() - wait until a task has exited, its mm included
+ * @task: the task
+ */
+void test_task_join(struct test_task *task)
+{
+	wait_event(task->pid->wait_pidfd,
+		   !pid_has_task(task->pid, PIDTYPE_PID));
 }
 
 /*
@@ -1068,6 +1175,61 @@ void folio_migration_start(struct folio_migration *m)
 void folio_migration_join(struct folio_migration *m)
 {
 	wait_for_completion(&m->done);
+}
+
+static bool has_ref_waiter(struct folio *folio)
+{
+	struct wait_queue_head *wq_head = __var_waitqueue(&folio->_refcount);
+	struct wait_bit_queue_entry *entry;
+	bool found = false;
+
+	spin_lock_irq(&wq_head->lock);
+	list_for_each_entry(entry, &wq_head->head, wq_entry.entry)
+		if (entry->key.flags == (void *)&folio->_refcount)
+			found = true;
+	spin_unlock_irq(&wq_head->lock);
+	return found;
+}
+
+static bool has_lock_waiter(struct folio *folio)
+{
+	return folio_test_waiters(folio);
+}
+
+/* Nobody reports that he has gone to sleep, so this has to look. */
+static bool happens_during(struct folio_migration *m, struct folio *folio,
+			   bool (*event)(struct folio *folio))
+{
+	while (!event(folio))
+		if (wait_for_completion_timeout(&m->done, 1))
+			return false;
+	return true;
+}
+
+/**
+ * folio_migration_waits() - wait until a started migration waits for a folio
+ * @m: the migration
+ * @tf: the folio
+ *
+ * Return: true when the migration waits for references on @tf to go, false if
+ * it is over and did not.
+ */
+bool folio_migration_waits(struct folio_migration *m, struct test_folio *tf)
+{
+	return happens_during(m, tf->folio, has_ref_waiter);
+}
+
+/**
+ * folio_migration_blocks() - wait until a started migration blocks somebody
+ * @m: the migration
+ * @tf: the folio
+ *
+ * Return: true when somebody waits for @tf to be unlocked, false if the
+ * migration is over and nobody did.
+ */
+bool folio_migration_blocks(struct folio_migration *m, struct test_folio *tf)
+{
+	return happens_during(m, tf->folio, has_lock_waiter);
 }
 
 /**

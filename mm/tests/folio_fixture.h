@@ -32,6 +32,11 @@ struct test_folio;
  * @sync_attempts: attempts that wait in synchronous mode, after those
  * @waking_drops: the kinds of drops that wake whoever waits, a bit for each
  *	&enum folio_drop_kind
+ * @per_folio: these are for each folio that is held, one after the other
+ * @retries_after_wait: after each wait comes an attempt, also after the last
+ * @holds_folio: the folio is locked and unmapped during the wait
+ * @holds_batch: so are all others of its batch that come behind it
+ * @killable: a fatal signal ends the wait
  *
  * What a promise is about is asserted by the cases, what it is by this table:
  * where series differ, a case reads a field here.
@@ -42,6 +47,11 @@ struct wait_promises {
 	unsigned int async_attempts;
 	unsigned int sync_attempts;
 	unsigned int waking_drops;
+	bool per_folio;
+	bool retries_after_wait;
+	bool holds_folio;
+	bool holds_batch;
+	bool killable;
 };
 
 const struct wait_promises *wait_promises(void);
@@ -136,6 +146,7 @@ struct test_folio {
  * @retakes: how often they are dropped and at once taken again, @delay after
  *	@release or the time before; set it before the release
  * @retaken: how often that has been done
+ * @needs_lock: not before the folio lock could be had
  * @dropped_at: when they were dropped, valid once @dropped is complete
  * @how: the way they are dropped, NULL for @refs times folio_put()
  * @where: the context they are dropped from, NULL for @task
@@ -149,6 +160,7 @@ struct folio_hold {
 	ktime_t delay;
 	unsigned int retakes;
 	unsigned int retaken;
+	bool needs_lock;
 	ktime_t dropped_at;
 	const struct folio_drop *how;
 	const struct exec_context *where;
@@ -199,6 +211,22 @@ struct folio_migration {
 };
 
 /**
+ * struct test_task - a user task, in the mm of the test or in a copy of it
+ * @fn: what it does; the task exits when this returns
+ * @data: for @fn
+ * @start: complete when @pid is valid
+ * @go: for test_task_await_go()
+ * @pid: its pid
+ */
+struct test_task {
+	void (*fn)(struct test_task *task);
+	void *data;
+	struct completion start;
+	struct completion go;
+	struct pid *pid;
+};
+
+/**
  * struct wakeup_spy - stands in for a waiter and records its wake-ups
  * @wait: queued where wait_var_event() on the folio's reference count waits
  * @folio: the folio
@@ -237,6 +265,7 @@ struct test_folio *test_folio_make(struct kunit *test,
 				   const struct test_folio_kind *kind);
 void test_folio_let_go(struct test_folio *tf);
 void test_folio_find(struct kunit *test, struct test_folio *tf);
+int test_folio_unmap(struct test_folio *tf);
 bool test_folio_has_users(const struct test_folio *tf);
 int test_folio_kinds_init(struct kunit *test);
 const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
@@ -250,6 +279,13 @@ struct folio_hold *folio_hold_how(struct kunit *test, struct folio *folio,
 void folio_hold_release(struct folio_hold *hold);
 void folio_hold_join(struct folio_hold *hold);
 
+struct test_task *test_task_start(struct kunit *test,
+				  void (*fn)(struct test_task *task),
+				  void *data, u64 clone_flags);
+void test_task_await_go(struct test_task *task);
+void test_task_go(struct test_task *task);
+void test_task_join(struct test_task *task);
+
 struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
 
 struct folio_migration *folio_migration(struct kunit *test,
@@ -259,6 +295,8 @@ void folio_migration_add(struct folio_migration *m, struct test_folio *tf);
 void folio_migration_run(struct folio_migration *m);
 void folio_migration_start(struct folio_migration *m);
 void folio_migration_join(struct folio_migration *m);
+bool folio_migration_waits(struct folio_migration *m, struct test_folio *tf);
+bool folio_migration_blocks(struct folio_migration *m, struct test_folio *tf);
 void folio_migration_putback(struct folio_migration *m);
 
 void release_hold_on_alloc(struct folio_migration *m);
@@ -276,6 +314,12 @@ void expect_took(struct kunit *test, const struct folio_migration *m,
 		  .param_init = param_init_fn,					\
 		  .attr.speed = KUNIT_SPEED_SLOW,				\
 		  .module_name = KBUILD_MODNAME }
+
+/* How long a wait lasts: the timer wheel may add an eighth, see kernel/time/timer.c. */
+static inline unsigned long wait_at_most(unsigned long wait)
+{
+	return wait + wait / 8 + 1;
+}
 
 /* Ticks as a time: what a sleep may be late by on a kernel with low resolution timers. */
 static inline ktime_t ticks_to_ktime(unsigned int ticks)

@@ -14,12 +14,6 @@
 #include "../internal.h"
 #include "folio_fixture.h"
 
-/* The timer wheel may add an eighth, see kernel/time/timer.c. */
-static ktime_t wait_at_most(unsigned long wait)
-{
-	return ticks_to_ktime(wait + wait / 8 + 1);
-}
-
 static void drop_desc(struct kunit *test, const void *param, char *desc)
 {
 	const struct folio_drop *how = param;
@@ -489,7 +483,7 @@ static void migration_after_bypass(struct kunit *test)
 			    ktime_add(hold->delay, ticks_to_ktime(2)));
 	else
 		expect_took(test, m, ticks_to_ktime(p->wait),
-			    wait_at_most(p->wait));
+			    ticks_to_ktime(wait_at_most(p->wait)));
 	expect_migrated(test, tf);
 }
 

@@ -6,12 +6,6 @@
 
 #include "folio_fixture.h"
 
-/* The timer wheel may add an eighth, see kernel/time/timer.c. */
-static unsigned long wait_at_most(unsigned long wait)
-{
-	return wait + wait / 8 + 1;
-}
-
 struct pin_param {
 	const struct test_folio_kind *kind;
 	unsigned int delay_ms;

@@ -18,6 +18,11 @@ static const struct wait_promises tables[] = {
 		.async_attempts = 3,
 		.sync_attempts = 7,
 		.waking_drops = BIT(FOLIO_DROP_PUT),
+		.per_folio = true,
+		.retries_after_wait = false,
+		.holds_folio = true,
+		.holds_batch = true,
+		.killable = false,
 	},
 };
 
