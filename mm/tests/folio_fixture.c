@@ -1047,6 +1047,8 @@ static struct folio *get_dst(struct folio *src, unsigned long private)
 		m->on_alloc(m);
 	if (m->nr_allocs == m->fail_alloc_at)
 		return NULL;
+	if (m->fail_alloc_order && folio_order(src) >= m->fail_alloc_order)
+		return NULL;
 
 	dst = folio_alloc(GFP_KERNEL, folio_order(src));
 	if (!dst)

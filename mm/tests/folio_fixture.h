@@ -176,6 +176,8 @@ struct folio_hold {
  * @reason: passed to migrate_pages()
  * @fail_alloc_at: which call for a destination folio fails, counted from 1;
  *	0 for none
+ * @fail_alloc_order: all calls for destinations of this order or a higher one
+ *	fail; 0 for none
  * @on_alloc: called at each call for a destination folio, may be NULL
  * @data: for @on_alloc
  * @gate: what a started one waits for before it begins, NULL for nothing
@@ -195,6 +197,7 @@ struct folio_migration {
 	enum migrate_mode mode;
 	enum migrate_reason reason;
 	unsigned int fail_alloc_at;
+	unsigned int fail_alloc_order;
 	void (*on_alloc)(struct folio_migration *m);
 	void *data;
 	struct completion *gate;

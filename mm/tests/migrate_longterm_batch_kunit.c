@@ -344,8 +344,8 @@ static void transient_behind_lasting(struct kunit *test)
 }
 
 /*
- * A limit of the series: a reference that goes during the last wait goes in
- * vain, because no attempt follows.
+ * A limit of the series, unless it promises better: a reference that goes
+ * during the last wait goes in vain, because no attempt follows.
  */
 static void dropped_during_last_wait(struct kunit *test)
 {
@@ -375,8 +375,8 @@ static void dropped_during_last_wait(struct kunit *test)
 }
 
 /*
- * A limit of the series: it waits while it has the whole batch locked and
- * unmapped, so that users of the other folios wait as well.
+ * A limit of the series, unless it promises better: it waits while it has the
+ * whole batch locked and unmapped, so that users of the other folios wait too.
  */
 static void others_during_wait(struct kunit *test)
 {
@@ -587,6 +587,31 @@ static void no_destination_before_held(struct kunit *test)
 	expect_no_wait_without_destination(test, &last);
 }
 
+/*
+ * A limit of the series: when a large folio has no destination, its split is
+ * tried, which an extra reference prevents, and nobody waits for that.
+ */
+static void no_destination_for_held_large(struct kunit *test)
+{
+	struct batch *b;
+
+	if (IS_ENABLED(CONFIG_DEBUG_VM) && !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "a kernel without THP warns about the split");
+
+	b = batch(test, &test_folio_clean[4], 1, &all, HOLD_MS);
+	b->m->fail_alloc_order = b->tf[0]->kind->order;
+	folio_migration_run(b->m);
+
+	/* Not split for now, or for good on a kernel without THP. */
+	KUNIT_EXPECT_EQ(test, b->m->rc,
+			IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ? 1 : -ENOMEM);
+	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
+	KUNIT_EXPECT_FALSE(test, completion_done(&b->hold[0]->dropped));
+	expect_took(test, b->m, 0, ticks_to_ktime(1));
+	folio_migration_putback(b->m);
+	expect_unharmed(test, b->tf[0], 1);
+}
+
 static struct kunit_case migrate_longterm_batch_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(transient_references, kunit_array_gen_params,
 				   transient_init, NULL),
@@ -604,6 +629,7 @@ static struct kunit_case migrate_longterm_batch_cases[] = {
 	KUNIT_CASE_SLOW(no_destination_behind_lasting),
 	KUNIT_CASE(no_destination_for_held),
 	KUNIT_CASE(no_destination_before_held),
+	KUNIT_CASE(no_destination_for_held_large),
 	{}
 };
 
