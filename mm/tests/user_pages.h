@@ -40,6 +40,8 @@ extern const struct user_memory user_memory_memfd;
  * @addr: user address of the first
  * @file: the memfd that is mapped there, NULL for other memory
  * @pins_before: pages that the system had pinned when these were mapped
+ * @fail_nth: which point of fault injection in the next pin fails, counted from
+ *	1; 0 for none.  Afterwards what is left of it: 0 if it has failed.
  * @way: how they are pinned, NULL if they are not
  * @pages: the pinned pages
  * @folios: their folios
@@ -55,6 +57,7 @@ struct user_pages {
 	unsigned long addr;
 	struct file *file;
 	long pins_before;
+	unsigned int fail_nth;
 	const struct pin_way *way;
 	struct page **pages;
 	struct folio **folios;
@@ -119,6 +122,7 @@ struct foreign_isolation *foreign_isolation(struct kunit *test,
 
 void expect_page_pinned(struct user_pages *up, unsigned int i, int pins);
 void expect_pinned(struct user_pages *up);
+void expect_some_pinned(struct user_pages *up);
 void expect_not_pinned(struct user_pages *up);
 void expect_pins(struct user_pages *up, long pins);
 void expect_pin_took(struct user_pages *up, ktime_t lower, ktime_t upper);
