@@ -21,7 +21,9 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #include <linux/pagemap.h>
 #include <linux/pid.h>
 #include <linux/random.h>
+#include <linux/rmap.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
@@ -33,7 +35,9 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #endif
 
 #include "../internal.h"
+#include "../swap.h"
 #include "folio_fixture.h"
+#include "folio_swap.h"
 
 /**
  * folio_fixture_virtual_time() - does time pass only while everybody sleeps?
@@ -458,14 +462,15 @@ static int make_shmem(struct kunit *test, struct test_folio *tf)
 	return 0;
 }
 
-static int make_anon(struct kunit *test, struct test_folio *tf)
+static int map_anon(struct kunit *test, struct test_folio *tf,
+		    unsigned int nr_pages, unsigned long flags)
 {
 	struct page *page;
 	long ret;
 
-	tf->addr = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE,
-				 PROT_READ | PROT_WRITE,
-				 MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	tf->len = nr_pages * PAGE_SIZE;
+	tf->addr = kunit_vm_mmap(test, NULL, 0, tf->len, PROT_READ | PROT_WRITE,
+				 MAP_ANONYMOUS | MAP_PRIVATE | flags, 0);
 	if (!tf->addr || IS_ERR_VALUE(tf->addr))
 		return -ENOMEM;
 	ret = get_user_pages_unlocked(tf->addr, 1, &page, FOLL_WRITE);
@@ -473,6 +478,119 @@ static int make_anon(struct kunit *test, struct test_folio *tf)
 		return ret < 0 ? ret : -EFAULT;
 	tf->folio = page_folio(page);
 	return 0;
+}
+
+static int make_anon(struct kunit *test, struct test_folio *tf)
+{
+	return map_anon(test, tf, 1, 0);
+}
+
+static int make_mlocked(struct kunit *test, struct test_folio *tf)
+{
+	return map_anon(test, tf, 1, MAP_LOCKED);
+}
+
+/* For two pages that become one. */
+static int make_twins(struct kunit *test, struct test_folio *tf)
+{
+	return map_anon(test, tf, 2, 0);
+}
+
+static int share_anon(struct kunit *test, struct test_folio *tf)
+{
+	test_folio_fork(test, tf);
+	return 0;
+}
+
+/* As reclaim does first. */
+static int add_to_swap(struct kunit *test, struct test_folio *tf)
+{
+	int ret = test_swap_on(test);
+
+	if (ret)
+		return ret;
+	folio_lock(tf->folio);
+	ret = folio_alloc_swap(tf->folio);
+	folio_unlock(tf->folio);
+	return ret;
+}
+
+/* As reclaim does next: its users have to fault it in again. */
+static int swap_out(struct kunit *test, struct test_folio *tf)
+{
+	int ret = add_to_swap(test, tf);
+
+	if (ret)
+		return ret;
+	folio_lock(tf->folio);
+	try_to_unmap(tf->folio, 0);
+	folio_unlock(tf->folio);
+	return folio_mapped(tf->folio) ? -EBUSY : 0;
+}
+
+/* The folio that is found at an address, with a reference; NULL if there is none. */
+static struct folio *folio_at(struct mm_struct *mm, unsigned long addr)
+{
+	struct page *page;
+	int locked = 1;
+	long ret;
+
+	mmap_read_lock(mm);
+	ret = get_user_pages_remote(mm, addr, 1, 0, &page, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	return ret == 1 ? page_folio(page) : NULL;
+}
+
+static bool folio_is_at(struct folio *folio, struct mm_struct *mm,
+			unsigned long addr)
+{
+	struct folio *found = folio_at(mm, addr);
+
+	if (found)
+		folio_put(found);
+	return found == folio;
+}
+
+/* How long ksmd may take for two pages, in ticks. */
+#define KSM_AT_MOST	(10 * HZ)
+
+static int merge_twins(struct kunit *test, struct test_folio *tf)
+{
+	const unsigned long twin_addr = tf->addr + PAGE_SIZE;
+	const unsigned long end = jiffies + KSM_AT_MOST;
+	struct folio *folio;
+	struct page *twin;
+	long ret;
+
+	ret = get_user_pages_unlocked(twin_addr, 1, &twin, FOLL_WRITE);
+	if (ret != 1)
+		return ret < 0 ? ret : -EFAULT;
+	copy_highpage(twin, folio_page(tf->folio, 0));
+	put_page(twin);
+
+	/* ksmd does not merge what others refer to. */
+	test_folio_let_go(tf);
+	ret = do_madvise(current->mm, tf->addr, tf->len, MADV_MERGEABLE) ?:
+	      test_ksm_run(test);
+	if (ret)
+		return ret;
+
+	for (;;) {
+		folio = folio_at(current->mm, tf->addr);
+		if (!folio)
+			return -EFAULT;
+		if (folio_test_ksm(folio) &&
+		    folio_is_at(folio, current->mm, twin_addr))
+			break;
+		folio_put(folio);
+		if (time_after(jiffies, end))
+			return -ETIMEDOUT;
+		schedule_timeout_uninterruptible(msecs_to_jiffies(20));
+	}
+	tf->folio = folio;
+	tf->owned = true;
+	return test_ksm_stop();
 }
 
 /**
@@ -483,7 +601,7 @@ static int make_anon(struct kunit *test, struct test_folio *tf)
  */
 int test_folio_unmap(struct test_folio *tf)
 {
-	int ret = vm_munmap(tf->addr, PAGE_SIZE);
+	int ret = vm_munmap(tf->addr, tf->len);
 
 	tf->addr = 0;
 	tf->mapcount--;
@@ -530,6 +648,51 @@ const struct test_folio_kind test_folio_anon_mapped = {
 	.make = make_anon,
 };
 
+/* An anonymous folio that two processes map. */
+const struct test_folio_kind test_folio_anon_shared = {
+	.name = "anon-shared",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED,
+	.mapcount = 1,
+	.make = make_anon,
+	.filled = share_anon,
+};
+
+/* An anonymous folio that is locked in memory. */
+const struct test_folio_kind test_folio_mlocked = {
+	.name = "mlocked",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED | TEST_FOLIO_MLOCKED |
+		 TEST_FOLIO_UNEVICTABLE,
+	.mapcount = 1,
+	.make = make_mlocked,
+};
+
+/* An anonymous folio that is mapped and has its place in swap. */
+const struct test_folio_kind test_folio_swap_mapped = {
+	.name = "swap-mapped",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED | TEST_FOLIO_SWAPCACHE,
+	.mapcount = 1,
+	.make = make_anon,
+	.filled = add_to_swap,
+};
+
+/* An anonymous folio that its user only finds by its place in swap. */
+const struct test_folio_kind test_folio_swapped_out = {
+	.name = "swapped-out",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED | TEST_FOLIO_SWAPCACHE |
+		 TEST_FOLIO_DIRTY,
+	.make = make_anon,
+	.filled = swap_out,
+};
+
+/* A folio that two equal anonymous pages have been merged into. */
+const struct test_folio_kind test_folio_ksm = {
+	.name = "ksm",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED | TEST_FOLIO_KSM,
+	.mapcount = 2,
+	.make = make_twins,
+	.filled = merge_twins,
+};
+
 #define CLEAN(_order)	{					\
 		.name = "clean-order" #_order,			\
 		.order = _order,				\
@@ -548,6 +711,11 @@ static const struct test_folio_kind * const kinds[] = {
 	&test_folio_private,
 	&test_folio_anon_unmapped,
 	&test_folio_anon_mapped,
+	&test_folio_anon_shared,
+	&test_folio_mlocked,
+	&test_folio_swap_mapped,
+	&test_folio_swapped_out,
+	&test_folio_ksm,
 	&test_folio_clean[0],
 	&test_folio_clean[1],
 	&test_folio_clean[2],
@@ -636,6 +804,8 @@ static void test_folio_release(void *data)
 		folio_put(tf->folio);
 	if (tf->file)
 		__fput_sync(tf->file);
+	if (tf->copy)
+		mmput(tf->copy);
 }
 
 /**
@@ -661,16 +831,18 @@ struct test_folio *test_folio_make(struct kunit *test,
 	ret = kunit_add_action(test, test_folio_release, tf);
 	KUNIT_ASSERT_EQ(test, ret, 0);
 	ret = kind->make(test, tf);
+	if (!ret) {
+		tf->owned = true;
+		test_folio_fill(tf);
+		if (kind->filled)
+			ret = kind->filled(test, tf);
+	}
+	if (ret == -EOPNOTSUPP)
+		kunit_skip(test, "this kernel has no folios of kind %s",
+			   kind->name);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "can't make a folio of kind %s",
 			    kind->name);
-	tf->owned = true;
-
-	test_folio_fill(tf);
-	if (kind->filled) {
-		ret = kind->filled(test, tf);
-		KUNIT_ASSERT_EQ_MSG(test, ret, 0,
-				    "can't make a folio of kind %s", kind->name);
-	}
+	tf->private = folio_get_private(tf->folio);
 	return tf;
 }
 
@@ -683,7 +855,7 @@ struct test_folio *test_folio_make(struct kunit *test,
  */
 bool test_folio_has_users(const struct test_folio *tf)
 {
-	return tf->file || tf->mapcount;
+	return tf->file || tf->addr || tf->mapcount;
 }
 
 /**
@@ -849,6 +1021,33 @@ struct folio_hold *folio_hold_how(struct kunit *test, struct folio *folio,
 	});
 }
 
+static void end_writeback(struct folio *folio, int refs)
+{
+	folio_end_writeback(folio);
+}
+
+static const struct folio_drop writeback = {
+	.name = "writeback",
+	.drop = end_writeback,
+};
+
+/**
+ * folio_hold_writeback() - have a folio under writeback, which takes no reference
+ * @test: the running test
+ * @folio: the folio, of the page cache
+ * @delay_ms: how long after folio_hold_release() writeback ends
+ *
+ * Return: as folio_hold().
+ */
+struct folio_hold *folio_hold_writeback(struct kunit *test, struct folio *folio,
+					unsigned int delay_ms)
+{
+	folio_lock(folio);
+	folio_start_writeback(folio);
+	folio_unlock(folio);
+	return folio_hold_how(test, folio, &writeback, NULL, delay_ms);
+}
+
 /**
  * folio_hold_release() - have the references dropped when the delay is over
  * @hold: the hold
@@ -966,6 +1165,39 @@ void test_task_join(struct test_task *task)
 {
 	wait_event(task->pid->wait_pidfd,
 		   !pid_has_task(task->pid, PIDTYPE_PID));
+}
+
+static void keep_mm(struct test_task *task)
+{
+	struct test_folio *tf = task->data;
+
+	mmget(current->mm);
+	tf->copy = current->mm;
+}
+
+/**
+ * test_folio_fork() - have another process map a folio that the test has mapped
+ * @test: the running test; aborted if that fails
+ * @tf: the folio, of anonymous memory
+ *
+ * The process is gone at once; what it had mapped stays until
+ * test_folio_unfork() or the end of the case.
+ */
+void test_folio_fork(struct kunit *test, struct test_folio *tf)
+{
+	test_task_join(test_task_start(test, keep_mm, tf, 0));
+	tf->mapcount++;
+}
+
+/**
+ * test_folio_unfork() - unmap what test_folio_fork() mapped
+ * @tf: the folio
+ */
+void test_folio_unfork(struct test_folio *tf)
+{
+	mmput(tf->copy);
+	tf->copy = NULL;
+	tf->mapcount--;
 }
 
 /*
@@ -1258,29 +1490,31 @@ void release_hold_on_alloc(struct folio_migration *m)
  */
 static struct folio *find_as_user(struct test_folio *tf)
 {
-	struct folio *found = NULL;
-	struct page *page;
+	struct folio *found;
 
 	if (tf->file) {
 		found = filemap_get_folio(tf->file->f_mapping, 0);
-		if (IS_ERR(found))
-			found = NULL;
-	} else if (tf->addr) {
-		if (get_user_pages_unlocked(tf->addr, 1, &page, 0) == 1)
-			found = page_folio(page);
+		return IS_ERR(found) ? NULL : found;
 	}
-	return found;
+	return tf->addr ? folio_at(current->mm, tf->addr) : NULL;
 }
 
+/* Do all users of @tf find the folio? */
 static bool reaches(struct test_folio *tf, struct folio *folio)
 {
 	struct folio *found = find_as_user(tf);
+	unsigned long offset;
 
 	if (found)
 		folio_put(found);
 	else if (!tf->file && !tf->addr)
 		return true;
-	return found == folio;
+	if (found != folio)
+		return false;
+	for (offset = PAGE_SIZE; offset < tf->len; offset += PAGE_SIZE)
+		if (!folio_is_at(folio, current->mm, tf->addr + offset))
+			return false;
+	return !tf->copy || folio_is_at(folio, tf->copy, tf->addr);
 }
 
 /**
@@ -1316,12 +1550,16 @@ static const struct {
 	{ TEST_FOLIO_DIRTY, "dirty", folio_test_dirty },
 	{ TEST_FOLIO_TAGGED, "tagged as dirty", folio_tagged_dirty },
 	{ TEST_FOLIO_PRIVATE, "private", folio_test_private },
+	{ TEST_FOLIO_MLOCKED, "mlocked", folio_test_mlocked },
+	{ TEST_FOLIO_UNEVICTABLE, "unevictable", folio_test_unevictable },
+	{ TEST_FOLIO_SWAPCACHE, "swapcache", folio_test_swapcache },
+	{ TEST_FOLIO_KSM, "ksm", folio_test_ksm },
 };
 
-/* Whether a bit of the state is known; page tables may have what is not. */
+/* Whether a bit of the state is known: as long as it is mapped page tables have some. */
 static bool state_known(const struct test_folio *tf, enum test_folio_state state)
 {
-	return state != TEST_FOLIO_DIRTY || !(tf->kind->state & TEST_FOLIO_ANON);
+	return state != TEST_FOLIO_DIRTY || !tf->kind->mapcount;
 }
 
 /* What holds for a folio in use, wherever it lies. */
@@ -1345,8 +1583,7 @@ static void expect_in_use(struct kunit *test, struct test_folio *tf,
 			KUNIT_EXPECT_EQ_MSG(test, folio_states[i].holds(folio),
 					    !!(kind->state & folio_states[i].state),
 					    "%s", folio_states[i].name);
-	KUNIT_EXPECT_PTR_EQ(test, folio_get_private(folio),
-			    kind->state & TEST_FOLIO_PRIVATE ? tf : NULL);
+	KUNIT_EXPECT_PTR_EQ(test, folio_get_private(folio), tf->private);
 	if (tf->file)
 		KUNIT_EXPECT_PTR_EQ(test, folio->mapping, tf->file->f_mapping);
 	KUNIT_EXPECT_TRUE_MSG(test, reaches(tf, folio),

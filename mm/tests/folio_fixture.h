@@ -30,6 +30,7 @@ struct test_folio;
  * @async_attempts: attempts that wait in asynchronous mode, before those that
  *	lock and wait for everything
  * @sync_attempts: attempts that wait in synchronous mode, after those
+ * @recounts: a wait notices when references come to be expected, or no longer
  * @waking_drops: the kinds of drops that wake whoever waits, a bit for each
  *	&enum folio_drop_kind
  * @per_folio: these are for each folio that is held, one after the other
@@ -46,6 +47,7 @@ struct wait_promises {
 	unsigned long wait;
 	unsigned int async_attempts;
 	unsigned int sync_attempts;
+	bool recounts;
 	unsigned int waking_drops;
 	bool per_folio;
 	bool retries_after_wait;
@@ -71,6 +73,10 @@ enum test_folio_state {
 	TEST_FOLIO_DIRTY	= BIT(2),
 	TEST_FOLIO_TAGGED	= BIT(3),	/* as dirty, in the page cache */
 	TEST_FOLIO_PRIVATE	= BIT(4),
+	TEST_FOLIO_MLOCKED	= BIT(5),
+	TEST_FOLIO_UNEVICTABLE	= BIT(6),
+	TEST_FOLIO_SWAPCACHE	= BIT(7),
+	TEST_FOLIO_KSM		= BIT(8),
 };
 
 /**
@@ -104,6 +110,11 @@ extern const struct test_folio_kind test_folio_dirty;
 extern const struct test_folio_kind test_folio_private;
 extern const struct test_folio_kind test_folio_anon_unmapped;
 extern const struct test_folio_kind test_folio_anon_mapped;
+extern const struct test_folio_kind test_folio_anon_shared;
+extern const struct test_folio_kind test_folio_mlocked;
+extern const struct test_folio_kind test_folio_swap_mapped;
+extern const struct test_folio_kind test_folio_swapped_out;
+extern const struct test_folio_kind test_folio_ksm;
 extern const struct test_folio_kind test_folio_clean[NR_TEST_FOLIO_ORDERS];
 
 /**
@@ -112,7 +123,10 @@ extern const struct test_folio_kind test_folio_clean[NR_TEST_FOLIO_ORDERS];
  * @folio: the folio; after a successful migration only an address
  * @file: the file whose page cache it lies in, NULL for anonymous memory
  * @addr: the user address it is mapped at, 0 where it is not
+ * @len: how much of the address space from there is mapped to it
  * @mapcount: how many page table entries are to map it
+ * @copy: another mm that has it at the same address, NULL for none
+ * @private: its private data
  * @pattern: what its contents were filled with
  * @migrate_error: what the mapping's migrate_folio() returns if not 0, for the
  *	kinds with a mapping of the fixture's own
@@ -128,7 +142,10 @@ struct test_folio {
 	struct folio *folio;
 	struct file *file;
 	unsigned long addr;
+	unsigned long len;
 	int mapcount;
+	struct mm_struct *copy;
+	void *private;
 	u8 pattern;
 	int migrate_error;
 	unsigned int attempts;
@@ -269,6 +286,8 @@ struct test_folio *test_folio_make(struct kunit *test,
 void test_folio_let_go(struct test_folio *tf);
 void test_folio_find(struct kunit *test, struct test_folio *tf);
 int test_folio_unmap(struct test_folio *tf);
+void test_folio_fork(struct kunit *test, struct test_folio *tf);
+void test_folio_unfork(struct test_folio *tf);
 bool test_folio_has_users(const struct test_folio *tf);
 int test_folio_kinds_init(struct kunit *test);
 const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
@@ -279,6 +298,8 @@ struct folio_hold *folio_hold_how(struct kunit *test, struct folio *folio,
 				  const struct folio_drop *how,
 				  const struct exec_context *where,
 				  unsigned int delay_ms);
+struct folio_hold *folio_hold_writeback(struct kunit *test, struct folio *folio,
+					unsigned int delay_ms);
 void folio_hold_release(struct folio_hold *hold);
 void folio_hold_join(struct folio_hold *hold);
 

@@ -464,6 +464,137 @@ static void locked_and_held_folio(struct kunit *test)
 	expect_unharmed(test, tf, 0);
 }
 
+struct writeback_param {
+	const char *name;
+	enum migrate_mode mode;
+	bool migrates;
+	unsigned int hold_ms;
+};
+
+static const struct writeback_param writebacks[] = {
+	{ "sync", MIGRATE_SYNC, true, 0 },
+	{ "sync-held", MIGRATE_SYNC, true, 150 },
+	{ "sync_light", MIGRATE_SYNC_LIGHT, false, 0 },
+	{ "sync_light-held", MIGRATE_SYNC_LIGHT, false, 150 },
+	{ "async", MIGRATE_ASYNC, false, 0 },
+	{ "async-held", MIGRATE_ASYNC, false, 150 },
+};
+
+static void writeback_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct writeback_param *p = param;
+
+	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+static int writebacks_init(struct kunit *test)
+{
+	kunit_register_params_array(test, writebacks, ARRAY_SIZE(writebacks),
+				    writeback_desc);
+	return 0;
+}
+
+/*
+ * Writeback is waited for in synchronous mode, before the references are.  The
+ * other modes fail at once, also if there is a reference to wait for.
+ */
+static void under_writeback(struct kunit *test)
+{
+	const struct writeback_param *p = test->param_value;
+	struct test_folio *tf = test_folio_make(test, &test_folio_clean[0]);
+	struct folio_hold *writeback = folio_hold_writeback(test, tf->folio, 50);
+	struct folio_hold *hold = folio_hold(test, tf->folio, !!p->hold_ms,
+					     p->hold_ms);
+	struct folio_migration *m = folio_migration(test, p->mode,
+						    MR_LONGTERM_PIN);
+	const ktime_t lasts = max(writeback->delay, hold->delay);
+
+	folio_migration_add(m, tf);
+	if (p->migrates) {
+		folio_hold_release(writeback);
+		folio_hold_release(hold);
+	}
+	folio_migration_run(m);
+	folio_hold_join(writeback);
+	folio_hold_join(hold);
+
+	if (p->migrates) {
+		if (folio_fixture_virtual_time())
+			expect_took(test, m, lasts,
+				    ktime_add(lasts, ticks_to_ktime(2)));
+		expect_migrated_after(test, m, tf, writeback);
+		expect_migrated_after(test, m, tf, hold);
+	} else {
+		KUNIT_EXPECT_EQ(test, m->rc, 1);
+		KUNIT_EXPECT_LT(test, m->ended_at, writeback->dropped_at);
+		KUNIT_EXPECT_LT(test, m->ended_at, hold->dropped_at);
+		expect_took(test, m, 0, ticks_to_ktime(1));
+		folio_migration_putback(m);
+		expect_unharmed(test, tf, 0);
+	}
+}
+
+/*
+ * How many references to expect is counted once, before the wait.  Here the folio
+ * is locked when migration comes to it, so that it stays mapped, and one more
+ * process comes to map it meanwhile.
+ * A limit of the series: the drop of the extra reference goes unnoticed, the
+ * wait lasts its whole time.
+ */
+static void mapped_again_meanwhile(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_anon_mapped);
+	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
+	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
+						    MR_LONGTERM_PIN);
+	const struct wait_promises *p = wait_promises();
+
+	folio_migration_add(m, tf);
+	folio_lock(tf->folio);
+	folio_migration_start(m);
+	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
+	test_folio_fork(test, tf);
+	folio_unlock(tf->folio);
+	folio_hold_join(hold);
+	folio_migration_join(m);
+
+	if (p->recounts)
+		expect_took(test, m, 0, ticks_to_ktime(p->wait / 2));
+	else
+		expect_took(test, m, ticks_to_ktime(p->wait),
+			    ticks_to_ktime(wait_at_most(p->wait)));
+	KUNIT_EXPECT_EQ(test, m->nr_allocs, 2);
+	expect_migrated_after(test, m, tf, hold);
+}
+
+/*
+ * The same the other way round: one process unmaps the folio meanwhile.
+ * A limit of the series: that is taken for the drop of the extra reference, and
+ * an attempt is made for nothing.  Then the wait goes on.
+ */
+static void unmapped_meanwhile(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_anon_shared);
+	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 100);
+	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
+						    MR_LONGTERM_PIN);
+
+	folio_migration_add(m, tf);
+	folio_lock(tf->folio);
+	folio_migration_start(m);
+	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
+	test_folio_unfork(tf);
+	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
+	folio_unlock(tf->folio);
+	folio_hold_join(hold);
+	folio_migration_join(m);
+
+	KUNIT_EXPECT_EQ(test, m->nr_allocs, wait_promises()->recounts ? 2 : 3);
+	expect_took(test, m, hold->delay,
+		    ktime_add(hold->delay, ticks_to_ktime(4)));
+	expect_migrated_after(test, m, tf, hold);
+}
+
 static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(no_extra_reference, kunit_array_gen_params,
 				   test_folio_kinds_init, NULL),
@@ -481,6 +612,10 @@ static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE(one_held_of_several),
 	KUNIT_CASE(locked_folio_is_not_waited_for),
 	KUNIT_CASE(locked_and_held_folio),
+	KUNIT_CASE_PARAM_WITH_INIT(under_writeback, kunit_array_gen_params,
+				   writebacks_init, NULL),
+	KUNIT_CASE_SLOW(mapped_again_meanwhile),
+	KUNIT_CASE(unmapped_meanwhile),
 	{}
 };
 

@@ -17,6 +17,7 @@ static const struct wait_promises tables[] = {
 		.wait = HZ,
 		.async_attempts = 3,
 		.sync_attempts = 7,
+		.recounts = false,
 		.waking_drops = BIT(FOLIO_DROP_PUT),
 		.per_folio = true,
 		.retries_after_wait = false,
