@@ -375,7 +375,7 @@ static bool irqs_are_off(void)
 
 static int run_with_irqs_off(void (*fn)(void *data), void *data)
 {
-	DEFINE_SPINLOCK(lock);
+	static DEFINE_SPINLOCK(lock);
 	unsigned long flags;
 
 	spin_lock_irqsave(&lock, flags);
