@@ -18,7 +18,7 @@ help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
 	@echo 'make prove      the same without the series: exactly the cases that need it must fail'
 	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
-	@echo 'make mutants    break the change in many ways (MUTANTS=names: only these); all must be noticed'
+	@echo 'make mutants    break the change in many ways (only MUTANTS=names, or SAMPLE=20); all must be noticed'
 	@echo 'make coverage   which lines and branches of the change are executed; HTML'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
@@ -28,12 +28,13 @@ help:
 	@echo 'TARBALL=file    a linux-*.tar.* file instead'
 	@echo 'KDIR=/own/tree  your own git tree instead; it is only read'
 	@echo 'SERIES=rfc      folder of patches/, or none; PATCHES=dir: another folder of series'
+	@echo 'MUTANT=name     run: break the kernel with one of tools/testing/mutants'
 	@echo 'PROFILE=uml     table of lib/kunit-configs/profiles.toml'
 	@echo "FILTER='s.c*'   only these cases"
 	@echo 'JOBS=n  JSON=file  JUNIT=file'
 
 run:
-	@$(PINWAIT) run $(kernel) $(series) $(build) $(boot) $(filter)
+	@$(PINWAIT) run $(kernel) $(series) $(call option,mutant,MUTANT) $(build) $(boot) $(filter)
 
 prove:
 	@$(PINWAIT) prove $(kernel) $(build) $(boot)
@@ -42,7 +43,7 @@ soak:
 	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(N),-n $(N)) $(if $(PARALLEL),--parallel=$(PARALLEL)) $(if $(STRESS),--stress) $(filter)
 
 mutants:
-	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(MUTANTS)
+	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(call option,sample,SAMPLE) $(MUTANTS)
 
 coverage:
 	@$(PINWAIT) coverage $(kernel) $(series) $(build) $(boot)

@@ -79,17 +79,6 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	return Built(obj, compiler)
 
 
-def rebuild(kernel: Kernel, obj: Path, request: Request, build_root: Path, log: Path) -> None:
-	"""Compile what was edited in the worktree since the last build. Raises CannotJudge as build().
-
-	obj then stands for no commit, and the next build() looks at everything again.
-	"""
-	(obj / STAMP).unlink(missing_ok=True)
-	with open(log, "w", encoding="utf-8") as output:
-		_kunit(kernel, ["build", *_arguments(obj, request), f"--jobs={request.jobs}"],
-		       environment(build_root), output.fileno())
-
-
 def kunit_command(kernel: Kernel) -> list[str]:
 	"""Return the words that start the tree's own kunit.py."""
 	return [sys.executable, str(kernel.tree / "tools/testing/kunit/kunit.py")]

@@ -15,16 +15,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import build, deps, profile, report, run, series, worktree
+from . import build, deps, expected, profile, report, run, series, worktree
 from .errors import PinwaitError, UsageError
 from .progress import Progress
-from .results import Outcome
+from .results import Outcome, Status, leaf_id
 
 KUNIT = run.PROJECT / "tools/testing/kunit"
 # Files of the kernel that the series changes and that have to stay as clean as our own.
 CHANGED = ("mm/migrate.c", "mm/folio.c")
 # make's C=2: every source, not only what is compiled.
 SPARSE = ("C=2", f"CF=-include {KUNIT / 'sparse-compat.h'}")
+SAMPLE = 20		# mutants that are tried
+# The control, in which migration for a longterm pin never waits: what has to fail, and what still has to pass.
+BUSTED, BUSTED_CASES, UNHARMED_CASES = "reason-never", "migrate_longterm_pin.transient_reference", "folio_put_wakeup"
 SHOWN = 100		# last lines of a failing step's log that are printed
 
 
@@ -109,17 +112,24 @@ class Step:
 			self.note(f"error: sparse did not see {' '.join(unchecked)}")
 		self.count.add(code == 0 and not warnings and not unchecked and bool(objects))
 
-	def judged(self, subcommand: str, options: run.Options) -> dict[str, Any]:
-		"""Run a subcommand of the tool; return its summary.json."""
+	def judged(self, subcommand: str, options: run.Options, *more: str) -> dict[str, Any]:
+		"""Run a subcommand of the tool; return its summary.json.
+
+		Raises PinwaitError unless the exit code is the one that the summary states.
+		"""
 		summary = self.log.with_suffix(".json")
 		summary.unlink(missing_ok=True)
 		argv = [sys.executable, str(KUNIT / "pinwait.py"),
 			*shlex.split(options.reproduce(subcommand, options.kernel))[1:],
-			f"--build-root={options.build_root}", f"--jobs={options.jobs}", f"--json={summary}"]
-		self.tool(argv, progress=True)
+			f"--build-root={options.build_root}", f"--jobs={options.jobs}", f"--json={summary}", *more]
+		code, _ = self.tool(argv, progress=True)
 		if not summary.exists():
 			raise PinwaitError(f"{subcommand} left no summary")
-		return _read_json(summary)
+		content: dict[str, Any] = _read_json(summary)
+		if code != content["verdict"]["exit_code"]:
+			raise PinwaitError(f"{subcommand} ended with exit code {code}, but its summary says "
+					   f"{content['verdict']['exit_code']}")
+		return content
 
 
 def check(options: run.Options, names: Sequence[str]) -> int:
@@ -216,6 +226,36 @@ def _prove(step: Step) -> None:
 	step.count.add(summary["verdict"]["outcome"] == Outcome.PASS.value)
 
 
+def _mutants(step: Step) -> None:
+	"""A sample of the known-bad variants: the suite notices each."""
+	summary = step.judged("mutants", step.options, f"--sample={SAMPLE}")
+	step.note(summary["verdict"]["reason"])
+	for fate in _read_json(step.options.build_root / "results/latest/mutants.json"):
+		step.note(f"{fate['outcome']} {fate['name']}: {fate['killer']}")
+		step.count.add(fate["outcome"] == "killed")
+	if summary["verdict"]["outcome"] != Outcome.PASS.value and not step.count.failed:
+		step.count.failed += 1
+
+
+def _busted(step: Step) -> None:
+	"""A control that is broken on purpose must fail, in the way everything else is run, and where it is broken.
+
+	Without it, a gate that passes everything looks like one that works.
+	"""
+	options = replace(step.options, mutant=BUSTED)
+	summary = step.judged("run", options)
+	verdict = summary["verdict"]
+	step.note(verdict["reason"])
+	step.count.add((verdict["outcome"], verdict["exit_code"]) == (Outcome.FAIL.value, 1))
+	ran = {leaf_id(case["suite"], case["name"], case["param"]): case["status"] for case in summary["cases"]}
+	listed = expected.load(run.CONFIGS / "expected-cases.txt")
+	for glob, due in ((BUSTED_CASES, Status.FAIL), (UNHARMED_CASES, Status.PASS)):
+		wanted = [case.id for case in listed.select(options.profile, glob) if options.profile not in case.skips]
+		wrong = [name for name in wanted if ran.get(name) != due.value]
+		step.note("\n".join(f"error: {name} did not {due.value}" for name in wrong))
+		step.count.add(bool(wanted) and not wrong)
+
+
 def _count_cases(step: Step, summary: dict[str, Any]) -> None:
 	"""Count the cases of a run; a run that fails although its cases pass is one failure more."""
 	counts = summary["counts"]
@@ -271,13 +311,11 @@ def _c_sources() -> list[str]:
 	return found
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> Any:
 	try:
-		content = json.loads(path.read_text(encoding="utf-8"))
+		return json.loads(path.read_text(encoding="utf-8"))
 	except (OSError, ValueError) as error:
 		raise PinwaitError(f"{path}: {error}") from error
-	assert isinstance(content, dict)
-	return content
 
 
 STEPS: dict[str, Callable[[Step], None]] = {
@@ -289,6 +327,8 @@ STEPS: dict[str, Callable[[Step], None]] = {
 	"kernel-doc": _kernel_doc,
 	"run": _run,
 	"schema": _schema,
+	"mutants": _mutants,
+	"busted": _busted,
 	"warnings": _warnings,
 	"patches": _patches,
 	"prove": _prove,

@@ -122,7 +122,12 @@ def _soak_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--stress", action="store_true", help="keep the machine overloaded meanwhile")
 
 
+def _mutant_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--mutant", metavar="NAME", help="break the kernel with one of tools/testing/mutants")
+
+
 def _mutant_names(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the mutants, always the same")
 	sub.add_argument("names", nargs="*", metavar="MUTANT", help="only these mutants")
 
 
@@ -160,13 +165,13 @@ def _check(args: argparse.Namespace) -> int:
 
 COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser], None], ...]]] = {
 	"run": (_run, "build, boot, judge",
-		(_kernel_options, _series_option, _build_options, _boot_options, _list_option, _filter)),
+		(_kernel_options, _series_option, _mutant_option, _build_options, _boot_options, _list_option, _filter)),
 	"prove": (lambda args: run.prove(options(args)),
 		  "without the series, exactly the cases that need it must fail",
 		  (_kernel_options, _build_options, _boot_options)),
 	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress), "build once, boot many times",
 		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options)),
-	"mutants": (lambda args: mutants.mutants(options(args), args.names),
+	"mutants": (lambda args: mutants.mutants(options(args), args.names, args.sample),
 		    "break the change in many ways; the suite must notice each",
 		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names)),
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",

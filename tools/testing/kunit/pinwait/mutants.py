@@ -1,178 +1,252 @@
 # SPDX-License-Identifier: GPL-2.0
 """Break the change in many ways, one at a time: does the suite notice each?
 
-A mutant is data (tools/testing/mutants/*.toml): a file, a text that stands in it once, what to
-put in its place, and why that is wrong. It is killed if the suite fails, survives if it passes.
+Each mutant becomes a kernel of its own, beside the built one, and runs the whole suite.
 """
 
+import copy
 import json
+import multiprocessing
 import os
+import shutil
 import time
-import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from . import build, deps, verdict
+from . import build, corpus, deps, profile, relink, verdict
 from .build import Built
+from .corpus import Mutant
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel
+from .proc import become_worker
+from .progress import Progress
 from .results import Ending, LogResult, Outcome, Status, Verdict
-from .run import PROJECT, Options, Session
+from .run import CONFIGS, MUTANTS, Options, Session
 
-CORPUS = PROJECT / "tools/testing/mutants"
-KEYS = {"name", "file", "old", "new", "why"}
+if TYPE_CHECKING:
+	from multiprocessing.sharedctypes import Synchronized
 
-
-@dataclass(frozen=True)
-class Mutant:
-	"""One way to break a file of the kernel."""
-	name: str
-	file: str
-	old: str
-	new: str
-	why: str
-	rebuild: tuple[str, ...]	# for a header: the objects in which it matters to the suite
-
-	def applied(self, text: str) -> str:
-		"""Return text with the mutation. Raises UsageError unless `old` stands in it just once."""
-		found = text.count(self.old)
-		if found != 1:
-			raise UsageError(f"mutant {self.name}: its `old` stands {found} times in {self.file}, not once")
-		return text.replace(self.old, self.new)
+GOOD = ("killed", "equivalent")
 
 
 @dataclass
 class Fate:
 	"""What became of a mutant."""
 	name: str
-	outcome: str		# killed, survived, hung (killed by nothing but the time limit), invalid
-	killer: str		# the first case that failed, or what else gave it away
-	seconds: float
+	file: str
 	why: str
+	profile: str
+	outcome: str = ""	# killed, equivalent, survived, hung, invalid, not-as-listed
+	killer: str = ""	# the first case that failed, or what else gave it away
+	killers: list[str] = field(default_factory=list)	# all cases that failed
+	seconds: float = 0.0
+
+	@property
+	def good(self) -> bool:
+		"""Tell whether the suite and the corpus need no mending for it."""
+		return self.outcome in GOOD
 
 
-def load(folder: Path, names: Sequence[str] = ()) -> list[Mutant]:
-	"""Return the mutants of a corpus, or those named.
-
-	Raises UsageError for a mutant that makes no sense, a name used twice, an unknown name.
-	"""
-	found: dict[str, Mutant] = {}
-	for file in sorted(folder.glob("*.toml")):
-		try:
-			tables: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-		except tomllib.TOMLDecodeError as error:
-			raise UsageError(f"{file}: {error}") from error
-		rebuild = tuple(tables.get("rebuild", ()))
-		for table in tables.get("mutant", ()):
-			table = {"file": tables.get("file"), **table}
-			name = str(table.get("name", "?"))
-			if set(table) != KEYS or not all(isinstance(value, str) for value in table.values()):
-				raise UsageError(f"{file}: mutant {name} needs {', '.join(sorted(KEYS))} and nothing else")
-			if name in found:
-				raise UsageError(f"{file}: there is another mutant {name}")
-			if table["old"] == table["new"]:
-				raise UsageError(f"{file}: mutant {name} changes nothing")
-			found[name] = Mutant(**table, rebuild=rebuild)
-	if unknown := [name for name in names if name not in found]:
-		raise UsageError(f"unknown mutant '{unknown[0]}'; there are: {', '.join(found)}")
-	if not found:
-		raise UsageError(f"{folder} holds no mutants")
-	return [mutant for mutant in found.values() if not names or mutant.name in names]
-
-
-def mutants(options: Options, names: Sequence[str]) -> int:
-	"""Try the mutants of the corpus, or those named; return 0 if all are killed, 1 if not.
+def mutants(options: Options, names: Sequence[str], sample: int = 0) -> int:
+	"""Try the mutants of the corpus, those named, or a sample; return 0 if the suite kills all, 1 if not.
 
 	Raises CannotJudge if the suite fails without any mutant.
 	"""
+	if sample < 0 or sample and names:
+		raise UsageError("a sample is a number of mutants, and takes no names")
 	deps.ensure(deps.RUN)
-	corpus = load(CORPUS, names)
-	session = Session(options, "mutants")
+	chosen = corpus.load(MUTANTS, names)
+	if sample:
+		chosen = corpus.sample(chosen, sample)
+		print(f"sample: {' '.join(mutant.name for mutant in chosen)}")
+	groups: dict[str, list[Mutant]] = {}
+	for mutant in sorted(chosen, key=lambda mutant: bool(mutant.profile)):
+		groups.setdefault(mutant.profile or options.profile, []).append(mutant)
+	session = Session(replace(options, profile=next(iter(groups))), "mutants")
+	session.info.command += f" --sample={sample}" if sample else "".join(f" {name}" for name in names)
 	with session.recorded():
-		with session.built() as (kernel, done):
-			for mutant in corpus:
-				mutant.applied((kernel.tree / mutant.file).read_text(encoding="utf-8"))
-			log = session.boot(kernel, done, session.folder)
-			answer = verdict.judge(log, session.cases, options.profile, options.filter)
-			if answer.outcome is not Outcome.PASS:
-				raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
-			fates: list[Fate] = []
-			for number, mutant in enumerate(corpus, 1):
-				fates.append(_try(session, kernel, done, mutant))
-				session.progress.say(f"mutant {number} of {len(corpus)}, {mutant.name}: {fates[-1].outcome}")
-		bad = [fate for fate in fates if fate.outcome != "killed"]
-		reason = f"{len(fates) - len(bad)} of {len(fates)} mutants killed"
-		if bad:
-			reason += f"; not {', '.join(fate.name for fate in bad)}"
+		tried = [_try_all(session if number == 0 else _other(session, name), group)
+			 for number, (name, group) in enumerate(groups.items())]
+		fates = [fate for _, group in tried for fate in group]
 		(session.folder / "mutants.json").write_text(
 			json.dumps([asdict(fate) for fate in fates], indent=1) + "\n", encoding="utf-8")
-		for fate in sorted(fates, key=lambda fate: fate.outcome == "killed"):
-			print(f"  {fate.outcome:8} {fate.name:<36} {fate.seconds:5.1f} s  {fate.killer}")
-		code = session.finish(log, Verdict(Outcome.FAIL if bad else Outcome.PASS, reason))
+		for fate in sorted(fates, key=lambda fate: fate.good):
+			print(f"  {fate.outcome:13} {fate.name:<36} {fate.profile:9} {fate.seconds:5.1f} s  {fate.killer}")
+		code = session.finish(tried[0][0], _score(fates))
 	session.say_where()
 	return code
 
 
-def _try(session: Session, kernel: Kernel, done: Built, mutant: Mutant) -> Fate:
-	start = time.monotonic()
-	folder = session.folder / "mutants" / mutant.name
-	folder.mkdir(parents=True)
-	request = build.Request(session.profile, session.options.jobs, session.options.kconfig_add,
-				session.options.make_options)
-	with _mutated(kernel, done.obj, mutant):
+def _score(fates: Sequence[Fate]) -> Verdict:
+	killed = sum(fate.outcome == "killed" for fate in fates)
+	equivalent = sum(fate.outcome == "equivalent" for fate in fates)
+	reason = f"{killed} of {len(fates) - equivalent} mutants killed"
+	reason += f", {equivalent} equivalent as listed" if equivalent else ""
+	if bad := [fate for fate in fates if not fate.good]:
+		reason += f"; not {', '.join(fate.name for fate in bad)}"
+	return Verdict(Outcome.FAIL if bad else Outcome.PASS, reason)
+
+
+def _other(session: Session, name: str) -> Session:
+	"""Return a session in another profile that is part of the same run."""
+	other = copy.copy(session)
+	other.options = replace(session.options, profile=name)
+	other.profile = profile.load(CONFIGS, name)
+	other.folder = session.folder / name
+	other.folder.mkdir()
+	return other
+
+
+def _try_all(session: Session, group: Sequence[Mutant]) -> tuple[LogResult, list[Fate]]:
+	"""Try the mutants of one profile; return the log of the kernel without any, and their fates."""
+	options = session.options
+	with session.built() as (kernel, done):
+		shop = _Shop(session, kernel, done, group)
 		try:
-			build.rebuild(kernel, done.obj, request, session.options.build_root, folder / "build.log")
+			log = shop.prove()
+			fates: list[Fate] = []
+			context = multiprocessing.get_context("fork")
+			started = context.Value("i", 0)
+			with session.progress.stage("mutants", f"profile {options.profile}",
+						    lambda: f"{len(fates)} of {len(group)} tried"), \
+			     context.Pool(min(options.jobs, len(group)), _Worker.start, (shop, started)) as pool:
+				for fate in pool.imap(_Worker.attempt, group):
+					fates.append(fate)
+					if not fate.good:
+						session.progress.say(f"{fate.name}: {fate.outcome}, {fate.killer}")
+				pool.close()
+				pool.join()
+		finally:
+			shutil.rmtree(shop.scratch, ignore_errors=True)
+	return log, fates
+
+
+class _Shop:
+	"""What is needed to try the mutants of a profile."""
+
+	def __init__(self, session: Session, kernel: Kernel, done: Built, group: Sequence[Mutant]):
+		options = session.options
+		self.session, self.kernel, self.done = session, kernel, done
+		request = build.Request(session.profile, options.jobs, options.kconfig_add, options.make_options)
+		self.base = relink.base(kernel, done.obj, request, options.build_root)
+		# Its name is in every command of the compiler: always the same, so that ccache knows them again.
+		self.scratch = options.build_root / f"mutants-{kernel.name}-{session.profile.name}"
+		self.objects = {mutant.name: relink.objects(done.obj, mutant.file, mutant.rebuild) for mutant in group}
+		self.files = {mutant.file for mutant in group}
+		for mutant in group:
+			mutant.applied(self.source(mutant.file))
+
+	def source(self, file: str) -> str:
+		"""Return the text of a file of the kernel."""
+		return (self.kernel.tree / file).read_text(encoding="utf-8")
+
+	def compiled(self) -> list[str]:
+		"""Return the objects that any of the mutants is compiled into."""
+		return sorted({name for names in self.objects.values() for name in names})
+
+	def bench(self, number: int) -> relink.Bench:
+		"""Return a place to make mutants, where the kernel without one has been linked."""
+		bench = relink.Bench(self.base, self.scratch / str(number), self.files, self.compiled())
+		bench.link(self.scratch / f"{number}.log")
+		if not bench.is_original():
+			raise CannotJudge("the same objects, linked beside the build, give another kernel")
+		return bench
+
+	def judged(self, bench: relink.Bench, folder: Path) -> tuple[LogResult, Verdict]:
+		"""Boot the kernel on a bench and judge it."""
+		log = self.session.boot(self.kernel, Built(bench.obj, self.done.compiler), folder)
+		return log, verdict.judge(log, self.session.cases, self.session.profile.name, "")
+
+	def prove(self) -> LogResult:
+		"""See that what is compiled and linked beside is the same kernel, and that the suite passes on it."""
+		with self.session.progress.stage("relink", "the kernel without a mutant"):
+			bench = self.bench(0)
+			output = self.session.folder / "compile.log"
+			differs = [name for name in self.compiled() if bench.compile([name], output)]
+		if differs:
+			raise CannotJudge(f"the same sources, compiled beside the build, give other objects: {', '.join(differs)}")
+		log, answer = self.judged(bench, self.session.folder)
+		if answer.outcome is not Outcome.PASS:
+			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
+		return log
+
+	def attempt(self, bench: relink.Bench, mutant: Mutant) -> Fate:
+		"""Make a mutant on a bench, boot it, tell what became of it."""
+		start = time.monotonic()
+		fate = Fate(mutant.name, mutant.file, mutant.why, self.session.profile.name)
+		folder = self.session.folder / "mutants" / mutant.name
+		folder.mkdir(parents=True)
+		output, objects = folder / "build.log", self.objects[mutant.name]
+		bench.replace(mutant.file, mutant.applied(self.source(mutant.file)))
+		try:
+			if bench.compile(objects, output):
+				bench.relink(output)
+				log, answer = self.judged(bench, folder)
+				if log.splats or log.ending is Ending.PANIC:
+					# Its back traces name functions, so it needs a symbol table of its own.
+					bench.link(output)
+					log, answer = self.judged(bench, folder)
+				_settle(fate, log, answer)
+			else:
+				fate.outcome, fate.killer = "equivalent", "the object is the same"
 		except CannotJudge as error:
-			outcome, killer = "invalid", str(error).splitlines()[1]
-		else:
-			log = session.boot(kernel, done, folder)
-			answer = verdict.judge(log, session.cases, session.options.profile, session.options.filter)
-			outcome, killer = _outcome(log, answer)
-	return Fate(mutant.name, outcome, killer, round(time.monotonic() - start, 1), mutant.why)
+			fate.outcome, fate.killer = "invalid", "; ".join(str(error).splitlines()[:2])
+		finally:
+			bench.restore(mutant.file, objects)
+		_compare(fate, mutant.equivalent)
+		fate.seconds = round(time.monotonic() - start, 1)
+		return fate
 
 
-def _outcome(log: LogResult, answer: Verdict) -> tuple[str, str]:
-	"""Return a mutant's outcome and what gave it away."""
+class _Worker:
+	"""A process that tries mutants; it has no other children, so that each boot can end all of its own."""
+	shop: _Shop
+	number: int
+	bench: relink.Bench | None = None
+
+	@classmethod
+	def start(cls, shop: _Shop, started: "Synchronized[int]") -> None:
+		"""Make ready a forked process."""
+		become_worker()
+		shop.session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
+		with started:
+			started.value += 1
+			cls.shop, cls.number = shop, started.value
+
+	@classmethod
+	def attempt(cls, mutant: Mutant) -> Fate:
+		"""Try a mutant."""
+		# Not in start(): a pool starts a worker that fails there again, for ever.
+		cls.bench = cls.bench or cls.shop.bench(cls.number)
+		return cls.shop.attempt(cls.bench, mutant)
+
+
+def _settle(fate: Fate, log: LogResult, answer: Verdict) -> None:
+	"""Say what became of a mutant that ran, and what gave it away."""
 	failed = [case for case in log.cases if case.status in (Status.FAIL, Status.CRASH)]
+	fate.killers = [case.id for case in failed]
 	if answer.outcome is Outcome.PASS:
-		return "survived", ""
-	if answer.outcome is Outcome.CANNOT_JUDGE:
-		return "invalid", answer.reason
-	if any(case.status is Status.FAIL for case in failed):
-		return "killed", f"{failed[0].id} and {len(failed) - 1} more"
-	if log.splats:
-		return "killed", f"{log.splats[0].kind} in {log.splats[0].case}"
-	return ("hung" if log.ending is Ending.HANG else "killed"), answer.reason
+		fate.outcome, fate.killer = "survived", "the suite passes"
+	elif answer.outcome is Outcome.CANNOT_JUDGE:
+		fate.outcome, fate.killer = "invalid", answer.reason
+	elif any(case.status is Status.FAIL for case in failed):
+		fate.outcome, fate.killer = "killed", f"{failed[0].id} and {len(failed) - 1} more"
+	elif log.splats:
+		fate.outcome, fate.killer = "killed", f"{log.splats[0].kind} in {log.splats[0].case}"
+	else:
+		fate.outcome, fate.killer = "hung" if log.ending is Ending.HANG else "killed", answer.reason
 
 
-@contextmanager
-def _mutated(kernel: Kernel, obj: Path, mutant: Mutant) -> Iterator[None]:
-	"""Have the mutation in the worktree and, for a header, in the objects where it matters.
-
-	Make must not see that a header has changed, or it would compile the world: the header keeps
-	its time and the objects go. They go before the header is restored, so that whatever is killed
-	in between leaves an edited header, which the next run notices.
-	"""
-	path = kernel.tree / mutant.file
-	text = path.read_text(encoding="utf-8")
-	stat = path.stat()
-
-	def forget() -> None:
-		for name in mutant.rebuild:
-			(obj / name).unlink(missing_ok=True)
-
-	def write(content: str) -> None:
-		path.write_text(content, encoding="utf-8")
-		if mutant.rebuild:
-			os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-	write(mutant.applied(text))
-	try:
-		forget()
-		yield
-	finally:
-		forget()
-		write(text)
+def _compare(fate: Fate, equivalent: str) -> None:
+	"""Hold a fate against what the corpus says: equivalence is neither assumed nor found by chance."""
+	if fate.outcome in ("hung", "invalid"):
+		return
+	same = fate.outcome == "equivalent"
+	as_listed = {"": not same, corpus.SAME_OBJECT: same}.get(equivalent, fate.outcome == "survived")
+	if not as_listed:
+		fate.killer = f"listed as {f'equivalent ({equivalent})' if equivalent else 'harmful'}, but: {fate.killer}"
+		fate.outcome = "not-as-listed"
+	elif equivalent:
+		fate.outcome, fate.killer = "equivalent", fate.killer if same else equivalent

@@ -63,6 +63,16 @@ def interrupt_on_signals() -> None:
 		signal.signal(signum, interrupt)
 
 
+def become_worker() -> None:
+	"""Make a forked worker process end at once when it is told to, and leave no process behind."""
+	def end(_signum: int, _frame: object) -> None:
+		kill_descendants()
+		os._exit(1)
+	become_subreaper()
+	for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+		signal.signal(signum, end)
+
+
 def ignore_interrupts() -> None:
 	"""Let nothing break off the cleaning up."""
 	for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

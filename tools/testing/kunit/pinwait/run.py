@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import boot, build, deps, expected, kdir, ktap, proc, profile, report, series, verdict, worktree
+from . import boot, build, corpus, deps, expected, kdir, ktap, proc, profile, report, series, verdict, worktree
 from .errors import PinwaitError, UsageError
 from .kernel import Kernel, Store
 from .proc import is_disk_full, lock
@@ -22,6 +22,7 @@ from .results import LogResult, RunInfo, Verdict
 
 PROJECT = Path(__file__).resolve().parents[4]
 CONFIGS = PROJECT / "lib/kunit-configs"
+MUTANTS = PROJECT / "tools/testing/mutants"
 RESUMES = "what is downloaded, unpacked, built or cached so far is kept: the same command goes on from there"
 
 
@@ -33,6 +34,7 @@ class Options:
 	kdir: str = ""
 	patches: str = ""	# folder of series; "": the project's
 	series: str = "rfc"
+	mutant: str = ""	# break the kernel with this one of the corpus
 	profile: str = "uml"
 	filter: str = ""
 	jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
@@ -53,6 +55,7 @@ class Options:
 		words += [] if self.tarball or self.kdir else [f"--kernel={kernel}"]
 		words += [f"--patches={self.patches}"] if self.patches else []
 		words += [f"--series={self.series}"] if subcommand != "prove" else []
+		words += [f"--mutant={self.mutant}"] if self.mutant else []
 		words += [f"--profile={self.profile}"]
 		words += [f"--timeout={self.timeout}"] if self.timeout else []
 		for name in ("kernel_args", "kconfig_add", "make_options"):
@@ -94,9 +97,11 @@ def prepared(options: Options, progress: Progress,
 		kernel = ready or kdir.prepare(Path(options.kdir), kernels, progress)
 		chosen = series.find(options.series_root, options.series, kernel, progress)
 		known(kernel, chosen)
-		with progress.stage("prepare", f"series {chosen.name} on {kernel.base}"):
+		broken = corpus.load(MUTANTS, [options.mutant]) if options.mutant else []
+		with progress.stage("prepare", f"series {chosen.name}{f' with mutant {options.mutant}' if broken else ''} "
+				    f"on {kernel.base}"):
 			applied = series.apply(kernel, chosen)
-			commit = worktree.compose(kernel, applied, PROJECT)
+			commit = worktree.compose(kernel, applied, PROJECT, broken)
 			worktree.check_out(kernel, commit, options.build_root / "strays", progress)
 		yield Prepared(kernel, chosen, commit)
 
@@ -119,7 +124,8 @@ class Session:
 		self.cases = expected.load(CONFIGS / "expected-cases.txt")
 		self.cases.select(options.profile, options.filter)
 		self.folder = _new_folder(options.build_root / "results",
-					  f"{now:%Y%m%dT%H%M%SZ}-{options.profile}-{options.series}")
+					  "-".join([f"{now:%Y%m%dT%H%M%SZ}", options.profile, options.series,
+						    *([options.mutant] if options.mutant else [])]))
 
 	@property
 	def timeout(self) -> int:

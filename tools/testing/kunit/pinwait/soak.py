@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from . import deps, report, verdict
 from .build import Built
 from .errors import UsageError
 from .kernel import Kernel
-from .proc import become_subreaper, kill_descendants
+from .proc import become_worker
 from .progress import Progress
 from .results import LogResult, Outcome, Verdict
 from .run import Options, Session
@@ -49,17 +48,9 @@ class _Worker:
 	@classmethod
 	def start(cls, session: Session, kernel: Kernel, built: Built, scratch: Path) -> None:
 		"""Make ready a forked process."""
-		become_subreaper()
-		for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-			signal.signal(signum, cls.quit)
+		become_worker()
 		cls.session, cls.kernel, cls.built, cls.scratch = session, kernel, built, scratch
 		session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
-
-	@staticmethod
-	def quit(_signum: int, _frame: object) -> None:
-		"""End at once, and leave no process of a boot."""
-		kill_descendants()
-		os._exit(1)
 
 	@classmethod
 	def boot(cls, number: int) -> _Boot:

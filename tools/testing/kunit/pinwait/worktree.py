@@ -5,10 +5,11 @@ import datetime
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .corpus import Mutant
 from .git import IDENTITY, Git
 from .kernel import Kernel
 from .progress import Progress
@@ -39,11 +40,12 @@ def sources(project: Path) -> Iterator[Source]:
 				yield Source(str(path.relative_to(project)), path.read_bytes(), mode)
 
 
-def compose(kernel: Kernel, applied: str, project: Path) -> str:
-	"""Return the commit of our sources on top of applied (base plus series)."""
+def compose(kernel: Kernel, applied: str, project: Path, broken: Sequence[Mutant] = ()) -> str:
+	"""Return the commit of our sources on top of applied (base plus series), with mutants if any are given."""
 	git = kernel.git
 	files = list(sources(project))
 	files += [_hooked(git, applied, path, line) for path, line in HOOKS.items()]
+	files += [_broken(git, applied, mutant) for mutant in broken]
 	digest = hashlib.sha256(applied.encode())
 	for file in files:
 		digest.update(f"{file.mode} {file.path} {len(file.content)}\n".encode() + file.content)
@@ -67,6 +69,12 @@ def _hooked(git: Git, commit: str, path: str, line: str) -> Source:
 	if line not in text.splitlines():
 		text += f"\n{MARK}\n{line}\n"
 	return Source(path, text.encode("utf-8", "surrogateescape"), "100644")
+
+
+def _broken(git: Git, commit: str, mutant: Mutant) -> Source:
+	"""Return a file of the kernel with a mutant in it."""
+	text = git("cat-file", "blob", f"{commit}:{mutant.file}") + "\n"
+	return Source(mutant.file, mutant.applied(text).encode("utf-8", "surrogateescape"), "100644")
 
 
 def check_out(kernel: Kernel, commit: str, strays: Path, progress: Progress) -> None:

@@ -1,36 +1,57 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mutants: a corpus that makes sense, an outcome that is honest, and a tree that is restored."""
+"""Mutants: a corpus that makes sense and leaves no line out, and an outcome that is honest."""
 
-import os
-from types import SimpleNamespace
+import difflib
+import re
 
 import pytest
 
-import fakes
-from logs import changed, judge, lines_of
-from pinwait import mutants
+from logs import PARSER, changed, judge, lines_of
+from pinwait import corpus, kernel, mutants, run, series
 from pinwait.errors import UsageError
+from pinwait.progress import Progress
 
 CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
 GOOD = "[[mutant]]\nname = 'a'\nold = 'x'\nnew = 'y'\nwhy = 'z'\n"
+# Lines that no mutant can make wrong and still compile: they say nothing that is done at run time.
+EXEMPT = re.compile(r"""
+	\s* (?: [{}] | /?\*.* | \*/ | \#include\s.* )?				# blank, brace, comment, include
+	| (?:DECLARE_|EXPORT_SYMBOL)\w*\(.*\);						# declarations by macro
+	| (?:static\s|inline\s|struct\s|void\s|int\s|bool\s|enum\s|unsigned\s|long\s|const\s)+[\w\s*]*\w\(.*[,;)]	# heads
+	| \s+ (?:struct\s|enum\s|int\s|bool\s|unsigned\s|long\s)[\w\s*,]*[;,)]			# variables, more parameters
+	""", re.VERBOSE)
 
 
 def _corpus(folder, text):
 	(folder / "corpus.toml").write_text(text, encoding="utf-8")
-	return mutants.load(folder)
+	return corpus.load(folder)
+
+
+def _mutant(old, new):
+	return corpus.Mutant("a", "f", old, new, "")
 
 
 def test_corpus(tmp_path):
-	(one,) = _corpus(tmp_path, "file = 'mm/a.h'\nrebuild = ['mm/a.o']\n" + GOOD)
-	assert (one.name, one.file, one.rebuild) == ("a", "mm/a.h", ("mm/a.o",))
+	(one,) = _corpus(tmp_path, "file = 'mm/a.h'\nrebuild = ['mm/a.o']\n" + GOOD + "profile = 'p'\n")
+	assert (one.name, one.file, one.rebuild, one.profile) == ("a", "mm/a.h", ("mm/a.o",), "p")
 	assert one.applied("1x2") == "1y2"
 
 
 @pytest.mark.parametrize("text", ["1", "xx"])
-def test_text_has_to_stand_there_once(tmp_path, text):
-	(one,) = _corpus(tmp_path, "file = 'f'\n" + GOOD)
+def test_text_has_to_stand_there_once(text):
 	with pytest.raises(UsageError, match="mutant a: its `old` stands [02] times in f"):
-		one.applied(text)
+		_mutant("x", "y").applied(text)
+
+
+@pytest.mark.parametrize("old, new, result", [
+	("b\n", "", "a\n#line 3\nc d\ne\n"),
+	("b\n", "x\ny\n", "a\nx\ny\n#line 3\nc d\ne\n"),
+	("b\n", "x\n", "a\nx\nc d\ne\n"),
+	("b\nc", "x", "a\nx d\n#line 4\ne\n"),
+	("c", "x\ny", "a\nb\nx\ny d\n#line 4\ne\n"),
+])
+def test_lines_after_a_mutation_keep_their_numbers(old, new, result):
+	assert _mutant(old, new).applied("a\nb\nc d\ne\n") == result
 
 
 @pytest.mark.parametrize("text, said", [
@@ -45,19 +66,26 @@ def test_corpus_that_makes_no_sense(tmp_path, text, said):
 
 def test_unknown_name(tmp_path):
 	_corpus(tmp_path, "file = 'f'\n" + GOOD)
-	assert [one.name for one in mutants.load(tmp_path, ["a"])] == ["a"]
+	assert [one.name for one in corpus.load(tmp_path, ["a"])] == ["a"]
 	with pytest.raises(UsageError, match="unknown mutant 'b'; there are: a"):
-		mutants.load(tmp_path, ["b"])
+		corpus.load(tmp_path, ["b"])
 
 
-def test_projects_own_corpus():
-	corpus = mutants.load(mutants.CORPUS)
-	assert len(corpus) > 80
-	assert all(one.rebuild for one in corpus if one.file.endswith(".h"))
+def test_sample_is_spread_and_always_the_same():
+	there = [corpus.Mutant(str(number), "f", "x", "y", "") for number in range(10)]
+	odd = [corpus.Mutant("p", "f", "x", "y", "", profile="uml-debug"), corpus.Mutant("e", "f", "x", "y", "", equivalent="so")]
+	assert [one.name for one in corpus.sample(odd + there, 4)] == ["0", "2", "5", "7"]
+	assert corpus.sample(odd + there, 99) == there
+
+
+@pytest.mark.parametrize("names, sample", [((), -1), (("a",), 3)])
+def test_wrong_use_of_a_sample(names, sample):
+	with pytest.raises(UsageError, match="a sample"):
+		mutants.mutants(run.Options(), names, sample)
 
 
 @pytest.mark.parametrize("lines, timed_out, outcome, killer", [
-	(lines_of("two-suites"), False, "survived", ""),
+	(lines_of("two-suites"), False, "survived", "the suite passes"),
 	(changed(lines_of("two-suites"), "    ok 2 ok_only", "    not ok 2 ok_only"), False, "killed", "calm.ok_only and 0 more"),
 	(changed(lines_of("two-suites"), "    ok 2 ok_only", None), False, "killed", "1 listed case"),
 	(lines_of("two-suites")[:-12], True, "hung", "hung"),
@@ -65,31 +93,63 @@ def test_projects_own_corpus():
 ])
 def test_outcome(tmp_path, lines, timed_out, outcome, killer):
 	answer, log = judge(tmp_path, lines, *CASES, timed_out=timed_out)
-	found = mutants._outcome(log, answer)
-	assert found[0] == outcome and killer in found[1]
+	fate = mutants.Fate("a", "f", "", "uml")
+	mutants._settle(fate, log, answer)
+	assert fate.outcome == outcome and killer in fate.killer
 
 
-@pytest.mark.parametrize("rebuild", [(), ("mm/a.o",)])
-def test_tree_is_restored(tmp_path, rebuild):
-	tree, obj = tmp_path / "tree", tmp_path / "obj"
-	fakes.write(tree, {"mm/a.h": "1 x\n"})
-	header, compiled = tree / "mm/a.h", obj / "mm/a.o"
-	os.utime(header, (1000, 1000))
-	mutant = mutants.Mutant("a", "mm/a.h", "x", "y", "", rebuild)
-	fakes.write(obj, {"mm/a.o": "old"})
-	with mutants._mutated(SimpleNamespace(tree=tree), obj, mutant):
-		assert header.read_text() == "1 y\n"
-		assert compiled.exists() is not bool(rebuild)
-		assert (header.stat().st_mtime == 1000) is bool(rebuild)
-		fakes.write(obj, {"mm/a.o": "mutated"})
-	assert header.read_text() == "1 x\n"
-	assert compiled.exists() is not bool(rebuild)
-	assert (header.stat().st_mtime == 1000) is bool(rebuild)
+@pytest.mark.parametrize("equivalent, outcome, said", [
+	("", "killed", "killed"), ("", "survived", "survived"), ("", "hung", "hung"), ("", "equivalent", "not-as-listed"),
+	("object", "equivalent", "equivalent"), ("object", "survived", "not-as-listed"), ("object", "killed", "not-as-listed"),
+	("a proof", "survived", "equivalent"), ("a proof", "killed", "not-as-listed"), ("a proof", "equivalent", "not-as-listed"),
+	("a proof", "hung", "hung"), ("object", "invalid", "invalid"),
+])
+def test_equivalence_is_neither_assumed_nor_found_by_chance(equivalent, outcome, said):
+	fate = mutants.Fate("a", "f", "", "uml", outcome, "killer")
+	mutants._compare(fate, equivalent)
+	assert fate.outcome == said
+	assert fate.good is (said in ("killed", "equivalent"))
 
 
-def test_tree_is_restored_after_an_error(tmp_path):
-	fakes.write(tmp_path, {"mm/a.c": "x\n"})
-	with pytest.raises(RuntimeError), mutants._mutated(SimpleNamespace(tree=tmp_path), tmp_path,
-							   mutants.Mutant("a", "mm/a.c", "x", "y", "", ())):
-		raise RuntimeError
-	assert (tmp_path / "mm/a.c").read_text() == "x\n"
+def test_score():
+	fates = [mutants.Fate(str(number), "f", "", "uml", outcome)
+		 for number, outcome in enumerate(["killed", "equivalent", "survived", "killed"])]
+	assert mutants._score(fates).exit_code == 1
+	assert mutants._score(fates).reason == "2 of 3 mutants killed, 1 equivalent as listed; not 2"
+	assert mutants._score(fates[:2]).exit_code == 0
+
+
+@pytest.fixture(name="applied", scope="module")
+def _applied():
+	"""The repository of the prepared kernel, its base, and the commit of the series on it."""
+	tree = PARSER.parents[2]
+	ready = kernel.load(tree)
+	assert ready
+	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
+	return ready.git, *(series.apply(ready, series.find(run.PROJECT / "patches", name, ready, Progress()))
+			    for name in (series.NONE, run.Options.series))
+
+
+def test_every_line_of_the_series_has_a_mutant(applied):
+	git, base, commit = applied
+	there = corpus.load(run.MUTANTS)
+	left = []
+	for file in git("diff", "--name-only", base, commit).splitlines():
+		text = git("cat-file", "blob", f"{commit}:{file}") + "\n"
+		lines = text.splitlines()
+		touched = set()
+		for mutant in (one for one in there if one.file == file):
+			matcher = difflib.SequenceMatcher(None, lines, mutant.applied(text).splitlines(), autojunk=False)
+			touched.update(*(range(start, end) for kind, start, end, *_ in matcher.get_opcodes() if kind != "equal"))
+		for hunk in re.finditer(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", git("diff", "-U0", base, commit, "--", file), re.MULTILINE):
+			first = int(hunk[1]) - 1
+			left += [f"{file}:{number + 1}: {lines[number]}" for number in range(first, first + int(hunk[2] or 1))
+				 if number not in touched and not EXEMPT.fullmatch(lines[number])]
+	assert not left
+
+
+def test_corpus_is_large_enough_and_fits():
+	there = corpus.load(run.MUTANTS)
+	assert len(there) >= 120
+	assert all(one.rebuild for one in there if one.file.endswith(".h"))
+	assert all(len(one.equivalent) > 20 or one.equivalent in ("", corpus.SAME_OBJECT) for one in there)
