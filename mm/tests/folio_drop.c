@@ -347,6 +347,7 @@ struct exec_call {
 		struct hrtimer hrtimer;
 		struct irq_work irq_work;
 		struct rcu_head rcu;
+		struct completion start;
 	};
 };
 
@@ -411,6 +412,44 @@ static int run_in_kthread(void (*fn)(void *data), void *data)
 	wake_up_process(task);
 	wait_for_completion(&call.done);
 	kthread_stop_put(task);
+	return 0;
+}
+
+static bool in_user_task(void)
+{
+	return in_task() && !(current->flags & PF_KTHREAD);
+}
+
+static int user_task_run_call(void *data)
+{
+	struct exec_call *call = data;
+
+	wait_for_completion(&call->start);
+	call->fn(call->data);
+	do_exit(0);
+}
+
+static int run_in_user_task(void (*fn)(void *data), void *data)
+{
+	struct exec_call call;
+	struct kernel_clone_args args = {
+		/* A child of kthreadd's, which needs nobody to wait for it. */
+		.flags = CLONE_PARENT | CLONE_UNTRACED,
+		.fn = user_task_run_call,
+		.fn_arg = &call,
+	};
+	struct pid *task;
+	pid_t pid;
+
+	exec_call_init(&call, fn, data);
+	init_completion(&call.start);
+	pid = kernel_clone(&args);
+	if (pid < 0)
+		return pid;
+	task = find_get_pid(pid);
+	complete(&call.start);
+	wait_event(task->wait_pidfd, !pid_has_task(task, PIDTYPE_PID));
+	put_pid(task);
 	return 0;
 }
 
@@ -545,6 +584,7 @@ const struct exec_context exec_contexts[] = {
 	{ "task",	  false, in_some_task,	     run_in_task },
 	{ "irqs_off",	  true,  irqs_are_off,	     run_with_irqs_off },
 	{ "kthread",	  false, in_kthread,	     run_in_kthread },
+	{ "user_task",	  false, in_user_task,	     run_in_user_task },
 	{ "workqueue",	  false, in_workqueue,	     run_in_workqueue },
 	{ "bh_workqueue", true,  in_softirq_handler, run_in_bh_workqueue },
 	{ "timer",	  true,  in_softirq_handler, run_in_timer },

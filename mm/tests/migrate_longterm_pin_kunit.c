@@ -436,14 +436,35 @@ static void locked_folio_is_not_waited_for(struct kunit *test)
 	expect_unharmed(test, tf, 0);
 }
 
+static const struct test_folio_kind * const locked_kinds[] = {
+	&test_folio_shmem,
+	&test_folio_private,
+	&test_folio_anon_mapped,
+	&test_folio_clean[2],
+};
+
+static void locked_kind_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct test_folio_kind * const *kind = param;
+
+	strscpy(desc, (*kind)->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+static int locked_kinds_init(struct kunit *test)
+{
+	kunit_register_params_array(test, locked_kinds, ARRAY_SIZE(locked_kinds),
+				    locked_kind_desc);
+	return 0;
+}
+
 /*
  * The same with an extra reference: the attempt that finds the folio locked
  * waits for the reference before the next one.
  */
 static void locked_and_held_folio(struct kunit *test)
 {
-	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
-	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 500);
+	struct test_folio *tf = test_folio_make(test, test_folio_kind_param(test));
+	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 50);
 	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
 						    MR_LONGTERM_PIN);
 
@@ -462,6 +483,38 @@ static void locked_and_held_folio(struct kunit *test)
 
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 0);
+}
+
+/* Each folio that is found locked is waited for, not only the first one. */
+static void several_locked_and_held_folios(struct kunit *test)
+{
+	static const unsigned int delays_ms[] = { 0, 50 };
+	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
+						    MR_LONGTERM_PIN);
+	struct folio_hold *holds[ARRAY_SIZE(delays_ms)];
+	struct test_folio *tfs[ARRAY_SIZE(delays_ms)];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(delays_ms); i++) {
+		tfs[i] = test_folio_make(test, &test_folio_shmem);
+		holds[i] = folio_hold(test, tfs[i]->folio, 1, delays_ms[i]);
+		folio_migration_add(m, tfs[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(delays_ms); i++) {
+		folio_lock(tfs[i]->folio);
+		folio_hold_release(holds[i]);
+	}
+	folio_migration_run(m);
+	for (i = 0; i < ARRAY_SIZE(delays_ms); i++) {
+		folio_unlock(tfs[i]->folio);
+		folio_hold_join(holds[i]);
+		KUNIT_EXPECT_GE(test, m->ended_at, holds[i]->dropped_at);
+	}
+
+	KUNIT_EXPECT_EQ(test, m->rc, ARRAY_SIZE(delays_ms));
+	folio_migration_putback(m);
+	for (i = 0; i < ARRAY_SIZE(delays_ms); i++)
+		expect_unharmed(test, tfs[i], 0);
 }
 
 struct writeback_param {
@@ -611,7 +664,9 @@ static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT_SLOW(dropped_about_deadline, deadlines_init),
 	KUNIT_CASE(one_held_of_several),
 	KUNIT_CASE(locked_folio_is_not_waited_for),
-	KUNIT_CASE(locked_and_held_folio),
+	KUNIT_CASE_PARAM_WITH_INIT(locked_and_held_folio, kunit_array_gen_params,
+				   locked_kinds_init, NULL),
+	KUNIT_CASE(several_locked_and_held_folios),
 	KUNIT_CASE_PARAM_WITH_INIT(under_writeback, kunit_array_gen_params,
 				   writebacks_init, NULL),
 	KUNIT_CASE_SLOW(mapped_again_meanwhile),
