@@ -2,11 +2,13 @@
 """`make check` itself: it counts, goes on after failures, and cannot pass on nothing."""
 
 import contextlib
+import json
+from pathlib import Path
 
 import pytest
 
 from pinwait import check, run
-from pinwait.errors import CannotJudge, UsageError
+from pinwait.errors import CannotJudge, PinwaitError, UsageError
 
 
 @pytest.fixture(name="steps")
@@ -134,3 +136,58 @@ def test_tool_whose_helper_broke_is_a_failure(steps, capsys):
 	script = "echo 'Traceback (most recent call last)'; exit 0"
 	assert steps({"one": lambda step: step.check(["sh", "-c", script])}) == 1
 	assert "Traceback" in capsys.readouterr().out
+
+
+def _ran(step, status, skip=()):
+	"""Return summary.json's cases of a run, all with one status but those of the suite that has to pass."""
+	there = check.expected.load(run.CONFIGS / "expected-cases.txt").select(step.options.profile)
+	return [{"suite": case.suite, "name": case.name, "param": case.param,
+		 "status": "pass" if case.suite == check.UNHARMED_CASES else status}
+		for case in there if case.id not in skip]
+
+
+@pytest.mark.parametrize("outcome, code, status, lost, failed", [
+	("fail", 1, "fail", (), 0),
+	("pass", 0, "pass", (), 2),			# the gate lets everything pass
+	("fail", 1, "pass", (), 1),			# it fails, but not for what was broken
+	("cannot-judge", 2, "missing", (), 2),
+	("fail", 1, "fail", ("folio_put_wakeup.wakes_only_its_own",), 1),
+])
+def test_busted_control(tmp_path, monkeypatch, outcome, code, status, lost, failed):
+	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	asked = []
+
+	def judged(_step, subcommand, options, *_more):
+		asked.append((subcommand, options.mutant))
+		return {"verdict": {"outcome": outcome, "exit_code": code, "reason": ""}, "cases": _ran(step, status, lost)}
+	monkeypatch.setattr(check.Step, "judged", judged)
+	check._busted(step)
+	assert asked == [("run", check.BUSTED)]
+	assert (step.count.passed, step.count.failed) == (3 - failed, failed)
+
+
+@pytest.mark.parametrize("outcomes, verdict, counts", [
+	(["killed", "killed"], "pass", (2, 0)), (["killed", "survived"], "fail", (1, 1)), (["killed"], "cannot-judge", (1, 1)),
+])
+def test_sample_of_mutants(tmp_path, monkeypatch, outcomes, verdict, counts):
+	folder = tmp_path / "results/latest"
+	folder.mkdir(parents=True)
+	(folder / "mutants.json").write_text(json.dumps(
+		[{"name": "a", "outcome": outcome, "killer": ""} for outcome in outcomes]), encoding="utf-8")
+	monkeypatch.setattr(check.Step, "judged", lambda *_args: {"verdict": {"outcome": verdict, "reason": ""}})
+	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	check._mutants(step)
+	assert (step.count.passed, step.count.failed) == counts
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_exit_code_has_to_be_the_one_of_the_summary(tmp_path, monkeypatch, code):
+	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+
+	def tool(_step, argv, **_more):
+		summary = next(word for word in argv if word.startswith("--json=")).removeprefix("--json=")
+		Path(summary).write_text('{"verdict": {"exit_code": 1}}', encoding="utf-8")
+		return code, ""
+	monkeypatch.setattr(check.Step, "tool", tool)
+	with pytest.raises(PinwaitError, match=f"exit code {code}, but its summary says 1"):
+		step.judged("run", step.options)

@@ -8,6 +8,7 @@ import fakes
 import pytest
 
 from pinwait import series, worktree
+from pinwait.corpus import Mutant
 from pinwait.progress import Progress
 
 OLD = 1_000_000_000
@@ -57,6 +58,14 @@ def test_hook_that_is_there_is_not_doubled(kernel, project, tmp_path):
 	_check_out(kernel, project, tmp_path)
 	again = worktree.compose(kernel, kernel.git("rev-parse", "HEAD"), project)
 	assert kernel.git("cat-file", "blob", f"{again}:mm/Makefile").count("tests/") == 1
+
+
+def test_mutant_is_a_commit_of_its_own(kernel, project):
+	mutant = Mutant("a", "mm/migrate.c", "line 7\n", "", "")
+	plain = worktree.compose(kernel, kernel.base_commit, project)
+	broken = worktree.compose(kernel, kernel.base_commit, project, [mutant])
+	assert kernel.git("diff", "--name-only", plain, broken) == "mm/migrate.c"
+	assert "line 7\n" not in kernel.git("cat-file", "blob", f"{broken}:mm/migrate.c")
 
 
 def test_only_files_that_differ_are_touched(kernel, project, tmp_path):

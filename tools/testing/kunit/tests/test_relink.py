@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kernels made beside a build: they differ where they should, and the build does not."""
+
+from types import SimpleNamespace
+
+import pytest
+
+import fakes
+from pinwait import build, profile, relink, run
+from pinwait.errors import CannotJudge
+
+# As the kernel's: several steps, of which the last makes the kernel; traced on demand.
+LINK = """case "$KBUILD_VERBOSE" in *1*) set -x ;; esac
+sort -o table mm/a.o
+sort -o "$4" mm/a.o table
+"""
+
+
+@pytest.fixture(name="origin")
+def _origin(tmp_path):
+	"""A built kernel with one object, which is compiled by copying."""
+	tree, obj = tmp_path / "src", tmp_path / "obj"
+	fakes.write(tree, {"mm/a.c": "a\n", "mm/b.c": "b\n", "include/linux/a.h": "h\n", "scripts/link-vmlinux.sh": LINK})
+	fakes.write(obj, {"mm/a.o": "a\n", "vmlinux.unstripped": "a\na\n", "vmlinux.a": "", ".config": "", "table": "old\n",
+			  "mm/.a.o.cmd": f"savedcmd_mm/a.o := tr -d '$$' <{tree}/mm/a.c >mm/a.o\n\n"
+					 f"deps_mm/a.o := \\\n  {tree}/mm/a.c \\\n  {tree}/include/linux/a.h \\\n"})
+	return relink.Base(tree, obj, {"LD": "ld"})
+
+
+@pytest.fixture(name="bench")
+def _bench(origin, tmp_path):
+	return relink.Bench(origin, tmp_path / "bench", ["mm/a.c"], ["mm/a.o"])
+
+
+def _state(origin):
+	return {path: path.read_bytes() for top in (origin.tree, origin.obj) for path in top.rglob("*") if path.is_file()}
+
+
+def test_same_source_gives_the_same_kernel(bench, tmp_path):
+	assert bench.compile(["mm/a.o"], tmp_path / "log") is False
+	bench.link(tmp_path / "log")
+	assert bench.is_original()
+
+
+def test_only_the_bench_differs(origin, bench, tmp_path):
+	before = _state(origin)
+	bench.link(tmp_path / "log")
+	bench.replace("mm/a.c", "x$\n")
+	assert bench.compile(["mm/a.o"], tmp_path / "log") is True
+	bench.relink(tmp_path / "log")
+	assert (bench.obj / build.BINARY).read_text() == "a\nx\n"	# the table is the original's
+	assert not bench.is_original()
+	bench.link(tmp_path / "log")
+	assert (bench.obj / build.BINARY).read_text() == "x\nx\n"
+	assert _state(origin) == before
+	bench.restore("mm/a.c", ["mm/a.o"])
+	assert bench.compile(["mm/a.o"], tmp_path / "log") is False
+	bench.link(tmp_path / "log")
+	assert bench.is_original() and _state(origin) == before
+
+
+def test_second_bench_takes_the_place_of_the_first(origin, bench, tmp_path):
+	bench.replace("mm/a.c", "x\n")
+	again = relink.Bench(origin, tmp_path / "bench", ["mm/a.c"], ["mm/a.o"])
+	assert (again.tree / "mm/a.c").read_text() == "a\n"
+
+
+def test_failed_compilation(bench, tmp_path):
+	(bench.origin.obj / "mm/.a.o.cmd").write_text(
+		f"savedcmd_mm/a.o := echo 'mm/a.c:1: error: no semicolon' && false {bench.origin.tree}/mm/a.c\n", encoding="utf-8")
+	with pytest.raises(CannotJudge, match="does not build:\nmm/a.c:1: error: no semicolon"):
+		bench.compile(["mm/a.o"], tmp_path / "log")
+
+
+@pytest.mark.parametrize("saved, said", [("savedcmd_mm/a.o := true\n", "does not name the source tree"),
+					 (None, "left no command")])
+def test_object_that_cannot_be_compiled_again(bench, tmp_path, saved, said):
+	path = bench.origin.obj / "mm/.a.o.cmd"
+	path.write_text(saved, encoding="utf-8") if saved else path.unlink()
+	with pytest.raises(CannotJudge, match=said):
+		bench.compile(["mm/a.o"], tmp_path / "log")
+
+
+def test_link_that_shows_nothing(bench, tmp_path):
+	(bench.origin.tree / "scripts/link-vmlinux.sh").write_text(":\n", encoding="utf-8")
+	with pytest.raises(CannotJudge, match="does not show its last link"):
+		bench.link(tmp_path / "log")
+
+
+@pytest.mark.parametrize("file, rebuild, found", [("mm/a.c", (), ["mm/a.o"]), ("include/linux/a.h", ("mm/a.o",), ["mm/a.o"])])
+def test_objects(origin, file, rebuild, found):
+	assert relink.objects(origin.obj, file, rebuild) == found
+
+
+@pytest.mark.parametrize("file, rebuild, said", [("include/linux/b.h", ("mm/a.o",), "mm/a.o was not compiled from"),
+						 ("mm/b.c", (), "left no command for mm/b.o")])
+def test_object_that_has_nothing_to_do_with_it(origin, file, rebuild, said):
+	with pytest.raises(CannotJudge, match=said):
+		relink.objects(origin.obj, file, rebuild)
+
+
+def test_environment_is_that_of_kbuild(tmp_path):
+	tree = tmp_path / "src"
+	fakes.write(tree, {"Makefile": "export LD := ld -x\nexport KBUILD_VERBOSE := 1\n%:\n\t@false\n"})
+	request = build.Request(profile.load(run.CONFIGS, "uml"), 1)
+	base = relink.base(SimpleNamespace(tree=tree), tmp_path, request, tmp_path)
+	assert (base.env["LD"], base.env["MAKE"]) == ("ld -x", "true")
+	assert not {"MAKEFLAGS", "MAKEFILES", "KBUILD_VERBOSE"} & base.env.keys()
