@@ -13,11 +13,13 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 
 #include <kunit/test.h>
 #include <linux/anon_inodes.h>
+#include <linux/fail_folio_hold.h>
 #include <linux/highmem.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/mman.h>
 #include <linux/moduleparam.h>
+#include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pid.h>
 #include <linux/random.h>
@@ -28,6 +30,7 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
+#include <linux/uaccess.h>
 #include <linux/vmstat.h>
 
 #ifdef CONFIG_UML
@@ -166,7 +169,7 @@ void folio_wakeup_key_get(struct kunit *test)
 }
 
 /* What each case has to leave as it found it. */
-struct balance {
+struct folio_balance {
 	struct kunit *test;
 	int key;
 	long isolated_anon;
@@ -207,7 +210,7 @@ long folio_fixture_pins(void)
 	return node_stat(NR_FOLL_PIN_ACQUIRED) - folio_fixture_unpinned();
 }
 
-static void balance_read(struct balance *b)
+static void balance_read(struct folio_balance *b)
 {
 	b->key = folio_wakeup_key_count();
 	b->isolated_anon = node_stat(NR_ISOLATED_ANON);
@@ -215,16 +218,38 @@ static void balance_read(struct balance *b)
 	b->pins = folio_fixture_pins();
 }
 
-static bool balance_equal(const struct balance *a, const struct balance *b)
+static bool balance_equal(const struct folio_balance *a, const struct folio_balance *b)
 {
 	return a->key == b->key && a->isolated_anon == b->isolated_anon &&
 	       a->isolated_file == b->isolated_file && a->pins == b->pins;
 }
 
-static void balance_check(void *data)
+/**
+ * folio_balance() - note what must not change: key and counters
+ * @test: the running test
+ *
+ * Return: for expect_balance(), or NULL without memory.
+ */
+struct folio_balance *folio_balance(struct kunit *test)
 {
-	struct balance *before = data, after;
+	struct folio_balance *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+
+	if (b) {
+		b->test = test;
+		balance_read(b);
+	}
+	return b;
+}
+
+/**
+ * expect_balance() - expect the wake-up key and the counters of isolated and
+ *	pinned pages to be what they were
+ * @before: from folio_balance()
+ */
+void expect_balance(const struct folio_balance *before)
+{
 	struct kunit *test = before->test;
+	struct folio_balance after;
 	int tries = 100;
 
 	/*
@@ -247,6 +272,9 @@ static void balance_check(void *data)
 			    "FOLL_PIN counters are out of balance");
 }
 
+KUNIT_DEFINE_ACTION_WRAPPER(expect_balance_action, expect_balance,
+			    const struct folio_balance *);
+
 /**
  * folio_fixture_init() - have the case checked for what it leaves behind
  * @test: the running test
@@ -260,7 +288,7 @@ static void balance_check(void *data)
  */
 int folio_fixture_init(struct kunit *test)
 {
-	struct balance *before = kunit_kzalloc(test, sizeof(*before), GFP_KERNEL);
+	struct folio_balance *before = folio_balance(test);
 
 	if (!wait_promises()) {
 		kunit_err(test, "mm/tests/wait_promises.c has no table for folio_fixture.promises=");
@@ -268,9 +296,7 @@ int folio_fixture_init(struct kunit *test)
 	}
 	if (!before)
 		return -ENOMEM;
-	before->test = test;
-	balance_read(before);
-	return kunit_add_action(test, balance_check, before);
+	return kunit_add_action(test, expect_balance_action, before);
 }
 
 KUNIT_DEFINE_ACTION_WRAPPER(folio_put_action, folio_put, struct folio *);
@@ -1253,6 +1279,164 @@ struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio)
 }
 
 /*
+ * Fault injection
+ */
+
+static ssize_t debugfs_access(const char *path, char *buf, size_t size, bool write)
+{
+	struct file_system_type *type = get_fs_type("debugfs");
+	unsigned long addr;
+	struct vfsmount *mnt;
+	struct file *file;
+	loff_t pos = 0;
+	ssize_t ret;
+
+	if (!type)
+		return -ENODEV;
+	mnt = kern_mount(type);
+	put_filesystem(type);
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
+	file = file_open_root_mnt(mnt, path, write ? O_WRONLY : O_RDONLY, 0);
+	ret = PTR_ERR_OR_ZERO(file);
+	if (ret)
+		goto unmount;
+
+	/* What lies behind the files of debugfs takes user memory only. */
+	ret = kunit_attach_mm();
+	if (ret)
+		goto close;
+	addr = vm_mmap(NULL, 0, size, PROT_READ | PROT_WRITE,
+		       MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	ret = -ENOMEM;
+	if (IS_ERR_VALUE(addr))
+		goto close;
+	if (write) {
+		ret = -EFAULT;
+		if (!copy_to_user((void __user *)addr, buf, size))
+			ret = vfs_write(file, (void __user *)addr, size, &pos);
+	} else {
+		ret = vfs_read(file, (void __user *)addr, size, &pos);
+		if (ret > 0 && copy_from_user(buf, (void __user *)addr, ret))
+			ret = -EFAULT;
+	}
+	vm_munmap(addr, size);
+close:
+	__fput_sync(file);
+unmount:
+	kern_unmount(mnt);
+	return ret;
+}
+
+/**
+ * debugfs_write() - write to a file of debugfs as a user would
+ * @path: the file's path in debugfs
+ * @value: what to write
+ *
+ * Return: 0 or a negative errno.
+ */
+int debugfs_write(const char *path, const char *value)
+{
+	size_t size = strlen(value);
+	ssize_t ret = debugfs_access(path, (char *)value, size, true);
+
+	return ret < 0 ? ret : ret == size ? 0 : -EIO;
+}
+
+/**
+ * debugfs_read() - read a file of debugfs as a user would
+ * @path: the file's path in debugfs
+ * @buf: what was read, without the newline at the end
+ * @size: the size of @buf
+ *
+ * Return: 0 or a negative errno.
+ */
+int debugfs_read(const char *path, char *buf, size_t size)
+{
+	ssize_t ret = debugfs_access(path, buf, size - 1, false);
+
+	if (ret < 0)
+		return ret;
+	buf[ret] = '\0';
+	strim(buf);
+	return 0;
+}
+
+struct debugfs_setting {
+	struct kunit *test;
+	const char *path;
+	char old[32];
+};
+
+static void debugfs_restore(void *data)
+{
+	struct debugfs_setting *s = data;
+	struct kunit *test = s->test;
+
+	KUNIT_EXPECT_EQ_MSG(test, debugfs_write(s->path, s->old), 0,
+			    "can't restore %s", s->path);
+}
+
+/**
+ * debugfs_set() - change a setting in debugfs until the case ends
+ * @test: the running test; aborted if that is not possible
+ * @path: the file's path in debugfs
+ * @value: the value to set
+ */
+void debugfs_set(struct kunit *test, const char *path, const char *value)
+{
+	struct debugfs_setting *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	s->test = test;
+	s->path = path;
+	KUNIT_ASSERT_EQ(test, debugfs_read(path, s->old, sizeof(s->old)), 0);
+	KUNIT_ASSERT_EQ(test, debugfs_write(path, value), 0);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, debugfs_restore,
+							   s));
+}
+
+#ifdef CONFIG_FAIL_FOLIO_HOLD
+static void fault_restore(void *data)
+{
+	struct fail_folio_hold_settings *old = data;
+
+	fail_folio_hold_settings.attr.probability = 0;
+	fail_folio_hold_drain();
+	fail_folio_hold_settings = *old;
+}
+
+/**
+ * fail_folio_hold_borrow() - have the injector of folio references to oneself
+ * @test: the running test
+ *
+ * Return: its settings: not armed, quiet, for longterm pins only, and for the
+ * rest at their defaults.  When the case ends, all holds are ended and the
+ * settings are what they were.
+ */
+struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test)
+{
+	static const struct fault_attr attr = FAULT_ATTR_INITIALIZER;
+	struct fail_folio_hold_settings *s = &fail_folio_hold_settings;
+	struct fail_folio_hold_settings *old = kunit_kzalloc(test, sizeof(*old),
+							     GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, old);
+	*old = *s;
+	s->attr = attr;
+	s->attr.verbose = 0;
+	s->delay_us = USEC_PER_MSEC;
+	s->refs = 1;
+	s->reasons = BIT(MR_LONGTERM_PIN);
+	s->context = FAIL_FOLIO_HOLD_KTHREAD;
+	s->drop = FAIL_FOLIO_HOLD_FOLIO_PUT;
+	s->observer = NULL;
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fault_restore, old));
+	return s;
+}
+#endif
+
+/*
  * Migration
  */
 
@@ -1283,8 +1467,10 @@ static struct folio *get_dst(struct folio *src, unsigned long private)
 		return NULL;
 
 	dst = folio_alloc(GFP_KERNEL, folio_order(src));
-	if (!dst)
+	if (!dst) {
+		m->nr_failed_allocs++;
 		return NULL;
+	}
 	folio_get(dst);
 	tf->dst = dst;
 	return dst;
@@ -1361,6 +1547,18 @@ void folio_migration_add(struct folio_migration *m, struct test_folio *tf)
 		KUNIT_ASSERT_EQ(test, 0, tf->kind->isolated(tf));
 }
 
+/* Returns what is left of the former value. */
+static unsigned int set_fail_nth(unsigned int nth)
+{
+	unsigned int left = 0;
+
+#ifdef CONFIG_FAULT_INJECTION
+	left = current->fail_nth;
+	current->fail_nth = nth;
+#endif
+	return left;
+}
+
 /**
  * folio_migration_run() - call migrate_pages()
  * @m: the migration
@@ -1370,8 +1568,10 @@ void folio_migration_run(struct folio_migration *m)
 	struct test_folio *tf;
 
 	m->began_at = ktime_get();
+	set_fail_nth(m->fail_nth);
 	m->rc = migrate_pages(&m->from, get_dst, put_dst, (unsigned long)m,
 			      m->mode, m->reason, &m->nr_succeeded);
+	m->fail_nth = set_fail_nth(0);
 	list_for_each_entry(tf, &m->folios, entry)
 		tf->src_refs = folio_ref_count(tf->folio);
 	m->ended_at = ktime_get();

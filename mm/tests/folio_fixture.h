@@ -21,6 +21,8 @@
 
 #include "folio_drop.h"
 
+struct fail_folio_hold_settings;
+struct folio_balance;
 struct test_folio;
 
 /**
@@ -199,11 +201,14 @@ struct folio_hold {
  * @data: for @on_alloc
  * @gate: what a started one waits for before it begins, NULL for nothing
  * @nr_allocs: calls for a destination folio so far
+ * @nr_failed_allocs: how many of them found no memory
  * @key_inside: the wake-up key's count at the last of these calls
  * @rc: what migrate_pages() returned
  * @nr_succeeded: what it said of the number of migrated folios
  * @began_at: when it was called
  * @ended_at: when it returned
+ * @fail_nth: which point of fault injection in migrate_pages() fails, counted
+ *	from 1; 0 for none.  Afterwards what is left of it: 0 if it has failed.
  * @folios: the &struct test_folio that take part
  * @from: the isolated folios, afterwards those that were not migrated
  * @task: calls it, when it was started with folio_migration_start()
@@ -219,11 +224,13 @@ struct folio_migration {
 	void *data;
 	struct completion *gate;
 	unsigned int nr_allocs;
+	unsigned int nr_failed_allocs;
 	int key_inside;
 	int rc;
 	unsigned int nr_succeeded;
 	ktime_t began_at;
 	ktime_t ended_at;
+	unsigned int fail_nth;
 	struct list_head folios;
 	struct list_head from;
 	struct task_struct *task;
@@ -262,6 +269,8 @@ struct wakeup_spy {
 };
 
 int folio_fixture_init(struct kunit *test);
+struct folio_balance *folio_balance(struct kunit *test);
+void expect_balance(const struct folio_balance *before);
 bool folio_fixture_virtual_time(void);
 void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
 long folio_fixture_unpinned(void);
@@ -311,6 +320,11 @@ void test_task_go(struct test_task *task);
 void test_task_join(struct test_task *task);
 
 struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
+
+int debugfs_write(const char *path, const char *value);
+int debugfs_read(const char *path, char *buf, size_t size);
+void debugfs_set(struct kunit *test, const char *path, const char *value);
+struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
 
 struct folio_migration *folio_migration(struct kunit *test,
 					enum migrate_mode mode,
