@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of promises: nothing in it is made up, and nothing is missing."""
+
+from pinwait import expected, mutants, promises, run
+from pinwait.promises import Promise
+
+TABLE = """\
+# A page
+
+| promise | case | mutant |
+|---|---|---|
+| waits | `s.waits`, `s.waits_long` | `no-wait` |
+| wakes | `t.wakes` | |
+
+| other | table | altogether |
+|---|---|---|
+| a | `b` | `c` |
+"""
+
+
+def test_reads_rows_of_its_own_tables_only(tmp_path):
+	(tmp_path / "t.md").write_text(TABLE)
+	assert promises.load(tmp_path / "t.md") == [
+		Promise("waits", ("s.waits", "s.waits_long"), ("no-wait",)), Promise("wakes", ("t.wakes",), ())]
+
+
+def test_gaps():
+	rows = [Promise("waits", ("s.waits", "s.gone"), ("no-wait", "gone")), Promise("wakes", (), ())]
+	assert promises.gaps(rows, ["s.waits", "s.more"], ["no-wait"]) == [
+		"'waits': there is no case s.gone", "'waits': there is no mutant gone",
+		"'wakes' has no case", "'wakes' has no mutant", "s.more stands for no promise"]
+
+
+def test_each_mutant_of_a_row_is_caught_by_a_case_of_it():
+	rows = [Promise("waits", ("s.waits",), ("no-wait", "untried")), Promise("wakes", ("t.wakes",), ("no-wait",))]
+	assert promises.unkept(rows, {"no-wait": ["s.waits", "s.other"]}) == ["'wakes': none of its cases failed on no-wait"]
+
+
+def test_the_table_is_complete_and_true():
+	listed = expected.load(run.CONFIGS / "expected-cases.txt").cases.values()
+	rows = promises.load(run.PROJECT / "Documentation/coverage.md")
+	names = [mutant.name for mutant in mutants.load(mutants.CORPUS)]
+	assert rows and not promises.gaps(rows, list(dict.fromkeys(f"{case.suite}.{case.name}" for case in listed)), names)
