@@ -1547,8 +1547,13 @@ void folio_migration_add(struct folio_migration *m, struct test_folio *tf)
 		KUNIT_ASSERT_EQ(test, 0, tf->kind->isolated(tf));
 }
 
-/* Returns what is left of the former value. */
-static unsigned int set_fail_nth(unsigned int nth)
+/**
+ * set_fail_nth() - have a point of fault injection fail, for this task
+ * @nth: which of those that it meets from here on, counted from 1; 0 for none
+ *
+ * Return: what is left of the former value, 0 if that point has failed.
+ */
+unsigned int set_fail_nth(unsigned int nth)
 {
 	unsigned int left = 0;
 

@@ -325,6 +325,7 @@ int debugfs_write(const char *path, const char *value);
 int debugfs_read(const char *path, char *buf, size_t size);
 void debugfs_set(struct kunit *test, const char *path, const char *value);
 struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
+unsigned int set_fail_nth(unsigned int nth);
 
 struct folio_migration *folio_migration(struct kunit *test,
 					enum migrate_mode mode,

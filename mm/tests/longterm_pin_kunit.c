@@ -16,6 +16,9 @@
 #define NR_PAGES	4
 #define THE_PAGE	1
 
+/* More points of fault injection than a pin can meet. */
+#define TOO_MANY	1000
+
 /* How to pin what, with an extra reference that lasts so long. */
 struct longterm_pin_param {
 	const struct user_memory *memory;
@@ -386,6 +389,63 @@ static void killed_during_wait(struct kunit *test)
 	expect_not_pinned(up);
 }
 
+/*
+ * Pins pages of which some have to be moved and some to be allocated, with a
+ * fault at the n-th point.  Returns whether there is such a point.
+ */
+static bool pin_with_fault(struct kunit *test,
+			   const struct longterm_pin_param *p, unsigned int n,
+			   unsigned int *failures)
+{
+	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
+
+	user_pages_fill(up, NR_PAGES / 2);
+	up->fail_nth = n;
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+
+	if (up->rc < 0) {
+		KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
+		KUNIT_EXPECT_EQ(test, up->fail_nth, 0);
+		++*failures;
+	} else {
+		expect_some_pinned(up);
+		if (up->fail_nth)
+			KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
+		user_pages_unpin(up);
+	}
+	expect_not_pinned(up);
+	return !up->fail_nth;
+}
+
+/*
+ * Whichever allocation fails: what is not returned as pinned is not pinned.  An
+ * injected reference is transient, and no fault to the pin.
+ */
+static void any_fault(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	unsigned int n, failures = 0;
+
+	if (!IS_ENABLED(CONFIG_FAULT_INJECTION_DEBUG_FS) ||
+	    !IS_ENABLED(CONFIG_FAILSLAB) || !IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC))
+		kunit_skip(test, "needs FAILSLAB and FAIL_PAGE_ALLOC in debugfs");
+
+	if (IS_ENABLED(CONFIG_FAIL_FOLIO_HOLD))
+		fail_folio_hold_borrow(test);
+	debugfs_set(test, "failslab/verbose", "0");
+	debugfs_set(test, "failslab/ignore-gfp-wait", "N");
+	debugfs_set(test, "fail_page_alloc/verbose", "0");
+	debugfs_set(test, "fail_page_alloc/ignore-gfp-wait", "N");
+	debugfs_set(test, "fail_page_alloc/ignore-gfp-highmem", "N");
+	debugfs_set(test, "fail_page_alloc/min-order", "0");
+
+	for (n = 1; n < TOO_MANY && pin_with_fault(test, p, n, &failures); n++)
+		;
+	KUNIT_EXPECT_LT_MSG(test, n, TOO_MANY, "there is no end of faults");
+	/* At least a destination for each page that has to be moved. */
+	KUNIT_EXPECT_GE(test, failures, NR_PAGES / 2);
+}
+
 static long rotate_folio(void *folio)
 {
 	folio_rotate_reclaimable(folio);
@@ -455,6 +515,8 @@ static struct kunit_case longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(fatal_signal, kunit_array_gen_params,
 				   ways_init, NULL),
 	KUNIT_CASE(killed_during_wait),
+	KUNIT_CASE_PARAM_WITH_INIT(any_fault, kunit_array_gen_params,
+				   memories_init, NULL),
 	KUNIT_CASE_PARAM_WITH_INIT(lru_batch_adds, kunit_array_gen_params,
 				   memories_init, NULL),
 	KUNIT_CASE(lru_batch_holds),

@@ -298,14 +298,9 @@ void user_pages_pin(struct user_pages *up, const struct pin_way *way,
 	KUNIT_ASSERT_NULL(up->test, up->way);
 
 	up->began_at = ktime_get();
-#ifdef CONFIG_FAULT_INJECTION
-	current->fail_nth = up->fail_nth;
-#endif
+	set_fail_nth(up->fail_nth);
 	up->rc = way->pin(up, gup_flags | FOLL_WRITE);
-#ifdef CONFIG_FAULT_INJECTION
-	up->fail_nth = current->fail_nth;
-	current->fail_nth = 0;
-#endif
+	up->fail_nth = set_fail_nth(0);
 	up->ended_at = ktime_get();
 	if (up->rc > 0)
 		up->way = way;
