@@ -4,6 +4,8 @@
  * folio references.
  */
 
+#include <linux/sched/mm.h>
+
 #include "folio_fixture.h"
 
 struct pin_param {
@@ -436,6 +438,69 @@ static void locked_folio_is_not_waited_for(struct kunit *test)
 	expect_unharmed(test, tf, 0);
 }
 
+/* In synchronous mode the lock is waited for, and then the folio migrates. */
+static void lock_is_waited_for(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
+						    MR_LONGTERM_PIN);
+	bool blocks;
+
+	folio_migration_add(m, tf);
+	folio_lock(tf->folio);
+	folio_migration_start(m);
+	blocks = folio_migration_blocks(m, tf);
+	folio_unlock(tf->folio);
+	folio_migration_join(m);
+
+	KUNIT_EXPECT_TRUE(test, blocks);
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	expect_migrated(test, tf);
+}
+
+/*
+ * Not by a task that frees memory, which may hold the lock itself, and in light
+ * mode not while the folio may be read in: that could take long.
+ */
+static void lock_is_not_waited_for_by_reclaim(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
+						    MR_LONGTERM_PIN);
+	unsigned int flags;
+
+	folio_migration_add(m, tf);
+	folio_lock(tf->folio);
+	flags = memalloc_noreclaim_save();
+	folio_migration_run(m);
+	memalloc_noreclaim_restore(flags);
+	folio_unlock(tf->folio);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	expect_took(test, m, 0, ticks_to_ktime(1));
+	folio_migration_putback(m);
+	expect_unharmed(test, tf, 0);
+}
+
+static void lock_is_not_waited_for_while_read(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC_LIGHT,
+						    MR_LONGTERM_PIN);
+
+	folio_migration_add(m, tf);
+	folio_lock(tf->folio);
+	folio_clear_uptodate(tf->folio);
+	folio_migration_run(m);
+	folio_mark_uptodate(tf->folio);
+	folio_unlock(tf->folio);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	expect_took(test, m, 0, ticks_to_ktime(1));
+	folio_migration_putback(m);
+	expect_unharmed(test, tf, 0);
+}
+
 static const struct test_folio_kind * const locked_kinds[] = {
 	&test_folio_shmem,
 	&test_folio_private,
@@ -664,6 +729,9 @@ static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT_SLOW(dropped_about_deadline, deadlines_init),
 	KUNIT_CASE(one_held_of_several),
 	KUNIT_CASE(locked_folio_is_not_waited_for),
+	KUNIT_CASE(lock_is_waited_for),
+	KUNIT_CASE(lock_is_not_waited_for_by_reclaim),
+	KUNIT_CASE(lock_is_not_waited_for_while_read),
 	KUNIT_CASE_PARAM_WITH_INIT(locked_and_held_folio, kunit_array_gen_params,
 				   locked_kinds_init, NULL),
 	KUNIT_CASE(several_locked_and_held_folios),

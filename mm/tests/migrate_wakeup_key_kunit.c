@@ -147,6 +147,27 @@ static void balanced_on_enomem(struct kunit *test)
 	}
 }
 
+/*
+ * The asynchronous attempts had a destination and failed, there is none for the
+ * synchronous ones.
+ */
+static void balanced_on_late_enomem(struct kunit *test)
+{
+	struct key_test kt;
+
+	folio_fixture_needs_virtual_time(test, 3);
+	key_test_make(test, &kt, &test_folio_shmem, 1, MIGRATE_SYNC);
+	folio_hold(test, kt.tf[0]->folio, 1, 0);
+	kt.m->fail_alloc_at = 2;
+	folio_migration_run(kt.m);
+
+	KUNIT_EXPECT_EQ(test, kt.m->rc, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, kt.m->nr_allocs, 2);
+	expect_balanced(test, &kt);
+	folio_migration_putback(kt.m);
+	expect_unharmed(test, kt.tf[0], 1);
+}
+
 static void balanced_on_empty_list(struct kunit *test)
 {
 	struct key_test kt;
@@ -233,6 +254,7 @@ static struct kunit_case migrate_wakeup_key_cases[] = {
 	KUNIT_CASE(balanced_on_permanent_error),
 	KUNIT_CASE_PARAM_WITH_INIT(balanced_on_enomem, kunit_array_gen_params,
 				   enomem_init, NULL),
+	KUNIT_CASE_SLOW(balanced_on_late_enomem),
 	KUNIT_CASE(balanced_on_empty_list),
 	KUNIT_CASE(leaves_other_users_alone),
 	KUNIT_CASE(counts_concurrent_migrations),

@@ -57,7 +57,7 @@ class Reason:
 	"""Why a line of a function is not reached, or a branch on it not taken."""
 	file: str
 	function: str
-	code: str		# the line, without white space around it
+	code: str		# the line, without white space around it; the one before it and "\n" may precede
 	why: str
 	branch: bool = False	# the line is reached, but not every branch on it is taken
 
@@ -68,6 +68,7 @@ class Gap:
 	file: str
 	line: int
 	function: str
+	before: str		# the line before it
 	code: str
 	what: str		# "line", or "1 of 2 branches"
 	added: bool		# by the series
@@ -198,7 +199,7 @@ def find_gaps(sources: Mapping[str, Sequence[str]], lines: Mapping[str, Mapping[
 			line = lines.get(name, {}).get(number)
 			if not line or line.count and not line.untaken:
 				continue
-			gap = Gap(name, number, where.get(number, ""), source[number - 1].strip(),
+			gap = Gap(name, number, where.get(number, ""), source[number - 2].strip(), source[number - 1].strip(),
 				  f"{line.untaken} of {line.branches} branches" if line.count else "line", number in mine, "")
 			why = next((reason.why for reason in reasons if _explains(reason, gap)), "")
 			# A branch that goes nowhere else is not worth a reason where the series is not concerned.
@@ -208,8 +209,8 @@ def find_gaps(sources: Mapping[str, Sequence[str]], lines: Mapping[str, Mapping[
 
 
 def _explains(reason: Reason, gap: Gap) -> bool:
-	return (reason.file, reason.function, reason.code, reason.branch) == (gap.file, gap.function, gap.code,
-									      gap.what != "line")
+	return ((reason.file, reason.function, reason.branch) == (gap.file, gap.function, gap.what != "line")
+		and reason.code in (gap.code, f"{gap.before}\n{gap.code}"))
 
 
 def _judge(lines: Mapping[str, Mapping[int, Line]], added: Mapping[str, set[int]], gaps: Sequence[Gap],

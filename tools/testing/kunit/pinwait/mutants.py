@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import build, corpus, deps, profile, relink, verdict
+from . import build, corpus, deps, profile, promises, relink, verdict
 from .build import Built
 from .corpus import Mutant
 from .errors import CannotJudge, UsageError
@@ -23,7 +23,7 @@ from .kernel import Kernel
 from .proc import become_worker
 from .progress import Progress
 from .results import Ending, LogResult, Outcome, Status, Verdict
-from .run import CONFIGS, MUTANTS, Options, Session
+from .run import CONFIGS, MUTANTS, PROMISES, Options, Session
 
 if TYPE_CHECKING:
 	from multiprocessing.sharedctypes import Synchronized
@@ -50,7 +50,8 @@ class Fate:
 
 
 def mutants(options: Options, names: Sequence[str], sample: int = 0) -> int:
-	"""Try the mutants of the corpus, those named, or a sample; return 0 if the suite kills all, 1 if not.
+	"""Try the mutants of the corpus, those named, or a sample; return 0 if the suite kills all, and
+	those of a row in the table of promises by a case of that row, 1 if not.
 
 	Raises CannotJudge if the suite fails without any mutant.
 	"""
@@ -74,19 +75,25 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0) -> int:
 			json.dumps([asdict(fate) for fate in fates], indent=1) + "\n", encoding="utf-8")
 		for fate in sorted(fates, key=lambda fate: fate.good):
 			print(f"  {fate.outcome:13} {fate.name:<36} {fate.profile:9} {fate.seconds:5.1f} s  {fate.killer}")
-		code = session.finish(tried[0][0], _score(fates))
+		unkept = promises.unkept(promises.load(PROMISES),
+					 {fate.name: {case.partition("[")[0] for case in fate.killers}
+					  for fate in fates if fate.outcome == "killed"})
+		for text in unkept:
+			print(f"  {PROMISES.name}: {text}")
+		code = session.finish(tried[0][0], _score(fates, len(unkept)))
 	session.say_where()
 	return code
 
 
-def _score(fates: Sequence[Fate]) -> Verdict:
+def _score(fates: Sequence[Fate], unkept: int = 0) -> Verdict:
 	killed = sum(fate.outcome == "killed" for fate in fates)
 	equivalent = sum(fate.outcome == "equivalent" for fate in fates)
 	reason = f"{killed} of {len(fates) - equivalent} mutants killed"
 	reason += f", {equivalent} equivalent as listed" if equivalent else ""
 	if bad := [fate for fate in fates if not fate.good]:
 		reason += f"; not {', '.join(fate.name for fate in bad)}"
-	return Verdict(Outcome.FAIL if bad else Outcome.PASS, reason)
+	reason += f"; {unkept} promises whose cases did not catch a mutant of theirs" if unkept else ""
+	return Verdict(Outcome.FAIL if bad or unkept else Outcome.PASS, reason)
 
 
 def _other(session: Session, name: str) -> Session:

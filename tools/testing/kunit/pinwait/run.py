@@ -23,6 +23,7 @@ from .results import LogResult, RunInfo, Verdict
 PROJECT = Path(__file__).resolve().parents[4]
 CONFIGS = PROJECT / "lib/kunit-configs"
 MUTANTS = PROJECT / "tools/testing/mutants"
+PROMISES = PROJECT / "Documentation/coverage.md"
 RESUMES = "what is downloaded, unpacked, built or cached so far is kept: the same command goes on from there"
 
 

@@ -69,7 +69,7 @@ def test_a_branch_counts_where_one_copy_goes_both_ways():
 
 def test_line_not_reached_in_a_function():
 	gaps = _gaps(_lines(l5=Line(1), l6=Line(0), l7=Line(1)))
-	assert gaps == [Gap("mm/a.c", 6, "wait_for", "return 1;", "line", False, "")]
+	assert gaps == [Gap("mm/a.c", 6, "wait_for", "if (a)", "return 1;", "line", False, "")]
 
 
 def test_line_outside_of_functions_and_series_does_not_matter():
@@ -88,14 +88,20 @@ def test_reason_explains_its_line_and_no_other():
 	assert [gap.why for gap in _gaps(lines, reasons=[reason])] == ["because", ""]
 
 
+@pytest.mark.parametrize("before, why", [("if (a)", "because"), ("else", "")])
+def test_reason_may_name_the_line_before(before, why):
+	reason = Reason("mm/a.c", "wait_for", f"{before}\nreturn 1;", "because")
+	assert [gap.why for gap in _gaps(_lines(l6=Line(0)), reasons=[reason])] == [why]
+
+
 def test_line_reason_does_not_explain_a_branch():
 	reason = Reason("mm/a.c", "wait_for", "if (a)", "because", False)
 	assert [gap.why for gap in _gaps(_lines(l5=Line(1, [[True, False]])), [5], [reason])] == [""]
 
 
 @pytest.mark.parametrize("lines, gaps, stale, reason", [
-	(_lines(l5=Line(1)), [Gap("mm/a.c", 5, "", "", "line", True, "")], [], "1 lines or branches that the series adds"),
-	(_lines(l5=Line(1)), [Gap("mm/a.c", 6, "", "", "line", False, "")], [], "1 lines around it"),
+	(_lines(l5=Line(1)), [Gap("mm/a.c", 5, "", "", "", "line", True, "")], [], "1 lines or branches that the series adds"),
+	(_lines(l5=Line(1)), [Gap("mm/a.c", 6, "", "", "", "line", False, "")], [], "1 lines around it"),
 	(_lines(l5=Line(1)), [], [Reason("mm/a.c", "f", "", "w", False)], "1 reasons explain nothing"),
 	({}, [], [], "no line that is code"),
 ])

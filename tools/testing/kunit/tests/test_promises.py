@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of promises: nothing in it is made up, and nothing is missing."""
 
-from pinwait import expected, mutants, promises, run
+from pinwait import corpus, expected, promises, run
 from pinwait.promises import Promise
 
 TABLE = """\
@@ -38,6 +38,6 @@ def test_each_mutant_of_a_row_is_caught_by_a_case_of_it():
 
 def test_the_table_is_complete_and_true():
 	listed = expected.load(run.CONFIGS / "expected-cases.txt").cases.values()
-	rows = promises.load(run.PROJECT / "Documentation/coverage.md")
-	names = [mutant.name for mutant in mutants.load(mutants.CORPUS)]
+	rows = promises.load(run.PROMISES)
+	names = [mutant.name for mutant in corpus.load(run.MUTANTS)]
 	assert rows and not promises.gaps(rows, list(dict.fromkeys(f"{case.suite}.{case.name}" for case in listed)), names)
