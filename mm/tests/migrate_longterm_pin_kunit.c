@@ -681,7 +681,8 @@ static void mapped_again_meanwhile(struct kunit *test)
 	else
 		expect_took(test, m, ticks_to_ktime(p->wait),
 			    ticks_to_ktime(wait_at_most(p->wait)));
-	KUNIT_EXPECT_EQ(test, m->nr_allocs, 2);
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_EQ(test, m->nr_allocs, 2);
 	expect_migrated_after(test, m, tf, hold);
 }
 
@@ -692,6 +693,7 @@ static void mapped_again_meanwhile(struct kunit *test)
  */
 static void unmapped_meanwhile(struct kunit *test)
 {
+	const unsigned int calls = wait_promises()->recounts ? 2 : 3;
 	struct test_folio *tf = test_folio_make(test, &test_folio_anon_shared);
 	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 100);
 	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
@@ -707,7 +709,9 @@ static void unmapped_meanwhile(struct kunit *test)
 	folio_hold_join(hold);
 	folio_migration_join(m);
 
-	KUNIT_EXPECT_EQ(test, m->nr_allocs, wait_promises()->recounts ? 2 : 3);
+	KUNIT_EXPECT_GE(test, m->nr_allocs, calls);
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_EQ(test, m->nr_allocs, calls);
 	expect_took(test, m, hold->delay,
 		    ktime_add(hold->delay, ticks_to_ktime(4)));
 	expect_migrated_after(test, m, tf, hold);
