@@ -555,6 +555,19 @@ void expect_pins(struct user_pages *up, long pins)
 }
 
 /**
+ * expect_pin_did_not_sleep() - expect a pin not to have waited, in virtual time
+ * @up: the pages; the last pin is meant
+ *
+ * Time passes there while everybody sleeps, by a tick, and a very little when
+ * the clock is read.  A tick would be too wide a window: before it is over the
+ * cleanup of earlier cases may have drained the LRU batches.
+ */
+void expect_pin_did_not_sleep(struct user_pages *up)
+{
+	expect_pin_took(up, 0, ms_to_ktime(1));
+}
+
+/**
  * expect_pin_took() - expect a pin to have taken so long, in virtual time
  * @up: the pages; the last pin is meant
  * @lower: at least so long
