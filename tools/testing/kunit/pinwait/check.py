@@ -27,7 +27,7 @@ CHANGED = ("mm/migrate.c", "mm/folio.c")
 SPARSE = ("C=2", f"CF=-include {KUNIT / 'sparse-compat.h'}")
 SAMPLE = 20		# mutants that are tried
 # The control, in which migration for a longterm pin never waits: what has to fail, and what still has to pass.
-BUSTED, BUSTED_CASES, UNHARMED_CASES = "reason-never", "migrate_longterm_pin.transient_reference", "folio_put_wakeup"
+BUSTED, BUSTED_CASES, UNHARMED_CASES = "reason-never", "migrate_longterm_pin.transient_reference", "migrate_fail_fast"
 SHOWN = 100		# last lines of a failing step's log that are printed
 
 

@@ -6,6 +6,7 @@ Each mutant becomes a kernel of its own, beside the built one, and runs the whol
 
 import copy
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 	from multiprocessing.sharedctypes import Synchronized
 
 GOOD = ("killed", "equivalent")
+PATIENCE = 20		# times the wall time of the suite without a mutant: what takes longer hangs
+LEAST_PATIENCE = 10	# seconds
 
 
 @dataclass
@@ -177,6 +180,10 @@ class _Shop:
 		log, answer = self.judged(bench, self.session.folder)
 		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
+		# Many a mutant has long failed when it comes to hang; the profile's limit would be a waste.
+		patience = max(LEAST_PATIENCE, math.ceil(PATIENCE * (log.wall_seconds or 0)))
+		options = self.session.options
+		self.session.options = replace(options, timeout=options.timeout or min(patience, self.session.timeout))
 		return log
 
 	def attempt(self, bench: relink.Bench, mutant: Mutant) -> Fate:

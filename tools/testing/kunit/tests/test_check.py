@@ -151,7 +151,7 @@ def _ran(step, status, skip=()):
 	("pass", 0, "pass", (), 2),			# the gate lets everything pass
 	("fail", 1, "pass", (), 1),			# it fails, but not for what was broken
 	("cannot-judge", 2, "missing", (), 2),
-	("fail", 1, "fail", ("folio_put_wakeup.wakes_only_its_own",), 1),
+	("fail", 1, "fail", ("migrate_fail_fast.fails_at_once[compaction-async]",), 1),
 ])
 def test_busted_control(tmp_path, monkeypatch, outcome, code, status, lost, failed):
 	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
