@@ -1105,11 +1105,13 @@ void folio_hold_join(struct folio_hold *hold)
 static int test_task_fn(void *data)
 {
 	struct test_task *task = data;
+	unsigned long flags;
 
 	/* From a kthread it has inherited that all signals are ignored. */
-	spin_lock_irq(&current->sighand->siglock);
-	flush_signal_handlers(current, 1);
-	spin_unlock_irq(&current->sighand->siglock);
+	if (!WARN_ON(!lock_task_sighand(current, &flags))) {
+		flush_signal_handlers(current, 1);
+		unlock_task_sighand(current, &flags);
+	}
 
 	wait_for_completion(&task->start);
 	task->fn(task);

@@ -317,10 +317,11 @@ static enum hrtimer_restart killer_fn(struct hrtimer *timer)
 	struct task_struct *victim = killer->victim;
 	unsigned long flags;
 
-	spin_lock_irqsave(&victim->sighand->siglock, flags);
-	sigaddset(&victim->pending.signal, SIGKILL);
-	signal_wake_up(victim, true);
-	spin_unlock_irqrestore(&victim->sighand->siglock, flags);
+	if (!WARN_ON(!lock_task_sighand(victim, &flags))) {
+		sigaddset(&victim->pending.signal, SIGKILL);
+		signal_wake_up(victim, true);
+		unlock_task_sighand(victim, &flags);
+	}
 	return HRTIMER_NORESTART;
 }
 
