@@ -465,22 +465,21 @@ static void work_run_call(struct work_struct *work)
 	call->fn(call->data);
 }
 
-static int run_on_workqueue(struct workqueue_struct *wq, void (*fn)(void *data),
-			    void *data)
+static int run_on_workqueue(struct workqueue_struct *wq, struct exec_call *call)
 {
-	struct exec_call call;
-
-	exec_call_init(&call, fn, data);
-	INIT_WORK_ONSTACK(&call.work, work_run_call);
-	queue_work(wq, &call.work);
-	flush_work(&call.work);
-	destroy_work_on_stack(&call.work);
+	queue_work(wq, &call->work);
+	flush_work(&call->work);
+	destroy_work_on_stack(&call->work);
 	return 0;
 }
 
 static int run_in_workqueue(void (*fn)(void *data), void *data)
 {
-	return run_on_workqueue(system_percpu_wq, fn, data);
+	struct exec_call call;
+
+	exec_call_init(&call, fn, data);
+	INIT_WORK_ONSTACK(&call.work, work_run_call);
+	return run_on_workqueue(system_percpu_wq, &call);
 }
 
 static bool in_softirq_handler(void)
@@ -488,9 +487,14 @@ static bool in_softirq_handler(void)
 	return in_serving_softirq() && !in_hardirq();
 }
 
+/* Not of the class of run_in_workqueue(): lockdep would see it in both contexts. */
 static int run_in_bh_workqueue(void (*fn)(void *data), void *data)
 {
-	return run_on_workqueue(system_bh_wq, fn, data);
+	struct exec_call call;
+
+	exec_call_init(&call, fn, data);
+	INIT_WORK_ONSTACK(&call.work, work_run_call);
+	return run_on_workqueue(system_bh_wq, &call);
 }
 
 static void timer_run_call(struct timer_list *timer)
