@@ -458,47 +458,52 @@ static void lock_is_waited_for(struct kunit *test)
 	expect_migrated(test, tf);
 }
 
+static void become_reclaim(struct folio_migration *m)
+{
+	memalloc_noreclaim_save();
+}
+
 /*
  * Not by a task that frees memory, which may hold the lock itself, and in light
  * mode not while the folio may be read in: that could take long.
  */
-static void lock_is_not_waited_for_by_reclaim(struct kunit *test)
+static void expect_lock_not_waited_for(struct kunit *test,
+				       struct folio_migration *m, bool uptodate)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
-	unsigned int flags;
+	bool blocks;
 
 	folio_migration_add(m, tf);
 	folio_lock(tf->folio);
-	flags = memalloc_noreclaim_save();
-	folio_migration_run(m);
-	memalloc_noreclaim_restore(flags);
+	if (!uptodate)
+		folio_clear_uptodate(tf->folio);
+	folio_migration_start(m);
+	blocks = folio_migration_blocks(m, tf);
+	folio_mark_uptodate(tf->folio);
 	folio_unlock(tf->folio);
+	folio_migration_join(m);
 
+	KUNIT_EXPECT_FALSE(test, blocks);
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	expect_took(test, m, 0, ticks_to_ktime(1));
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 0);
 }
 
+static void lock_is_not_waited_for_by_reclaim(struct kunit *test)
+{
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
+						    MR_LONGTERM_PIN);
+
+	m->on_alloc = become_reclaim;
+	expect_lock_not_waited_for(test, m, true);
+}
+
 static void lock_is_not_waited_for_while_read(struct kunit *test)
 {
-	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
 	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC_LIGHT,
 						    MR_LONGTERM_PIN);
 
-	folio_migration_add(m, tf);
-	folio_lock(tf->folio);
-	folio_clear_uptodate(tf->folio);
-	folio_migration_run(m);
-	folio_mark_uptodate(tf->folio);
-	folio_unlock(tf->folio);
-
-	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	expect_took(test, m, 0, ticks_to_ktime(1));
-	folio_migration_putback(m);
-	expect_unharmed(test, tf, 0);
+	expect_lock_not_waited_for(test, m, false);
 }
 
 static const struct test_folio_kind * const locked_kinds[] = {
