@@ -468,14 +468,14 @@ static void become_reclaim(struct folio_migration *m)
  * mode not while the folio may be read in: that could take long.
  */
 static void expect_lock_not_waited_for(struct kunit *test,
-				       struct folio_migration *m, bool uptodate)
+				       struct folio_migration *m, bool read_in)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
 	bool blocks;
 
 	folio_migration_add(m, tf);
 	folio_lock(tf->folio);
-	if (!uptodate)
+	if (!read_in)
 		folio_clear_uptodate(tf->folio);
 	folio_migration_start(m);
 	blocks = folio_migration_blocks(m, tf);
