@@ -45,7 +45,8 @@ def compose(kernel: Kernel, applied: str, project: Path, broken: Sequence[Mutant
 	git = kernel.git
 	files = list(sources(project))
 	files += [_hooked(git, applied, path, line) for path, line in HOOKS.items()]
-	files += [_broken(git, applied, mutant) for mutant in broken]
+	for mutant in broken:
+		files.append(_broken(git, applied, mutant, files))
 	digest = hashlib.sha256(applied.encode())
 	for file in files:
 		digest.update(f"{file.mode} {file.path} {len(file.content)}\n".encode() + file.content)
@@ -71,9 +72,10 @@ def _hooked(git: Git, commit: str, path: str, line: str) -> Source:
 	return Source(path, text.encode("utf-8", "surrogateescape"), "100644")
 
 
-def _broken(git: Git, commit: str, mutant: Mutant) -> Source:
-	"""Return a file of the kernel with a mutant in it."""
-	text = git("cat-file", "blob", f"{commit}:{mutant.file}") + "\n"
+def _broken(git: Git, commit: str, mutant: Mutant, files: Sequence[Source]) -> Source:
+	"""Return a file, one of ours or the kernel's, with a mutant in it."""
+	ours = [file.content.decode("utf-8", "surrogateescape") for file in files if file.path == mutant.file]
+	text = ours[-1] if ours else git("cat-file", "blob", f"{commit}:{mutant.file}") + "\n"
 	return Source(mutant.file, mutant.applied(text).encode("utf-8", "surrogateescape"), "100644")
 
 

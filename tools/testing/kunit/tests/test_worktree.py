@@ -60,12 +60,12 @@ def test_hook_that_is_there_is_not_doubled(kernel, project, tmp_path):
 	assert kernel.git("cat-file", "blob", f"{again}:mm/Makefile").count("tests/") == 1
 
 
-def test_mutant_is_a_commit_of_its_own(kernel, project):
-	mutant = Mutant("a", "mm/migrate.c", "line 7\n", "", "")
+@pytest.mark.parametrize("file, old", [("mm/migrate.c", "line 7\n"), ("mm/tests/x.c", "one\n")])
+def test_mutant_is_a_commit_of_its_own(kernel, project, file, old):
 	plain = worktree.compose(kernel, kernel.base_commit, project)
-	broken = worktree.compose(kernel, kernel.base_commit, project, [mutant])
-	assert kernel.git("diff", "--name-only", plain, broken) == "mm/migrate.c"
-	assert "line 7\n" not in kernel.git("cat-file", "blob", f"{broken}:mm/migrate.c")
+	broken = worktree.compose(kernel, kernel.base_commit, project, [Mutant("a", file, old, "", "")])
+	assert kernel.git("diff", "--name-only", plain, broken) == file
+	assert old not in kernel.git("cat-file", "blob", f"{broken}:{file}") + "\n"
 
 
 def test_only_files_that_differ_are_touched(kernel, project, tmp_path):
