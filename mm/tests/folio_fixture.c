@@ -1281,12 +1281,13 @@ struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio)
 }
 
 /*
- * Fault injection
+ * Files of pseudo file systems, which nobody has mounted here
  */
 
-static ssize_t debugfs_access(const char *path, char *buf, size_t size, bool write)
+static ssize_t pseudo_file_access(const char *fs, const char *path, char *buf,
+				  size_t size, bool write)
 {
-	struct file_system_type *type = get_fs_type("debugfs");
+	struct file_system_type *type = get_fs_type(fs);
 	unsigned long addr;
 	struct vfsmount *mnt;
 	struct file *file;
@@ -1304,7 +1305,7 @@ static ssize_t debugfs_access(const char *path, char *buf, size_t size, bool wri
 	if (ret)
 		goto unmount;
 
-	/* What lies behind the files of debugfs takes user memory only. */
+	/* What lies behind some of them takes user memory only. */
 	ret = kunit_attach_mm();
 	if (ret)
 		goto close;
@@ -1331,6 +1332,26 @@ unmount:
 }
 
 /**
+ * pseudo_file_write() - write to a file of a pseudo file system as a user would
+ * @fs: the file system's name
+ * @path: the file's path in it
+ * @value: what to write
+ *
+ * Return: 0 or a negative errno, -ENODEV where there is no such file system.
+ */
+int pseudo_file_write(const char *fs, const char *path, const char *value)
+{
+	size_t size = strlen(value);
+	ssize_t ret = pseudo_file_access(fs, path, (char *)value, size, true);
+
+	return ret < 0 ? ret : ret == size ? 0 : -EIO;
+}
+
+/*
+ * Fault injection
+ */
+
+/**
  * debugfs_write() - write to a file of debugfs as a user would
  * @path: the file's path in debugfs
  * @value: what to write
@@ -1339,10 +1360,7 @@ unmount:
  */
 int debugfs_write(const char *path, const char *value)
 {
-	size_t size = strlen(value);
-	ssize_t ret = debugfs_access(path, (char *)value, size, true);
-
-	return ret < 0 ? ret : ret == size ? 0 : -EIO;
+	return pseudo_file_write("debugfs", path, value);
 }
 
 /**
@@ -1355,7 +1373,7 @@ int debugfs_write(const char *path, const char *value)
  */
 int debugfs_read(const char *path, char *buf, size_t size)
 {
-	ssize_t ret = debugfs_access(path, buf, size - 1, false);
+	ssize_t ret = pseudo_file_access("debugfs", path, buf, size - 1, false);
 
 	if (ret < 0)
 		return ret;

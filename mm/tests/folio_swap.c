@@ -21,6 +21,7 @@
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
+#include "folio_fixture.h"
 #include "folio_swap.h"
 
 /*
@@ -173,29 +174,11 @@ int test_swap_on(struct kunit *test)
 
 #ifdef CONFIG_KSM
 
-/* What a shell does with /sys/kernel/mm/ksm/run, which nobody has mounted here. */
 static int ksm_write_run(const char *value)
 {
-	struct file_system_type *sysfs = get_fs_type("sysfs");
-	struct vfsmount *mnt;
-	struct file *file;
-	loff_t pos = 0;
-	ssize_t ret;
+	int ret = pseudo_file_write("sysfs", "kernel/mm/ksm/run", value);
 
-	if (!sysfs)
-		return -EOPNOTSUPP;
-	mnt = kern_mount(sysfs);
-	put_filesystem(sysfs);
-	if (IS_ERR(mnt))
-		return PTR_ERR(mnt);
-	file = file_open_root_mnt(mnt, "kernel/mm/ksm/run", O_WRONLY, 0);
-	ret = PTR_ERR_OR_ZERO(file);
-	if (!ret) {
-		ret = kernel_write(file, value, strlen(value), &pos);
-		__fput_sync(file);
-	}
-	kern_unmount(mnt);
-	return min(ret, 0);
+	return ret == -ENODEV ? -EOPNOTSUPP : ret;
 }
 
 /**
