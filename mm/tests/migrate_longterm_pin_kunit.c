@@ -485,6 +485,7 @@ static void expect_lock_not_waited_for(struct kunit *test,
 
 	KUNIT_EXPECT_FALSE(test, blocks);
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	expect_took(test, m, 0, ticks_to_ktime(1));
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 0);
 }
@@ -528,7 +529,7 @@ static int locked_kinds_init(struct kunit *test)
 }
 
 /*
- * The same with an extra reference: the attempt that finds the folio locked
+ * Locked, and with an extra reference: the attempt that finds the folio locked
  * waits for the reference before the next one.
  */
 static void locked_and_held_folio(struct kunit *test)
