@@ -64,6 +64,20 @@ static int reasons_init(struct kunit *test)
 	return 0;
 }
 
+/* It has failed, for the reference and not for something before it. */
+static void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
+				  struct test_folio *tf, struct folio_hold *hold)
+{
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
+	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
+	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
+	expect_took(test, m, 0, ticks_to_ktime(1));
+
+	folio_migration_putback(m);
+	expect_unharmed(test, tf, 1);
+}
+
 static void fails_at_once(struct kunit *test)
 {
 	const struct reason_param *p = test->param_value;
@@ -75,16 +89,8 @@ static void fails_at_once(struct kunit *test)
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
 
-	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
-	/* Failed for the reference, not for something before it. */
-	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
 	KUNIT_EXPECT_EQ(test, m->key_inside, key);
-	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	expect_took(test, m, 0, ticks_to_ktime(1));
-
-	folio_migration_putback(m);
-	expect_unharmed(test, tf, 1);
+	expect_failed_at_once(test, m, tf, hold);
 }
 
 /* A folio that can't be unmapped is the other place where one could wait. */
@@ -101,13 +107,7 @@ static void locked_fails_at_once(struct kunit *test)
 	folio_migration_run(m);
 	folio_unlock(tf->folio);
 
-	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
-	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	expect_took(test, m, 0, ticks_to_ktime(1));
-
-	folio_migration_putback(m);
-	expect_unharmed(test, tf, 1);
+	expect_failed_at_once(test, m, tf, hold);
 }
 
 /* Whatever the kind of folio. */
@@ -121,14 +121,7 @@ static void every_kind_fails_at_once(struct kunit *test)
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
 
-	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
-	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
-	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	expect_took(test, m, 0, ticks_to_ktime(1));
-
-	folio_migration_putback(m);
-	expect_unharmed(test, tf, 1);
+	expect_failed_at_once(test, m, tf, hold);
 }
 
 static struct kunit_case migrate_fail_fast_cases[] = {
