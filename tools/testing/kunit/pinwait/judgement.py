@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the gate finds out: of a series, of each patch, by each check.
+
+Plain data and nothing else; judgement.json (schema/judgement.schema.json) is this, written down, and
+shards of one judgement are joined from it. All times are in seconds.
+"""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .results import EXIT_CODES, Outcome, PatchId
+
+SCHEMA_VERSION = 1
+
+
+class Change(enum.Enum):
+	"""How what was found stands to the state before the patch."""
+	NEW = "new"
+	FIXED = "fixed"
+	PRE_EXISTING = "pre-existing"
+
+
+@dataclass(frozen=True)
+class Seen:
+	"""In how many of a number of boots something was seen."""
+	times: int
+	boots: int
+
+	def __str__(self) -> str:
+		return f"{self.times}/{self.boots}"
+
+
+@dataclass(frozen=True)
+class Finding:
+	"""One thing that a check found."""
+	kind: str		# error, warning, case, splat, ending, suite, weakened, trailer, ...
+	id: str			# what it is known by: stays the same when lines move
+	change: Change
+	held: bool		# held against the patch; otherwise for information
+	text: str		# the failing case's text, the log's lines, the compiler's message
+	where: str = ""		# file:line, or suite.case, "" where there is no place
+	before: Seen | None = None	# how often without the patch, where boots were repeated
+	after: Seen | None = None	# and with it
+
+
+@dataclass
+class Check:
+	"""What one check says of one patch."""
+	name: str		# apply, static, stubs, coverage, or a profile
+	outcome: Outcome
+	reason: str		# one sentence
+	findings: list[Finding] = field(default_factory=list)
+	counts: dict[str, int] = field(default_factory=dict)	# cases by status
+	seconds: float = 0.0
+	cached: bool = False	# taken from an earlier judgement of the same kernel
+	log: str = ""		# folder with the logs, relative to the results folder
+	command: str = ""	# reproduces this check of this patch
+
+	@property
+	def held(self) -> list[Finding]:
+		"""What is held against the patch."""
+		return [finding for finding in self.findings if finding.held]
+
+
+@dataclass
+class Covered:
+	"""The lines that a patch changes in a file, as far as they are code, and which were executed."""
+	file: str
+	executed: list[int] = field(default_factory=list)
+	missed: list[int] = field(default_factory=list)
+	uncompiled: list[int] = field(default_factory=list)	# no code in this configuration
+
+
+@dataclass
+class PatchJudgement:
+	"""What all checks say of one patch."""
+	number: int		# from 1, in the order of the series
+	subject: str
+	author: str
+	file: str		# where the patch came from, for people
+	message_id: str
+	sha256: str		# of the diff as it was applied
+	patch_id: str		# git patch-id --stable
+	checks: list[Check] = field(default_factory=list)
+	covered: list[Covered] | None = None	# None: not measured
+
+	@property
+	def outcome(self) -> Outcome:
+		"""Bad if a check says so, good only if all do."""
+		return worst(check.outcome for check in self.checks)
+
+	@property
+	def reason(self) -> str:
+		"""The reason of the check that decides."""
+		outcome = self.outcome
+		return next((f"{check.name}: {check.reason}" for check in self.checks if check.outcome is outcome),
+			    "nothing was checked")
+
+
+@dataclass
+class Judgement:
+	"""The whole answer."""
+	kernel: str		# version
+	base: str		# what the patches were applied to, for people
+	base_commit: str
+	choice: list[str]	# why this base, line by line
+	series: str		# of the project, applied before the patches; none
+	before: list[PatchId]	# the patches of that series
+	profiles: list[str]
+	checks: list[str]	# every check that was to be made of each patch
+	command: str		# reproduces the whole
+	started: str		# ISO 8601, UTC
+	compiler: str
+	isolation: str		# what the patched code was kept in, "" if in nothing
+	patches: list[PatchJudgement] = field(default_factory=list)
+	problem: str = ""	# why there is no judgement at all: input, base
+	nearest: str = ""	# a base that the patches do apply to, where the chosen one is not
+	not_checked: list[str] = field(default_factory=list)	# what was left out, and why
+	seconds: dict[str, float] = field(default_factory=dict)	# by stage, and "total"
+	shard: str = ""		# i/n, "" for all
+	tool: str = ""		# version of the tool: its commit
+
+	@property
+	def outcome(self) -> Outcome:
+		"""Bad if any patch is, good only if all are and there is one."""
+		if self.problem or not self.patches:
+			return Outcome.CANNOT_JUDGE
+		return worst(patch.outcome for patch in self.patches)
+
+	@property
+	def first_bad(self) -> PatchJudgement | None:
+		"""The first patch that is at fault."""
+		return next((patch for patch in self.patches if patch.outcome is Outcome.FAIL), None)
+
+	@property
+	def reason(self) -> str:
+		"""One sentence for the whole."""
+		if self.problem or not self.patches:
+			return self.problem or "there is no patch"
+		bad = self.first_bad
+		total = len(self.patches)
+		if bad:
+			return f"patch {bad.number} of {total} is bad ({bad.subject}): {bad.reason}"
+		doubt = next((patch for patch in self.patches if patch.outcome is Outcome.CANNOT_JUDGE), None)
+		if doubt:
+			return f"patch {doubt.number} of {total} cannot be judged ({doubt.subject}): {doubt.reason}"
+		return f"{total} patch{'es' if total > 1 else ''}, nothing new against any" if total else ""
+
+	@property
+	def exit_code(self) -> int:
+		"""0 good, 1 bad, 2 cannot judge."""
+		return EXIT_CODES[self.outcome]
+
+
+LABELS = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.CANNOT_JUDGE: "cannot judge"}
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+	"""Return FAIL if there is one, else CANNOT_JUDGE if there is one or there is nothing, else PASS."""
+	found = set(outcomes)
+	if Outcome.FAIL in found:
+		return Outcome.FAIL
+	return Outcome.CANNOT_JUDGE if Outcome.CANNOT_JUDGE in found or not found else Outcome.PASS
+
+
+def to_json(judgement: Judgement) -> dict[str, Any]:
+	"""Return the content of judgement.json."""
+	def plain(value: Any) -> Any:
+		if isinstance(value, enum.Enum):
+			return value.value
+		if isinstance(value, dict):
+			return {key: plain(item) for key, item in value.items()}
+		return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+	content: dict[str, Any] = plain(asdict(judgement))
+	for patch, entry in zip(judgement.patches, content["patches"]):
+		entry |= {"outcome": patch.outcome.value, "reason": patch.reason}
+	bad = judgement.first_bad
+	return {"schema_version": SCHEMA_VERSION, "kind": "judgement",
+		"verdict": {"outcome": judgement.outcome.value, "reason": judgement.reason,
+			    "exit_code": judgement.exit_code, "first_bad": bad.number if bad else None},
+		**content}
+
+
+def from_json(content: dict[str, Any]) -> Judgement:
+	"""Return what to_json() wrote down. Raises KeyError, TypeError or ValueError for anything else."""
+	if content["kind"] != "judgement" or content["schema_version"] != SCHEMA_VERSION:
+		raise ValueError(f"this is no judgement of schema version {SCHEMA_VERSION}")
+	fields = {name: value for name, value in content.items() if name not in ("schema_version", "kind", "verdict")}
+	fields["before"] = [PatchId(**patch) for patch in fields["before"]]
+	fields["patches"] = [_patch(patch) for patch in fields["patches"]]
+	return Judgement(**fields)
+
+
+def _patch(content: dict[str, Any]) -> PatchJudgement:
+	fields = {name: value for name, value in content.items() if name not in ("outcome", "reason")}
+	fields["checks"] = [Check(**{**check, "outcome": Outcome(check["outcome"]),
+				     "findings": [_finding(finding) for finding in check["findings"]]})
+			    for check in fields["checks"]]
+	if fields["covered"] is not None:
+		fields["covered"] = [Covered(**file) for file in fields["covered"]]
+	return PatchJudgement(**fields)
+
+
+def _finding(content: dict[str, Any]) -> Finding:
+	before, after = (Seen(**content[name]) if content[name] else None for name in ("before", "after"))
+	return Finding(**{**content, "before": before, "after": after, "change": Change(content["change"])})
