@@ -196,14 +196,20 @@ def from_json(content: dict[str, Any]) -> Judgement:
 
 def _patch(content: dict[str, Any]) -> PatchJudgement:
 	fields = {name: value for name, value in content.items() if name not in ("outcome", "reason")}
-	fields["checks"] = [Check(**{**check, "outcome": Outcome(check["outcome"]),
-				     "findings": [_finding(finding) for finding in check["findings"]]})
-			    for check in fields["checks"]]
+	fields["checks"] = [_check(check) for check in fields["checks"]]
 	if fields["covered"] is not None:
 		fields["covered"] = [Covered(**file) for file in fields["covered"]]
 	return PatchJudgement(**fields)
 
 
+def _check(content: dict[str, Any]) -> Check:
+	fields: dict[str, Any] = {**content, "outcome": Outcome(content["outcome"])}
+	fields["findings"] = [_finding(finding) for finding in content["findings"]]
+	return Check(**fields)
+
+
 def _finding(content: dict[str, Any]) -> Finding:
-	before, after = (Seen(**content[name]) if content[name] else None for name in ("before", "after"))
-	return Finding(**{**content, "before": before, "after": after, "change": Change(content["change"])})
+	fields: dict[str, Any] = {**content, "change": Change(content["change"])}
+	for name in ("before", "after"):
+		fields[name] = Seen(**content[name]) if content[name] else None
+	return Finding(**fields)
