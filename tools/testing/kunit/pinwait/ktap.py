@@ -19,6 +19,7 @@ from typing import Any
 from . import splat
 from .errors import CannotJudge
 from .results import UNNAMED, Case, Ending, LogLine, LogResult, Status, leaf_id
+from .text import printable
 
 INDENT = 4		# columns per level of KTAP
 MAX_TEXT = 60		# lines of log kept for a case; kernel.log has them all
@@ -26,8 +27,6 @@ LAST_LINES = 15
 
 # With the level in front where the console was not up yet and its lines are printed late.
 _STAMP = re.compile(r"(?:<\d>)?\[ *(\d+\.\d{6})\](?:\[ *[TC]\d+\])? ?")
-# XML knows no escape for these; surrogates come from bytes that were no UTF-8.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _ERROR_LINE = re.compile(r"\[[\d:]+\] \[ERROR\] Test: (.*)")
 # What the parser says of a test that has no end: one sentence about the ending says it better.
 _CUT_OFF = ("missing expected subtest!", "missing subtest result line!", "No more test results!", "0 tests run!")
@@ -59,7 +58,7 @@ def read_log(lines: Sequence[LogLine], parser_dir: Path, timed_out: bool) -> Log
 	stamps: list[float | None] = []
 	texts: list[str] = []
 	for line in lines:
-		text = _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02x}", line.text.rstrip())
+		text = printable(line.text.rstrip())
 		stamp = _STAMP.match(text)
 		stamps.append(float(stamp[1]) if stamp else None)
 		texts.append(text[stamp.end():] if stamp else text)
