@@ -8,10 +8,12 @@ shards of one judgement are joined from it. All times are in seconds.
 import enum
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .results import EXIT_CODES, Outcome, PatchId
 
+SCHEMA = Path(__file__).parent / "schema/judgement.schema.json"
 SCHEMA_VERSION = 1
 
 

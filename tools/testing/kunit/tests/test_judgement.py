@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+"""judgement.json: its schema, and that nothing is lost on the way there and back."""
+
+import json
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+import judgements
+from pinwait.judgement import SCHEMA, from_json, to_json
+from pinwait.results import Outcome
+
+
+def _validate(content):
+	schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+	Draft202012Validator.check_schema(schema)
+	Draft202012Validator(schema).validate(content)
+
+
+@pytest.mark.parametrize("name", judgements.ALL)
+def test_fits_the_schema_and_comes_back_whole(name):
+	judgement = judgements.ALL[name]()
+	content = json.loads(json.dumps(to_json(judgement)))
+	_validate(content)
+	assert from_json(content) == judgement
+
+
+def test_verdict_is_written_down():
+	content = to_json(judgements.failing_case())
+	assert content["verdict"]["first_bad"] == 2 and content["verdict"]["exit_code"] == 1
+	assert [patch["outcome"] for patch in content["patches"]] == ["pass", "fail", "pass"]
+	assert to_json(judgements.no_input())["verdict"] == {
+		"outcome": "cannot-judge", "reason": "series.mbox: there is no patch in it", "exit_code": 2, "first_bad": None}
+
+
+@pytest.mark.parametrize("spoil", [
+	lambda content: content.update(more=1), lambda content: content.pop("tool"),
+	lambda content: content.update(kind="summary"), lambda content: content.update(schema_version=2),
+	lambda content: content["patches"][0].update(sha256="0"), lambda content: content.update(shard="0/2"),
+	lambda content: content["patches"][1]["checks"][3]["findings"][0].update(change="old"),
+	lambda content: content["patches"][1]["checks"][3]["findings"][0]["after"].update(boots=0),
+	lambda content: content["patches"][1]["covered"][0]["missed"].append(0),
+])
+def test_schema_refuses_what_is_wrong(spoil):
+	content = json.loads(json.dumps(to_json(judgements.failing_case())))
+	_validate(content)
+	spoil(content)
+	with pytest.raises(ValidationError):
+		_validate(content)
+
+
+@pytest.mark.parametrize("spoil, error", [
+	(lambda content: content.update(kind="summary"), ValueError), (lambda content: content.pop("before"), KeyError),
+	(lambda content: content.update(more=1), TypeError),
+])
+def test_something_else_is_not_read(spoil, error):
+	content = to_json(judgements.good())
+	spoil(content)
+	with pytest.raises(error):
+		from_json(content)
+
+
+def test_samples_are_what_they_say():
+	outcomes = {name: make().outcome for name, make in judgements.ALL.items()}
+	assert outcomes == {"good": Outcome.PASS, "broken_build": Outcome.FAIL, "failing_case": Outcome.FAIL,
+			    "hostile": Outcome.FAIL, "cannot_judge": Outcome.CANNOT_JUDGE, "no_input": Outcome.CANNOT_JUDGE}
