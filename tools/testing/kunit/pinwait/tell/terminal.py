@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tell a judgement to a person on a terminal."""
+
+import os
+from typing import TextIO
+
+from ..judgement import LABELS, Change, Judgement, PatchJudgement
+from ..results import Outcome
+from . import words
+from .words import Told, line, lines
+
+TEXT_LINES = 16		# of each finding; judgement.html has them all
+OLD = 10		# of what was fixed or was there before
+_COLOURS = {Outcome.PASS: "1;32", Outcome.FAIL: "1;31", Outcome.CANNOT_JUDGE: "1;33"}
+
+
+def print_judgement(judgement: Judgement, stream: TextIO) -> None:
+	"""Print the base, a line a patch and what is to be said of it; the last line is the verdict of all."""
+	_Printer(judgement, stream).print()
+
+
+class _Printer:
+	def __init__(self, judgement: Judgement, stream: TextIO) -> None:
+		self.judgement, self.stream = judgement, stream
+		self.colour = stream.isatty() and not os.environ.get("NO_COLOR")
+		self.found = list(words.findings(judgement))
+
+	def print(self) -> None:
+		"""Print all of it."""
+		judgement = self.judgement
+		self._write(0, f"base: {words.base(judgement)}")
+		for reason in judgement.choice:
+			self._write(1, line(reason))
+		for patch in judgement.patches:
+			self._patch(patch)
+		self._old(Change.FIXED, "fixed")
+		self._old(Change.PRE_EXISTING, "there before, and not held against anybody")
+		for what in judgement.not_checked:
+			self._write(0, f"not checked: {line(what)}")
+		if not judgement.isolation:
+			self._write(0, "not isolated: the patched code ran with the rights of who called")
+		if judgement.nearest:
+			self._write(0, f"nearest base to which it applies: {line(judgement.nearest)}")
+		if judgement.outcome is not Outcome.PASS:
+			self._write(0, f"all of it again: {line(judgement.command)}")
+		shard = f" (shard {judgement.shard})" if judgement.shard else ""
+		took = f", {judgement.seconds['total']:.1f} s" if "total" in judgement.seconds else ""
+		self._write(0, f"{self._label(judgement.outcome)}: {line(judgement.reason)}{took}{shard}")
+
+	def _patch(self, patch: PatchJudgement) -> None:
+		total = len(self.judgement.patches)
+		seconds = sum(check.seconds for check in patch.checks)
+		cached = ", from cache" if patch.checks and all(check.cached for check in patch.checks) else ""
+		self._write(0, f"{patch.number:{len(str(total))}}/{total} {self._label(patch.outcome)}  {line(patch.subject)}"
+			       f"  ({seconds:.1f} s{cached})")
+		for check in patch.checks:
+			if check.outcome is Outcome.CANNOT_JUDGE or words.unexplained(check):
+				self._write(1, f"{check.name}: {line(check.reason)}")
+			for finding in check.findings:
+				if finding.held:
+					self._finding(Told(patch, check, finding))
+				elif finding.change is Change.NEW:
+					self._write(1, f"{check.name}, a remark: {words.gist(finding)}")
+			if check.outcome is not Outcome.PASS and check.command:
+				self._write(2, f"again: {line(check.command)}")
+		for name in words.missing(self.judgement, patch):
+			self._write(1, f"{name}: was not made")
+		for file in patch.covered or []:
+			if file.missed:
+				self._write(1, f"not executed: {line(file.file)}:{words.ranges(file.missed)}")
+
+	def _finding(self, told: Told) -> None:
+		earlier = words.seen_earlier(told)
+		self._write(1, f"{told.check.name}: {words.title(told.finding)}{f', as in {earlier.name}' if earlier else ''}")
+		if earlier:
+			return
+		repairer = words.repaired_by(self.judgement, told)
+		if repairer:
+			self._write(2, f"patch {repairer.number} repairs this; each patch has to be good by itself")
+		rows = lines(told.finding.text)
+		for row in rows[:TEXT_LINES]:
+			self._write(2, row)
+		if len(rows) > TEXT_LINES:
+			self._write(2, f"... {len(rows) - TEXT_LINES} more lines in judgement.html")
+
+	def _old(self, change: Change, meaning: str) -> None:
+		old = words.distinct(self.found, change)
+		if old:
+			self._write(0, f"{meaning}: {len(old)}")
+		for finding in old[:OLD]:
+			self._write(1, words.gist(finding))
+		if len(old) > OLD:
+			self._write(1, f"... {len(old) - OLD} more in judgement.html")
+
+	def _write(self, depth: int, text: str) -> None:
+		self.stream.write("    " * depth + text.rstrip() + "\n")
+
+	def _label(self, outcome: Outcome) -> str:
+		label = LABELS[outcome]
+		return f"\033[{_COLOURS[outcome]}m{label}\033[0m" if self.colour else label

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The words in which every report speaks of a judgement."""
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..judgement import Change, Check, Finding, Judgement, PatchJudgement
+from ..results import Outcome
+from ..text import printable
+
+_CHANGES = {Change.NEW: "new", Change.FIXED: "fixed", Change.PRE_EXISTING: "there before"}
+
+
+@dataclass(frozen=True)
+class Told:
+	"""A finding and where it belongs."""
+	patch: PatchJudgement
+	check: Check
+	finding: Finding
+
+
+def findings(judgement: Judgement) -> Iterator[Told]:
+	"""Give all findings, in the order of patches and checks."""
+	for patch in judgement.patches:
+		for check in patch.checks:
+			for finding in check.findings:
+				yield Told(patch, check, finding)
+
+
+def held(judgement: Judgement) -> list[Told]:
+	"""Return what is held against patches."""
+	return [told for told in findings(judgement) if told.finding.held]
+
+
+def remarks(judgement: Judgement) -> list[Told]:
+	"""Return what is new and yet not held against a patch."""
+	return [told for told in findings(judgement) if told.finding.change is Change.NEW and not told.finding.held]
+
+
+def distinct(found: list[Told], change: Change) -> list[Finding]:
+	"""Return each finding of a change once, however many patches and checks saw it."""
+	return list({told.finding.id: told.finding for told in found if told.finding.change is change}.values())
+
+
+def repaired_by(judgement: Judgement, told: Told) -> PatchJudgement | None:
+	"""Return the later patch that makes good what is held against this one."""
+	return next((later.patch for later in findings(judgement)
+		     if later.patch.number > told.patch.number and later.finding.change is Change.FIXED
+		     and later.finding.id == told.finding.id), None)
+
+
+def seen_earlier(told: Told) -> Check | None:
+	"""Return the earlier check of the same patch that found the same."""
+	for check in told.patch.checks:
+		if check is told.check:
+			break
+		if any(finding.id == told.finding.id and finding.held == told.finding.held for finding in check.findings):
+			return check
+	return None
+
+
+def unexplained(check: Check) -> bool:
+	"""Tell whether a check fails although it has nothing to show for it."""
+	return check.outcome is Outcome.FAIL and not check.held
+
+
+def missing(judgement: Judgement, patch: PatchJudgement) -> list[str]:
+	"""Return the checks that were to be made of a patch and are not there."""
+	there = {check.name for check in patch.checks}
+	return [] if "apply" in there else [name for name in judgement.checks if name not in there]
+
+
+def line(text: str) -> str:
+	"""Return text as one printable line."""
+	return printable(" ".join(text.split()))
+
+
+def lines(text: str) -> list[str]:
+	"""Return the printable lines of a text, those of kernel and compiler with their columns kept."""
+	return [row.rstrip() for row in textwrap.dedent(printable(text).expandtabs()).strip("\n").split("\n")]
+
+
+def title(finding: Finding) -> str:
+	"""Say in a line what was found where: kind, place, and how often."""
+	return " ".join(filter(None, [line(finding.kind), line(finding.where), seen(finding)]))
+
+
+def seen(finding: Finding) -> str:
+	"""Say in how many boots it was seen; "" where boots were not repeated."""
+	if not finding.after and not finding.before:
+		return ""
+	return f"(in {finding.after or 'none'} boots, before the patch in {finding.before or 'none'})"
+
+
+def gist(finding: Finding) -> str:
+	"""Return a finding in one line, which begins with its place as compilers have it."""
+	first = next((row.strip() for row in lines(finding.text) if row.strip()), finding.kind)
+	where = line(finding.where)
+	text = first if not where or first.startswith(where) else f"{where}: {first}"
+	return " ".join(filter(None, [text, seen(finding)]))
+
+
+def change(finding: Finding) -> str:
+	"""Name how a finding stands to what was before."""
+	return _CHANGES[finding.change]
+
+
+def base(judgement: Judgement) -> str:
+	"""Say what the patches were applied to."""
+	commit = f"commit {judgement.base_commit[:12]}" if judgement.base_commit else ""
+	return ", ".join(filter(None, [line(judgement.base), commit])) or "none"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+	"""Return a number and its noun."""
+	return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def ranges(numbers: list[int]) -> str:
+	"""Return line numbers as people write them: 3-5, 9."""
+	runs: list[list[int]] = []
+	for number in sorted(set(numbers)):
+		if runs and number == runs[-1][1] + 1:
+			runs[-1][1] = number
+		else:
+			runs.append([number, number])
+	return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

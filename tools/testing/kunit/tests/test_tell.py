@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A judgement on the terminal, as JUnit XML and as KTAP."""
+
+import io
+
+import pytest
+from junitparser import Error, Failure, JUnitXml
+
+import judgements
+from judgements import COMMAND, check, found, judgement, patch
+from logs import PARSER
+from pinwait import ktap as reader
+from pinwait.judgement import Change
+from pinwait.results import Outcome
+from pinwait.tell import words
+from pinwait.tell.junit import junit
+from pinwait.tell.ktap import ktap
+from pinwait.tell.terminal import TEXT_LINES, print_judgement
+
+
+class _Terminal(io.StringIO):
+	def isatty(self):
+		return True
+
+
+def _printed(what, stream=None):
+	stream = stream or io.StringIO()
+	print_judgement(what, stream)
+	return stream.getvalue()
+
+
+def _read(text):
+	"""Read KTAP with the kernel's own parser."""
+	parser = reader._load_parser(PARSER)
+	output = io.StringIO()
+	return parser.parse_run_tests(text.splitlines(), parser.Printer(output=output)), parser.TestStatus, output.getvalue()
+
+
+def _junit(what):
+	return list(JUnitXml.fromstring(junit(what)))
+
+
+def test_last_line_is_the_verdict_and_names_the_first_bad_patch():
+	last = _printed(judgements.failing_case()).splitlines()[-1]
+	assert last.startswith("bad: patch 2 of 3 is bad ([PATCH 2/3] mm/migrate: fail at once): uml: 1 case fails")
+	assert _printed(judgements.good()).splitlines()[-1] == "good: 1 patch, nothing new against any, 62.0 s"
+	assert _printed(judgements.no_input()).splitlines()[-1] == "cannot judge: series.mbox: there is no patch in it"
+
+
+def test_failure_has_place_times_text_and_command():
+	text = _printed(judgements.failing_case())
+	assert f"    uml: case {judgements.WAITS} (in 5/5 boots, before the patch in 0/5)\n" in text
+	assert "\n        # transient_reference: EXPECTATION FAILED at mm/tests/" in text
+	assert "\n        again: tools/testing/kunit/pinwait.py gate " in text and f"all of it again: {COMMAND}\n" in text
+	assert "not executed: mm/migrate.c:1613-1615\n" in text
+
+
+def test_series_that_repairs_itself_says_so():
+	text = _printed(judgements.broken_build())
+	assert "patch 2 repairs this; each patch has to be good by itself" in text
+	assert "uml: error mm/migrate.c:1204, as in warnings\n" in text and text.count("1204 |") == 1
+
+
+def test_base_and_gaps_are_told():
+	text = _printed(judgements.good())
+	assert text.startswith("base: linux-source-7.3 7.3.4-1 and the series rfc, commit abababababab\n"
+			       "    the patches name no base-commit\n")
+	assert "fixed: 1\n" in text and "there before, and not held against anybody: 1\n" in text
+	assert "not checked: sparse: not installed\n" in text and "not isolated" not in text
+	assert "nearest base to which it applies: v7.2-rc3" in _printed(judgements.cannot_judge())
+	assert "not isolated" in _printed(judgements.hostile())
+
+
+def test_check_that_was_not_made_is_seen_everywhere():
+	less = patch(1, "mm: x")
+	del less.checks[2]
+	what = judgement(less)
+	assert "stubs: was not made" in _printed(what)
+	assert [case.name for case in _junit(what)[0] if case.result] == ["stubs"]
+	assert "not ok 4 stubs # ERROR was not made" in ktap(what)
+
+
+def test_long_text_and_long_lists_are_cut():
+	text = "\n".join(f"row {number}" for number in range(100))
+	old = [found("warning", f"mm/x.c:{number}", "old", Change.PRE_EXISTING) for number in range(30)]
+	shown = _printed(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", found("case", "a.b", text), *old))))
+	assert f"row {TEXT_LINES - 1}\n" in shown and f"row {TEXT_LINES}\n" not in shown
+	assert f"... {100 - TEXT_LINES} more lines" in shown and "... 20 more in judgement.html" in shown
+
+
+def test_terminal_is_not_driven_by_a_patch(monkeypatch):
+	assert "\033" not in _printed(judgements.hostile()) and "\u202e" not in _printed(judgements.hostile())
+	assert "\\x1b[31mred" in _printed(judgements.hostile())
+	monkeypatch.delenv("NO_COLOR", raising=False)
+	assert "\033[1;32mgood" in _printed(judgements.good(), _Terminal())
+	monkeypatch.setenv("NO_COLOR", "1")
+	assert "\033" not in _printed(judgements.good(), _Terminal())
+
+
+def test_junit():
+	suites = _junit(judgements.failing_case())
+	assert [(suite.name.split()[0], suite.tests, suite.failures) for suite in suites] == [
+		("1", 4, 0), ("2", 4, 1), ("3", 4, 0), ("pinwait", 1, 1)]
+	failing = next(case for case in suites[1] if case.result)
+	assert (failing.name, failing.time, type(failing.result[0])) == ("uml", 8.25, Failure)
+	assert "EXPECTATION FAILED" in failing.result[0].text and "logs: patch-1/uml" in failing.result[0].text
+	assert "patch 2 repairs this" in junit(judgements.broken_build())
+
+
+def test_junit_of_what_cannot_be_judged():
+	patches, whole = _junit(judgements.cannot_judge())[1:]
+	assert isinstance(list(patches)[0].result[0], Error) and isinstance(list(whole)[0].result[0], Error)
+	assert [suite.errors for suite in _junit(judgements.no_input())] == [1]
+
+
+@pytest.mark.parametrize("name", judgements.ALL)
+def test_junit_can_be_read(name):
+	assert _junit(judgements.ALL[name]())[-1].name == "pinwait"
+
+
+@pytest.mark.parametrize("name", judgements.ALL)
+def test_ktap_is_what_the_kernels_parser_expects(name):
+	what = judgements.ALL[name]()
+	tree, status, output = _read(ktap(what))
+	assert "[ERROR]" not in output and tree.counts.errors == 0
+	assert len(tree.subtests) == max(1, len(what.patches))
+	assert (tree.status is status.SUCCESS) == (what.outcome is Outcome.PASS)
+	for one, test in zip(what.patches, tree.subtests):
+		assert [leaf.status is status.SUCCESS for leaf in test.subtests] == [
+			made.outcome is Outcome.PASS for made in one.checks]
+
+
+def test_ktap_of_a_failure():
+	tree, status, _ = _read(ktap(judgements.failing_case()))
+	leaf = tree.subtests[1].subtests[3]
+	assert (leaf.name, leaf.status) == ("uml", status.FAILURE)
+	assert any("EXPECTATION FAILED" in row for row in leaf.log)
+	assert "not ok 1 apply # ERROR does not apply: mm/migrate.c:1204\n" in ktap(judgements.cannot_judge())
+
+
+def test_line_numbers_as_people_write_them():
+	assert words.ranges([9, 3, 4, 5, 5]) == "3-5, 9" and words.ranges([]) == ""
+
+
+def test_what_is_said_in_one_line():
+	assert words.gist(found("case", "a.b", "\n  it broke\nmore")) == "a.b: it broke"
+	assert words.gist(found("error", "x.c:1", "x.c:1:2: error: y")) == "x.c:1:2: error: y"
+	assert words.gist(found("missing", "", "")) == "missing"
