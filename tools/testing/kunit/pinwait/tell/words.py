@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The words in which every report speaks of a judgement."""
 
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,6 +100,12 @@ def gist(finding: Finding) -> str:
 	where = line(finding.where)
 	text = first if not where or first.startswith(where) else f"{where}: {first}"
 	return " ".join(filter(None, [text, seen(finding)]))
+
+
+def message_id(patch: PatchJudgement) -> str:
+	"""Return the id of the mail that the patch came in, without brackets; "" if there is none that can be one."""
+	found = re.fullmatch(r"\s*<?([^\s<>@]+@[^\s<>@]+)>?\s*", printable(patch.message_id))
+	return found[1] if found else ""
 
 
 def change(finding: Finding) -> str:
