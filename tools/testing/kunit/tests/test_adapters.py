@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What b4, Patchwork and git bisect are told."""
+
+import json
+import re
+
+import pytest
+
+import judgements
+from judgements import check, found, judgement, patch
+from pinwait.errors import UsageError
+from pinwait.results import Outcome
+from pinwait.tell.adapters import DESCRIPTION, b4_prep, b4_review, bisect_code, patchwork, patchwork_checks
+
+
+def _review(what, **more):
+	entry, = json.loads(b4_review(what, **more))
+	return entry
+
+
+def _remark():
+	return found("checkpatch", "mm/x.c:1", "ERROR: trailing whitespace", held=False)
+
+
+def test_b4_prep_is_silent_if_all_is_good():
+	assert b4_prep(judgements.good()) == ""
+
+
+def test_b4_prep_has_a_line_a_failure():
+	rows = b4_prep(judgements.failing_case()).splitlines()
+	assert [row.startswith("ERROR: uml: ") for row in rows] == [True] * 4 + [False]
+	assert judgements.WAITS in rows[0] and "EXPECTATION FAILED" in rows[0] and "(in 5/5 boots" in rows[0]
+	assert rows[-1] == f"again: {judgements.COMMAND}"
+
+
+def test_b4_prep_does_not_fail_for_what_is_not_held():
+	text = b4_prep(judgement(patch(1, "mm: x", check("static", Outcome.PASS, "style", _remark()))))
+	assert text == "static: mm/x.c:1: error: trailing whitespace\n"
+	assert "ERROR:" not in b4_prep(judgements.cannot_judge())
+	assert b4_prep(judgements.cannot_judge()).startswith("cannot judge: patch 2 of 2 ")
+
+
+def test_b4_prep_always_fails_what_is_bad():
+	bare = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad without a finding")))
+	assert b4_prep(bare).startswith("ERROR: patch 1 of 1 is bad ")
+	assert [row.count("ERROR:") for row in b4_prep(judgements.hostile()).splitlines()] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("name, status", [
+	("good", "pass"), ("failing_case", "fail"), ("cannot_judge", "warn"), ("no_input", "warn"), ("hostile", "fail")])
+def test_b4_review_status(name, status):
+	entry = _review(judgements.ALL[name](), url="https://example.org/1")
+	assert (entry["tool"], entry["status"], entry["url"]) == ("pinwait", status, "https://example.org/1")
+	assert entry["summary"] and "\n" not in entry["summary"] and "again: " in entry["details"]
+
+
+def test_b4_review_tells_remarks_and_details():
+	entry = _review(judgement(patch(1, "mm: x", check("static", Outcome.PASS, "style", _remark()))))
+	assert entry["status"] == "warn" and "trailing whitespace" in entry["details"]
+	details = _review(judgements.failing_case())["details"]
+	assert "patch 2, uml: case" in details and "EXPECTATION FAILED" in details and "base: linux-source" in details
+
+
+def test_patchwork_check():
+	first, second, _ = judgements.failing_case().patches
+	assert patchwork(first) == {"state": "success", "context": "pinwait", "description": "4 checks, nothing new"}
+	bad = patchwork(second, "https://example.org/2")
+	assert bad["state"] == "fail" and bad["target_url"] == "https://example.org/2"
+	assert bad["description"].startswith(judgements.WAITS) and bad["description"].endswith("(and 3 more)")
+	assert patchwork(judgements.cannot_judge().patches[1])["state"] == "warning"
+
+
+@pytest.mark.parametrize("name", judgements.ALL)
+def test_patchwork_takes_it(name):
+	for entry in patchwork_checks(judgements.ALL[name]()):
+		body = entry["check"]
+		assert body["state"] in ("success", "warning", "fail") and re.fullmatch(r"[\w-]{1,255}", body["context"])
+		assert "\n" not in body["description"] and 0 < len(body["description"]) <= DESCRIPTION
+
+
+def test_patchwork_finds_the_patch():
+	assert [entry["message_id"] for entry in patchwork_checks(judgements.good(2))] == [
+		"20261123-1@example.org", "20261123-2@example.org"]
+
+
+def test_bisect_skips_what_cannot_be_judged():
+	assert [bisect_code(code) for code in (0, 1, 2, UsageError.exit_code)] == [0, 1, 125, 125]
+	assert bisect_code(130) == 130	# interrupted: bisect is to stop, not to go on
