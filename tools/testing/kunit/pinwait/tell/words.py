@@ -30,8 +30,8 @@ def findings(judgement: Judgement) -> Iterator[Told]:
 
 
 def held(judgement: Judgement) -> list[Told]:
-	"""Return what is held against patches."""
-	return [told for told in findings(judgement) if told.finding.held]
+	"""Return what is held against patches, of each patch every finding once."""
+	return [told for told in findings(judgement) if told.finding.held and not seen_earlier(told)]
 
 
 def remarks(judgement: Judgement) -> list[Told]:
