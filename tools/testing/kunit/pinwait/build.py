@@ -18,6 +18,7 @@ from .kernel import Kernel
 from .proc import CommandFailed, need_space, run
 from .profile import Profile
 from .progress import Progress
+from .sandbox import OPEN, Sandbox
 
 BUILD_GIB = 1.0
 CCACHE_SIZE = "5G"
@@ -31,6 +32,12 @@ FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT
 ERROR = re.compile(r"(?:^|\s)(?:fatal )?error: |undefined reference to |: multiple definition of |"
 		   r"^ERROR: modpost|: syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
 
+WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
+
+
+class DoesNotBuild(CannotJudge):
+	"""The tree cannot be configured, or not compiled: the fault of what is in it."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -39,6 +46,7 @@ class Request:
 	jobs: int
 	kconfig_add: Sequence[str] = ()
 	make_options: Sequence[str] = ()
+	sandbox: Sandbox = OPEN
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,13 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	  progress: Progress) -> Built:
 	"""Bring the profile's kernel up to date with commit, which is checked out.
 
-	Raises CannotJudge with the options that cannot be had, or the first compiler error.
+	Raises DoesNotBuild with the options that cannot be had, or the first compiler error.
 	"""
-	obj = build_root / "obj" / kernel.name / request.profile.name
+	obj = object_folder(build_root, kernel, request)
 	obj.mkdir(parents=True, exist_ok=True)
-	make_options = [*base_options(), *request.make_options]
-	compiler = _compiler(make_options)
+	compiler = compiler_of(request)
 	stamp = obj / STAMP
-	wanted = _stamp(kernel.git("rev-parse", f"{commit}^{{tree}}"), request, make_options, compiler)
+	wanted = identity(kernel, commit, request)
 	if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted + _state(obj):
 		log.write_text("nothing changed since the last build\n", encoding="utf-8")
 		return Built(obj, compiler)
@@ -67,16 +74,33 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	need_space(obj, BUILD_GIB, "building a kernel")
 	common = _arguments(obj, request)
 	env = environment(build_root)
+	Path(env["CCACHE_DIR"]).mkdir(exist_ok=True)
+
+	def kunit(log: int, *words: str) -> None:
+		argv = [*kunit_command(kernel), *words]
+		_logged(request.sandbox.command(argv, [obj, Path(env["CCACHE_DIR"])]), env, log, kernel.tree)
+
 	with open(log, "w", encoding="utf-8") as output:
 		with progress.stage("configure", f"profile {request.profile.name}"):
-			_kunit(kernel, ["config", *common], env, output.fileno())
+			kunit(output.fileno(), "config", *common)
 		start = time.time()
 		total = max(request.profile.objects, count_objects(obj, 0.0))
 		with progress.stage("build", f"{kernel.version}, profile {request.profile.name}",
 				    lambda: f"{count_objects(obj, start)} objects built, about {total} in all"):
-			_kunit(kernel, ["build", *common, f"--jobs={request.jobs}"], env, output.fileno())
+			kunit(output.fileno(), "build", *common, f"--jobs={request.jobs}")
 	stamp.write_text(wanted + _state(obj), encoding="utf-8")
 	return Built(obj, compiler)
+
+
+def object_folder(build_root: Path, kernel: Kernel, request: Request) -> Path:
+	"""Return where a profile's objects are."""
+	return build_root / "obj" / kernel.name / request.profile.name
+
+
+def warnings(log: str, tree: Path) -> list[str]:
+	"""Return the compiler's and sparse's warnings in a build log, with names as in the tree."""
+	lines = log.replace(f"{tree}/", "").splitlines()
+	return [line for line in lines if WARNING.match(line)]
 
 
 def kunit_command(kernel: Kernel) -> list[str]:
@@ -117,12 +141,11 @@ def _arguments(obj: Path, request: Request) -> list[str]:
 		*(f"--make_options={option}" for option in (*base_options(), *request.make_options))]
 
 
-def _kunit(kernel: Kernel, arguments: list[str], env: dict[str, str], log: int) -> None:
-	argv = [*kunit_command(kernel), *arguments]
+def _logged(argv: Sequence[str], env: dict[str, str], log: int, tree: Path) -> None:
 	if subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode:
 		path = Path(os.readlink(f"/proc/self/fd/{log}"))
 		text = path.read_text(encoding="utf-8", errors="replace")
-		raise CannotJudge(f"{explain(text, kernel.tree)}\n(all of it: {path})")
+		raise DoesNotBuild(f"{explain(text, tree)}\n(all of it: {path})")
 
 
 def base_options() -> list[str]:
@@ -144,9 +167,10 @@ def environment(build_root: Path) -> dict[str, str]:
 	}
 
 
-def _compiler(make_options: Sequence[str]) -> str:
-	"""Return the version line of the compiler that make will use."""
-	named = [option.removeprefix("CC=") for option in make_options if option.startswith("CC=")]
+def compiler_of(request: Request) -> str:
+	"""Return the version line of the compiler that make will use. Raises CannotJudge if it does not run."""
+	named = [option.removeprefix("CC=") for option in (*base_options(), *request.make_options)
+		 if option.startswith("CC=")]
 	argv = named[-1].split() if named else ["gcc"]
 	try:
 		return run([*argv, "--version"]).splitlines()[0]
@@ -154,10 +178,12 @@ def _compiler(make_options: Sequence[str]) -> str:
 		raise CannotJudge(f"the compiler does not run: {error}") from error
 
 
-def _stamp(tree: str, request: Request, make_options: Sequence[str], compiler: str) -> str:
+def identity(kernel: Kernel, commit: str, request: Request) -> str:
+	"""Return all that a build depends on, as text."""
 	configs = [path.read_text(encoding="utf-8") for path in request.profile.kunitconfigs]
-	return json.dumps([tree, request.profile.arch, configs, list(request.kconfig_add),
-			   list(make_options), compiler], indent=1)
+	return json.dumps([kernel.git("rev-parse", f"{commit}^{{tree}}"), request.profile.arch, configs,
+			   list(request.kconfig_add), [*base_options(), *request.make_options],
+			   compiler_of(request)], indent=1)
 
 
 def _state(obj: Path) -> str:

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import coverage, kernel, mutants, run, soak
+from . import coverage, gate, kernel, mutants, run, soak
 from .errors import PinwaitError
 from .git import forget_callers_repository
 from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
 		   kill_descendants)
+from .shard import Shard
 
 INTERRUPTED = 130
 USAGE = 64
@@ -143,6 +144,44 @@ def _check_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("steps", nargs="*", metavar="STEP", help="only these steps")
 
 
+def _gate_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--base", metavar="COMMIT", default="", help="what the patches apply to: a commit of --kdir (its HEAD)")
+	sub.add_argument("--range", metavar="A..B", default="", help="judge these commits of --kdir")
+	sub.add_argument("--staged", action="store_true", help="judge what is staged in --kdir")
+	sub.add_argument("--profiles", metavar="NAME,...", type=_names, default=gate.Asked.profiles,
+			 help="profiles to run the suites in (uml)")
+	sub.add_argument("--checks", metavar="NAME,...", type=_names, default=(), help="only these checks of each patch")
+	sub.add_argument("--only", type=int, metavar="N", default=0, help="only patch N of the series")
+	sub.add_argument("--repeat", type=int, metavar="N", default=gate.Asked.repeat,
+			 help="boots of base and patch, in turns, when something new was seen (3)")
+	sub.add_argument("--no-isolation", dest="isolation", action="store_false",
+			 help="build and boot patched code unconfined: for code that you trust")
+	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
+	sub.add_argument("--kconfig_add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
+	sub.add_argument("--make_options", action="append", metavar="X=Y", help="as in kunit.py")
+	sub.add_argument("sources", nargs="*", metavar="PATCH", help="mbox, mail, folder of them, or - (what is uncommitted in --kdir)")
+
+
+def _shard_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--shard", metavar="I/N", default="", help="do only the I-th of N shares; merge joins them")
+
+
+def _names(text: str) -> tuple[str, ...]:
+	return tuple(name for name in text.split(",") if name)
+
+
+def _gate(args: argparse.Namespace) -> int:
+	asked = gate.Asked(tuple(args.sources), args.range, args.base, args.series or "", args.profiles, args.checks, args.only,
+			   args.repeat, Shard.parse(args.shard), args.isolation, args.staged)
+	judgement, folder = gate.judge(options(args), asked)
+	import json
+	from .judgement import to_json
+	(folder / "judgement.json").write_text(json.dumps(to_json(judgement), indent=1))
+	print(judgement.outcome.value, judgement.reason)
+	print(judgement.seconds)
+	return judgement.exit_code
+
+
 def _clean(args: argparse.Namespace) -> int:
 	for name in ("obj", "results"):
 		shutil.rmtree(Path(args.build_root, name), ignore_errors=True)
@@ -176,6 +215,8 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names)),
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
 		     (_kernel_options, _series_option, _build_options, _boot_options, _coverage_options)),
+	"gate": (_gate, "say of each patch good, bad and why, or cannot judge",
+		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
 		    (_kernel_options, _series_option, _prepare_options)),
 	"check": (_check, "all tests of the project",

@@ -145,6 +145,11 @@ def read(obj: Path, tree: Path) -> dict[str, dict[int, Line]]:
 	counters = sorted((obj / FOLDER).rglob("*.gcda"))
 	if not counters:
 		raise CannotJudge(f"the kernel left no counters below {obj / FOLDER}; does it exit in an orderly way?")
+	return read_counters(counters, obj, tree)
+
+
+def read_counters(counters: Iterable[Path], obj: Path, tree: Path) -> dict[str, dict[int, Line]]:
+	"""Return what gcov counted in some objects, by file of the tree and line."""
 	argv = ["gcov", "--json-format", "--stdout", "--branch-probabilities"]
 	with ThreadPoolExecutor() as pool:
 		texts = pool.map(lambda path: proc.run([*argv, str(path)], cwd=obj), counters)

@@ -23,6 +23,8 @@ CHECK = {
 	"python3-pytest": "", "python3-jsonschema": "", "python3-ply": "", "python3-git": "",
 	"perl": "perl",
 }
+GATE = {"bubblewrap": "bwrap", "perl": "perl", "sparse": "sparse", "python3-jinja2": "", "python3-ply": "",
+	"python3-git": ""}
 COVERAGE = {"gcovr": "gcovr"}
 STRESS = {"stress-ng": "stress-ng"}
 

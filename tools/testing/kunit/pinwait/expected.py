@@ -7,11 +7,13 @@ them, then any of the words `change`, `skip:PROFILE[,PROFILE]` and `only:PROFILE
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from .errors import UsageError
+from .results import Case, Status
 
 _ENTRY = re.compile(r"(?P<suite>[^.\s]+)\.(?P<name>[^\[\s]+)(?:\[(?P<param>.*)\])?(?P<words>(?:\s+\S+)*)\s*")
 
@@ -50,6 +52,12 @@ class Expected:
 			raise UsageError(f"filter '{filter_glob}' selects no case that {self.path} lists for profile "
 					 f"{profile}; give suite or suite.case, globs allowed; suites: {suites}")
 		return chosen
+
+	def with_others(self, cases: Iterable[Case]) -> "Expected":
+		"""Return the list with cases added that are not in it."""
+		others = {case.id: ExpectedCase(case.id, case.suite, case.name, case.param, False, frozenset(), frozenset())
+			  for case in cases if case.id not in self.cases and case.status is not Status.CRASH}
+		return Expected(self.path, self.cases | others)
 
 
 def selects(filter_glob: str, suite: str, name: str) -> bool:

@@ -41,6 +41,18 @@ class UserTree:
 		return run(["git", *READ_ONLY, *args], cwd=self.path,
 			   env={"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **(env or {})}).removesuffix("\n")
 
+	def commit(self, name: str) -> str:
+		"""Return the commit that a name stands for. Raises UsageError if there is none."""
+		try:
+			return self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+		except CommandFailed as error:
+			raise UsageError(f"KDIR {self.path} has no commit {name}") from error
+
+	def uncommitted(self, staged: bool) -> str:
+		"""Return the diff from HEAD to the index if staged, or to the files that git knows."""
+		return self.git("diff", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color",
+				"--src-prefix=a/", "--dst-prefix=b/", *(["--cached"] if staged else []), "HEAD", "--")
+
 	def git_path(self, name: str) -> Path:
 		"""Return where git keeps a file of its own, for linked worktrees too."""
 		return self.path / self.git("rev-parse", "--git-path", name)
@@ -71,8 +83,8 @@ class UserTree:
 					"uncommitted changes", env=env), len(changed)
 
 
-def prepare(path: Path, kernels: Path, progress: Progress) -> Kernel:
-	"""Return the kernel for the state KDIR is in now; check_out() fills its worktree.
+def prepare(path: Path, kernels: Path, progress: Progress, at: str = "") -> Kernel:
+	"""Return the kernel for the state KDIR is in now, or for its commit `at`; check_out() fills its worktree.
 
 	The caller holds the lock of its name.
 	"""
@@ -90,7 +102,7 @@ def prepare(path: Path, kernels: Path, progress: Progress) -> Kernel:
 	(tree / ".git/shallow").unlink(missing_ok=True)
 	if shallow.exists():
 		shutil.copyfile(shallow, tree / ".git/shallow")
-	commit, changed = user.snapshot(git)
+	commit, changed = (user.commit(at), 0) if at else user.snapshot(git)
 	if changed:
 		progress.say(f"KDIR is dirty: testing HEAD plus uncommitted changes to {changed} files "
 			     f"(untracked files are not included)")
@@ -100,7 +112,7 @@ def prepare(path: Path, kernels: Path, progress: Progress) -> Kernel:
 		(tree / UNFINISHED).touch()
 		git("update-ref", "--no-deref", "HEAD", commit)
 	version = makefile_version(git("cat-file", "blob", f"{commit}:Makefile"))
-	base = f"KDIR at {user.head[:12]}" + (" plus uncommitted changes" if changed else "")
+	base = f"KDIR at {commit[:12]}" if at else f"KDIR at {user.head[:12]}" + (" plus uncommitted changes" if changed else "")
 	return Kernel(tree.name, tree, version, commit, base, dirty=bool(changed))
 
 

@@ -11,6 +11,7 @@ from .errors import UsageError
 COMMON = "common.config"
 FIELDS: dict[str, type] = {"description": str, "kunitconfig": str, "arch": str, "kernel_args": list,
 			   "timeout": int, "virtual_time": bool, "objects": int}
+OPTIONAL: dict[str, type] = {"common": bool}
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,18 @@ def load(configs: Path, name: str) -> Profile:
 	except (OSError, tomllib.TOMLDecodeError) as error:
 		raise UsageError(f"{file}: {error}") from error
 	if name not in tables:
-		known = "\n".join(f"  {key}: {table.get('description', '')}" for key, table in tables.items())
-		raise UsageError(f"unknown profile '{name}'; there are:\n{known}")
+		listed = "\n".join(f"  {key}: {table.get('description', '')}" for key, table in tables.items())
+		raise UsageError(f"unknown profile '{name}'; there are:\n{listed}")
 	table = tables[name]
-	for key in sorted(FIELDS.keys() | table.keys()):
-		if key not in FIELDS:
+	known = FIELDS | {key: OPTIONAL[key] for key in OPTIONAL if key in table}
+	for key in sorted(known.keys() | table.keys()):
+		if key not in known:
 			raise UsageError(f"{file}: [{name}] has an unknown key '{key}'")
-		if type(table.get(key)) is not FIELDS[key]:
-			raise UsageError(f"{file}: [{name}] needs '{key}', a {FIELDS[key].__name__}")
-	fragments = [configs / COMMON, configs / table["kunitconfig"]]
-	if not fragments[1].is_file():
-		raise UsageError(f"{file}: [{name}] names {fragments[1]}, which does not exist")
+		if type(table.get(key)) is not known[key]:
+			raise UsageError(f"{file}: [{name}] needs '{key}', a {known[key].__name__}")
+	fragments = [*([configs / COMMON] if table.get("common", True) else []), configs / table["kunitconfig"]]
+	if not fragments[-1].is_file():
+		raise UsageError(f"{file}: [{name}] names {fragments[-1]}, which does not exist")
 	return Profile(name, table["description"], tuple(path for path in fragments if path.is_file()),
 		       table["arch"], tuple(table["kernel_args"]), table["timeout"], table["virtual_time"],
 		       table["objects"])

@@ -124,7 +124,7 @@ class Session:
 		series.check_name(options.series_root, options.series)
 		self.cases = expected.load(CONFIGS / "expected-cases.txt")
 		self.cases.select(options.profile, options.filter)
-		self.folder = _new_folder(options.build_root / "results",
+		self.folder = new_folder(options.build_root / "results",
 					  "-".join([f"{now:%Y%m%dT%H%M%SZ}", options.profile, options.series,
 						    *([options.mutant] if options.mutant else [])]))
 
@@ -200,7 +200,7 @@ class Session:
 	def _close(self) -> None:
 		if self.folder.exists():
 			(self.folder / "command").write_text(self.info.command + "\n", encoding="utf-8")
-			_point_latest(self.folder)
+			point_latest(self.folder)
 
 	def _known(self, kernel: Kernel, chosen: series.Series) -> None:
 		self.info.kernel_version = kernel.version
@@ -263,7 +263,8 @@ def _judged(options: Options, subcommand: str,
 	return code
 
 
-def _new_folder(parent: Path, name: str) -> Path:
+def new_folder(parent: Path, name: str) -> Path:
+	"""Make a folder of that name, or with a number after it. Raises UsageError if there are too many."""
 	parent.mkdir(parents=True, exist_ok=True)
 	for number in range(1, 100):
 		folder = parent / (name if number == 1 else f"{name}-{number}")
@@ -275,7 +276,8 @@ def _new_folder(parent: Path, name: str) -> Path:
 	raise UsageError(f"there are already 99 folders {parent / name}")
 
 
-def _point_latest(folder: Path) -> None:
+def point_latest(folder: Path) -> None:
+	"""Make `latest` beside folder lead to it."""
 	link = folder.parent / "latest"
 	partial = folder.parent / f".latest-{os.getpid()}"
 	partial.unlink(missing_ok=True)

@@ -89,27 +89,27 @@ def apply(kernel: Kernel, series: Series) -> str:
 	known = git.commit_of(ref)
 	if known:
 		return known
-	with _scratch(git, kernel.base_commit) as scratch:
+	with scratch(git, kernel.base_commit) as tree:
 		for patch in patches:
 			try:
-				scratch("am", "-q", "--keep-non-patch", str(patch.resolve()))
+				tree("am", "-q", "--keep-non-patch", str(patch.resolve()))
 			except CommandFailed as error:
 				raise CannotJudge(_explain(patch, error.output, kernel)) from error
-		commit = scratch("rev-parse", "HEAD")
+		commit = tree("rev-parse", "HEAD")
 	git("update-ref", ref, commit)
 	return commit
 
 
 @contextmanager
-def _scratch(git: Git, commit: str) -> Iterator[Git]:
+def scratch(git: Git, commit: str) -> Iterator[Git]:
 	"""Yield a work tree at commit in which only files that git touches come into being."""
 	path = git.path / ".git/pinwait-scratch"
 	_remove(git, path)
 	git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(path), commit)
 	try:
-		scratch = Git(path)
-		scratch("read-tree", "HEAD")
-		yield scratch
+		tree = Git(path)
+		tree("read-tree", "HEAD")
+		yield tree
 	finally:
 		_remove(git, path)
 
@@ -120,14 +120,19 @@ def _remove(git: Git, path: Path) -> None:
 
 
 def _explain(patch: Path, output: str, kernel: Kernel) -> str:
+	"""Say which hunk of which file of which patch git am stumbled over."""
+	return (f"{patch.parent.parent.name}/{patch.parent.name}/{patch.name} does not apply to "
+		f"{kernel.base}: {stumbled(patch, output)}")
+
+
+def stumbled(patch: Path, output: str) -> str:
 	"""Say which hunk of which file git am stumbled over."""
 	where = re.findall(r"^error: patch failed: (.*):(\d+)$", output, re.MULTILINE)
 	details = [f"{file}, {hunk_at(patch, file, int(line))}" for file, line in where]
 	if not details:
 		details = [line.removeprefix("error: ") for line in output.splitlines()
 			   if line.startswith(("error:", "fatal:"))] or [output.strip()]
-	return (f"{patch.parent.parent.name}/{patch.parent.name}/{patch.name} does not apply to "
-		f"{kernel.base}: {'; '.join(details)}")
+	return "; ".join(details)
 
 
 def hunk_at(patch: Path, file: str, line: int) -> str:

@@ -49,7 +49,7 @@ def test_same_commit_every_time(kernel, tmp_path):
 def test_known_series_is_not_applied_again(kernel, tmp_path, monkeypatch):
 	chosen, _said = _find(_series(tmp_path, fakes.patch(10, "line 10", "ten")), kernel)
 	first = series.apply(kernel, chosen)
-	monkeypatch.setattr(series, "_scratch", None)
+	monkeypatch.setattr(series, "scratch", None)
 	assert series.apply(kernel, chosen) == first
 
 

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Say of each patch of a series whether it is good, bad and why, or cannot be judged.
+
+Patches are tried one after the other in the one worktree, so that only what differs is built again, and
+each is compared with the state before it. What is found is a Judgement; how it is told is not decided here.
+"""
+
+import re
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import build, compare, deps, expected, ground, kdir, lint, patches, profile, sandbox, trailers
+from .build import Request
+from .errors import CannotJudge, PinwaitError, UsageError
+from .ground import Ground, States, Wanted
+from .judgement import LABELS, Change, Check, Finding, Judgement, PatchJudgement, Seen
+from .patches import Patch, Submission
+from .progress import Progress
+from .results import Ending, Outcome
+from .run import CONFIGS, PROJECT, Options, new_folder, point_latest
+from .sandbox import Sandbox
+from .series import NONE
+from .shard import Shard
+from .trial import Result, Trials
+from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, PROFILE_OF, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
+
+EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
+# What no build reads: patches that touch nothing else leave the kernel as it is.
+NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/|(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
+TOOLS = re.compile(r"tools/testing/kunit/|scripts/(?:checkpatch|kernel-doc|spelling|const_structs)|tools/(?:docs|lib/python)/")
+HANGS_REPEATED = 1	# a boot that hangs takes its whole time limit
+NAMED = 3		# findings that a reason names
+
+
+@dataclass(frozen=True)
+class Asked:
+	"""What the gate was asked, besides what every subcommand is."""
+	sources: tuple[str, ...] = ()
+	range: str = ""
+	base: str = ""
+	series: str = ""		# "" for the default
+	profiles: tuple[str, ...] = ("uml",)
+	checks: tuple[str, ...] = ()	# only these
+	only: int = 0			# only this patch
+	repeat: int = 3			# boots, of base and patch each, when something new was seen
+	shard: Shard = Shard()
+	isolation: bool = True
+	staged: bool = False		# of KDIR, only what is staged
+
+	def reproduce(self, options: Options, kernel: str) -> str:
+		"""Return the command line that asks the same again."""
+		words = ["tools/testing/kunit/pinwait.py", "gate"]
+		words += [f"--tarball={options.tarball}"] if options.tarball else []
+		words += [f"--kdir={options.kdir}"] if options.kdir else []
+		words += [] if options.tarball or options.kdir else [f"--kernel={kernel}"]
+		words += [f"--patches={options.patches}"] if options.patches else []
+		words += [f"--series={self.series}"] if self.series else []
+		words += [f"--base={self.base}"] if self.base and not self.range else []
+		words += [f"--range={self.range}"] if self.range else []
+		words += ["--staged"] if self.staged else []
+		words += [f"--profiles={','.join(self.profiles)}"] if self.profiles != Asked.profiles else []
+		words += [f"--checks={','.join(self.checks)}"] if self.checks else []
+		words += [f"--only={self.only}"] if self.only else []
+		words += [] if self.isolation else ["--no-isolation"]
+		for name in ("kernel_args", "kconfig_add", "make_options"):
+			words += [f"--{name}={value}" for value in getattr(options, name)]
+		return shlex.join([*words, *self.sources])
+
+
+def judge(options: Options, asked: Asked) -> tuple[Judgement, Path]:
+	"""Return the judgement on what was asked, and the folder with its logs.
+
+	Raises UsageError for what makes no sense; whatever else goes wrong is told in the judgement.
+	"""
+	deps.ensure(deps.RUN | deps.GATE)
+	return _Gate(options, asked).run()
+
+
+class _Gate:
+	"""A judgement in the making."""
+	shop: Workshop
+	tools: Path		# scripts of the base, which judge
+
+	def __init__(self, options: Options, asked: Asked):
+		self.options, self.asked = options, asked
+		self.progress = Progress()
+		self.root = options.build_root / "gate"
+		self.profiles = {name: profile.load(CONFIGS, name)
+				 for name in dict.fromkeys([*asked.profiles, STUBS_PROFILE, COVERAGE_PROFILE])}
+		self.checks = self._chosen_checks()
+		self.patches: list[Patch] = []
+		now = time.gmtime()
+		self.folder = new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', now)}-gate")
+		self.judgement = Judgement(
+			kernel="", base="", base_commit="", choice=[], series=asked.series or ground.DEFAULT_SERIES, before=[],
+			profiles=list(asked.profiles), checks=self.checks, command=asked.reproduce(options, options.kernel),
+			started=time.strftime("%Y-%m-%dT%H:%M:%SZ", now), compiler="", isolation="",
+			shard=str(asked.shard), seconds=self.progress.seconds)
+
+	def run(self) -> tuple[Judgement, Path]:
+		"""Judge; the logs of an interrupted judgement stay, and what was tried is not tried again."""
+		start = time.monotonic()
+		try:
+			with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+				self._judge(Path(scratch))
+		except UsageError:
+			shutil.rmtree(self.folder)
+			raise
+		except PinwaitError as error:
+			self.judgement.problem = str(error)
+		finally:
+			if self.folder.exists():
+				(self.folder / "command").write_text(self.judgement.command + "\n", encoding="utf-8")
+				point_latest(self.folder)
+		self.judgement.seconds["total"] = round(time.monotonic() - start, 1)
+		return self.judgement, self.folder
+
+	def _chosen_checks(self) -> list[str]:
+		every = [*EVERY_PATCH, *self.asked.profiles]
+		unknown = [name for name in self.asked.checks if name not in every]
+		if unknown:
+			raise UsageError(f"unknown check '{unknown[0]}'; there are: {', '.join(every)}")
+		return [name for name in every if not self.asked.checks or name in self.asked.checks]
+
+	def _judge(self, scratch: Path) -> None:
+		judgement = self.judgement
+		wanted = Wanted(self.options.build_root, self.options.series_root, PROJECT, self.options.kernel,
+				self.options.tarball, self.options.kdir, self.asked.base, self.asked.series)
+		wanted, submission = self._submission(wanted, scratch)
+		self.patches = submission.patches
+		if self.asked.only > len(self.patches):
+			raise UsageError(f"there is no patch {self.asked.only}, only {len(self.patches)}")
+		judgement.not_checked += submission.notes
+		judgement.patches = [
+			PatchJudgement(number, patch.subject, patch.author, patch.source, patch.message_id, patch.sha256, patch.patch_id)
+			for number, patch in enumerate(self.patches, 1)]
+		self._keep_input(submission)
+		closed = self._closed()
+		with ground.chosen(wanted, submission, self.progress) as base:
+			judgement.kernel, judgement.base = base.kernel.version, base.base
+			judgement.base_commit = base.kernel.base_commit
+			judgement.choice, judgement.series = list(base.choice), base.series.name
+			judgement.before = base.series.ids()
+			judgement.command = self.asked.reproduce(self.options, base.kernel.name)
+			for line in base.choice:
+				self.progress.say(line)
+			with self.progress.stage("apply", f"{len(self.patches)} patches to {base.base}"):
+				states = ground.states(base, self.patches, PROJECT)
+				if states.failure:
+					states.nearest = ground.nearest(base, wanted, self.patches, self.progress)
+			if states.failure:
+				self._does_not_apply(states)
+			else:
+				self._prepare(base, states, closed)
+				self._try_all()
+
+	def _submission(self, wanted: Wanted, scratch: Path) -> tuple[Wanted, Submission]:
+		"""Return the patches to judge, and what to apply them to."""
+		asked = self.asked
+		if sum(map(bool, (asked.sources, asked.range, asked.staged))) > 1:
+			raise UsageError("give patches, or a range, or --staged")
+		mails = scratch / "mails"
+		mails.mkdir()
+		if asked.range:
+			wanted, box = ground.with_range(wanted, asked.range, scratch)
+			return wanted, patches.read([box], mails)
+		if asked.sources:
+			return wanted, patches.read(asked.sources, mails)
+		if not self.options.kdir:
+			raise UsageError("there is nothing to judge: give PATCH=file, or KDIR=tree for what is uncommitted there")
+		diff = kdir.UserTree(Path(self.options.kdir)).uncommitted(asked.staged)
+		what = "staged" if asked.staged else "uncommitted"
+		if not diff:
+			raise UsageError(f"nothing is {what} in {self.options.kdir}: give a patch or a range")
+		return replace(wanted, base="HEAD", trusted=True), patches.read_diff(diff, f"{what} change", mails)
+
+	def _keep_input(self, submission: Submission) -> None:
+		"""Keep the patches as they were understood; what was read from a pipe can be judged again from there."""
+		kept = self.folder / "patches"
+		kept.mkdir()
+		for number, patch in enumerate(submission.patches, 1):
+			name = re.sub(r"[^A-Za-z0-9]+", "-", patch.subject).strip("-")[:52] or "patch"
+			shutil.copyfile(patch.path, kept / f"{number:04d}-{name}.patch")
+		if "-" in self.asked.sources:
+			self.asked = replace(self.asked, sources=(str(kept),))
+
+	def _closed(self) -> bool:
+		"""Tell whether patched code is kept in. Raises CannotJudge if it should be and cannot."""
+		why = sandbox.failure() if self.asked.isolation else ""
+		if why:
+			raise CannotJudge(f"a patch's code would run unconfined on this machine: {why}; "
+					  "to judge code that you trust, say --no-isolation")
+		return self.asked.isolation
+
+	def _prepare(self, base: Ground, states: States, closed: bool) -> None:
+		"""Make ready for trying states of the base."""
+		kernel = base.kernel
+		kunit = "tools/testing/kunit"
+		self.tools = lint.export_tools(kernel.git, base.applied, self.root / "tools" / base.applied[:16])
+		box = Sandbox(closed, (kernel.tree, PROJECT / "lib", PROJECT / kunit, self.tools),
+			      {kernel.tree / kunit: self.tools / kunit})
+		if closed:
+			self.judgement.isolation = sandbox.DESCRIPTION
+		else:
+			self.judgement.not_checked.append("isolation: the patched code was built and booted without any")
+		cases = expected.load(CONFIGS / "expected-cases.txt")
+		promises = [] if base.series.name == NONE else [f"folio_fixture.promises={base.series.name}"]
+		trials = {}
+		for name, found in self.profiles.items():
+			request = Request(found, self.options.jobs, self.options.kconfig_add, self.options.make_options, box)
+			trials[name] = Trials(kernel, request, cases, self.root, self.tools / kunit,
+					      [*promises, *self.options.kernel_args], self.options.timeout, name != STUBS_PROFILE)
+			self._seed(trials[name].obj)
+		main = self.asked.profiles[0]
+		self.judgement.compiler = build.compiler_of(trials[main].request)
+		self.shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches)], trials, main, self.options.build_root / "strays", self.progress)
+
+	def _seed(self, obj: Path) -> None:
+		"""Begin with objects that `run` has made: the gate's own are apart, for patched code could write to them."""
+		theirs = self.options.build_root / obj.relative_to(self.root)
+		for source, target in ((theirs, obj), (self.options.build_root / "ccache", self.root / "ccache")):
+			if source.is_dir() and not target.exists():
+				partial = target.with_name(f"{target.name}.partial")
+				shutil.rmtree(partial, ignore_errors=True)
+				shutil.copytree(source, partial, symlinks=True)
+				partial.rename(target)
+
+	def _does_not_apply(self, states: States) -> None:
+		failed = len(states.commits)
+		self.judgement.nearest = states.nearest
+		near = f"; it does apply to {states.nearest}" if states.nearest else "; no base is known that it applies to"
+		for patch in self.judgement.patches:
+			reason = states.failure + near if patch.number == failed else f"not tried: patch {failed} does not apply"
+			patch.checks.append(Check(APPLY, Outcome.CANNOT_JUDGE, reason))
+
+	def _units(self) -> list[tuple[str, int]]:
+		"""Return which check of which patch is to be made here: neighbours share states, and checks objects."""
+		every = [(check, number) for check in self.checks for number in range(1, len(self.patches) + 1)
+			 if self.asked.only in (0, number)]
+		return list(self.asked.shard.block(every))
+
+	def _try_all(self) -> None:
+		units = self._units()
+		for number in sorted({number for _, number in units}):
+			here = [check for check in self.checks if (check, number) in units]
+			patch = self.judgement.patches[number - 1]
+			with self.progress.stage("judge", f"patch {number} of {len(self.patches)}: {patch.subject}"):
+				self._look(number, here)
+				patch.checks += [self._check(name, number) for name in here]
+			self.progress.say(f"patch {number} of {len(self.patches)}: {LABELS[patch.outcome]}: {patch.subject}")
+
+	def _look(self, number: int, checks: Sequence[str]) -> None:
+		"""Find out what the checks need to know of the state before a patch, and of the one after it."""
+		shop, main = self.shop, self.asked.profiles[0]
+		builds = list(dict.fromkeys([*([main] if WARNINGS in checks else []),
+					     *(PROFILE_OF.get(name, name) for name in checks if name not in (STATIC, WARNINGS, COVERAGE))]))
+		more = [WARNINGS] if WARNINGS in checks else []
+		shop.look(number - 1, builds)
+		for name in builds:
+			self._is_sound(number, name)
+		shop.look(number - 1, more)
+		if all(NOT_BUILT.match(name) for name in self.patches[number - 1].files):
+			shop.same(number)
+		shop.look(number, [*builds, *more, *([COVERAGE] if self._is_measured(number, checks) else [])])
+
+	def _is_sound(self, number: int, name: str) -> None:
+		"""Raise CannotJudge if the base itself does not build, or does not come to the tests."""
+		if number > 1:
+			return
+		base = self.shop.result(0, name)
+		if base.error:
+			raise CannotJudge(f"no patch can be judged, for the base does not build in profile {name}: {base.error}")
+		if self.shop.trials[name].boots and not base.log.started:
+			raise CannotJudge(f"no patch can be judged, for the base does not come to the tests in profile {name}: "
+					  f"{base.verdict.reason}")
+
+	def _is_measured(self, number: int, checks: Sequence[str]) -> bool:
+		files = self.patches[number - 1].files
+		return (COVERAGE in checks and any(name.endswith((".c", ".h")) and not NOT_BUILT.match(name) for name in files)
+			and not self.shop.wide(number))
+
+	def _check(self, name: str, number: int) -> Check:
+		"""Return what one check says of a patch."""
+		start = time.monotonic()
+		made = {STATIC: self._static, WARNINGS: self._warnings, STUBS: self._stubs, COVERAGE: self._coverage}
+		check = made[name](number) if name in made else self._suite(name, number)
+		check.findings = compare.held_first(check.findings)
+		if check.held and check.outcome is Outcome.PASS:
+			check.outcome, check.reason = Outcome.FAIL, _named(check.held)
+		answer = self.shop.answers.get((number, PROFILE_OF.get(name, name)))
+		check.seconds = round(time.monotonic() - start + (answer.seconds if answer else 0), 1)
+		check.cached = bool(answer and answer.result and answer.result.cached)
+		check.command = replace(self.asked, checks=(name,), only=number if len(self.patches) > 1 else 0,
+					shard=Shard()).reproduce(self.options, self.shop.kernel.name)
+		return check
+
+	def _static(self, number: int) -> Check:
+		"""The patch as a text: checkpatch, trailers, kernel-doc."""
+		patch = self.patches[number - 1]
+		check = Check(STATIC, Outcome.PASS, "checkpatch, trailers and kernel-doc have no error")
+		for level, kind, text in lint.checkpatch(self.tools, self.shop.kernel.tree, patch.path, not patch.bare):
+			what = "sign-off" if kind == "MISSING_SIGN_OFF" else "checkpatch"
+			place = re.search(r"^#\d+: FILE: (\S+?):?$", text, re.MULTILINE)
+			check.findings.append(Finding(what, f"{kind}: {text.splitlines()[0]}", Change.NEW, level == "ERROR",
+						      f"{level}:{kind}: {text}", place[1] if place else ""))
+		check.findings += compare.items({}, trailers.fixes(patch.message, self.options.kdir))
+		before, after = (self._kernel_doc(index, patch.files) for index in (number - 1, number))
+		check.findings += compare.items(before, after)
+		notes = len([finding for finding in check.findings if not finding.held])
+		if notes:
+			check.reason += f"; {notes} remark{'s' if notes > 1 else ''}"
+		if patch.bare:
+			check.reason += "; there is no message to look at"
+		return check
+
+	def _kernel_doc(self, index: int, files: Sequence[str]) -> dict[str, compare.Item]:
+		"""Return what kernel-doc says of files in a state."""
+		git = self.shop.kernel.git
+		sources = [name for name in files if name.endswith((".c", ".h"))]
+		listed = git("ls-tree", "--name-only", "-r", self.shop.states[index], "--", *sources).splitlines() if sources else []
+		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+			for name in listed:
+				path = Path(scratch, name)
+				path.parent.mkdir(parents=True, exist_ok=True)
+				path.write_text(git("cat-file", "blob", f"{self.shop.states[index]}:{name}") + "\n", encoding="utf-8",
+						errors="surrogateescape")
+			return compare.messages(lint.kernel_doc(self.tools, Path(scratch), listed), "kernel-doc")
+
+	def _warnings(self, number: int) -> Check:
+		"""What W=1 and sparse say of what the patch touches, that they did not say before."""
+		shop = self.shop
+		result = shop.result(number, shop.main)
+		sources = shop.compiled(self.patches[number - 1].files)
+		check = Check(WARNINGS, Outcome.PASS, "nothing that it touches is compiled")
+		if result.error:
+			return Check(WARNINGS, Outcome.CANNOT_JUDGE, f"it does not compile: see {shop.main}")
+		headers = [name for name in self.patches[number - 1].files if name.endswith(".h")]
+		looked_at = [*sources, *headers]
+		before, after = (self._said(index, looked_at) for index in (number - 1, number))
+		check.findings = compare.items(before, after)
+		if sources:
+			check.reason = f"W=1 and sparse say nothing new of {', '.join(sources[:NAMED])}"
+			check.reason += f" and {len(sources) - NAMED} more" if len(sources) > NAMED else ""
+		return check
+
+	def _said(self, index: int, names: Sequence[str]) -> dict[str, compare.Item]:
+		answer = self.shop.answers.get((index, WARNINGS))
+		lines = answer.lines if answer and answer.lines else {}
+		return compare.messages(line for name in names for line in lines.get(name, ()))
+
+	def _stubs(self, number: int) -> Check:
+		"""Does it build without page migration and without KUnit?"""
+		check = self._compared(STUBS, STUBS_PROFILE, number)
+		if check.outcome is Outcome.PASS:
+			check.reason = "it builds without page migration and without KUnit"
+		return check
+
+	def _coverage(self, number: int) -> Check:
+		"""Which of the changed lines the suites execute: told, not held against anybody."""
+		answer = self.shop.answers.get((number, COVERAGE))
+		patch = self.judgement.patches[number - 1]
+		if not answer or answer.problem:
+			wide = "it changes a header that most files include, and all would have to be compiled once more"
+			why = answer.problem if answer else wide if self.shop.wide(number) else "it changes no C source"
+			return Check(COVERAGE, Outcome.PASS, f"not measured: {why}")
+		patch.covered = self.shop.covered(number)
+		executed = sum(len(file.executed) for file in patch.covered)
+		missed = sum(len(file.missed) for file in patch.covered)
+		return Check(COVERAGE, Outcome.PASS, f"{executed} of {executed + missed} changed lines with code are executed")
+
+	def _suite(self, name: str, number: int) -> Check:
+		"""What the suites say in a profile, compared with what they said before."""
+		check = self._compared(name, name, number)
+		after = self.shop.result(number, name)
+		if check.outcome is Outcome.PASS and not check.held:
+			check.reason = after.verdict.reason
+			added = after.cases - self.shop.result(number - 1, name).cases
+			check.reason += f", {len(added)} of them added by the patch" if added else ""
+		return check
+
+	def _compared(self, check_name: str, name: str, number: int) -> Check:
+		"""Compare the state after a patch with the last one before it that was built."""
+		shop = self.shop
+		after = shop.result(number, name)
+		index = next((at for at in range(number - 1, 0, -1) if not shop.result(at, name).error), 0)
+		before = shop.result(number - 1 if after.error else index, name)
+		check = Check(check_name, Outcome.PASS, "", log=str(after.folder))
+		check.findings = compare.compare(before, after)
+		if after.error and before.error:
+			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "the tree does not build since an earlier patch"
+			if any(finding.change is Change.NEW for finding in check.findings):
+				check.reason += ", and now fails in another way"
+				check.findings = [replace(finding, held=False) for finding in check.findings]
+			return check
+		check.counts = after.counts
+		if after.error:
+			return check
+		check.findings = self._repeated(name, before, after, check.findings)
+		check.findings += self._new_warnings(name, number, after)
+		if after.log.blind and not before.log.blind and not check.held:
+			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "; ".join(after.log.blind)
+		if index < number - 1:
+			check.reason = f"compared with the state after patch {index}, the last one that was built"
+		return check
+
+	def _repeated(self, name: str, before: Result, after: Result, findings: list[Finding]) -> list[Finding]:
+		"""Boot base and patch in turns where something new was seen, and count: never is a boot simply repeated."""
+		trial = self.shop.trials[name]
+		held = [finding for finding in findings if finding.held]
+		times = self.asked.repeat if after.log.ending is not Ending.HANG else HANGS_REPEATED
+		if not (held and trial.boots and times > 1):
+			return findings
+		boots: dict[str, list[set[str]]] = {"before": [set()], "after": [{finding.id for finding in held}]}
+		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+			for turn in range(1, times):
+				for which, result in (("before", before), ("after", after)):
+					folder = Path(scratch, f"{which}-{turn}")
+					folder.mkdir()
+					log, answer = trial.boot(result, folder, self.progress)
+					again = compare.compare(before, replace(result, log=log, verdict=answer))
+					boots[which].append({finding.id for finding in again if finding.change is Change.NEW})
+
+		def counted(finding: Finding) -> Finding:
+			seen = {which: Seen(sum(finding.id in ids for ids in sets), times) for which, sets in boots.items()}
+			known = seen["before"].times > 0
+			return replace(finding, before=seen["before"], after=seen["after"], held=not known,
+				       change=Change.PRE_EXISTING if known else Change.NEW)
+		return [counted(finding) if finding.held else finding for finding in findings]
+
+	def _new_warnings(self, name: str, number: int, after: Result) -> list[Finding]:
+		"""Return what the compiler said in an ordinary build of a state, and did not say of the same files before."""
+		looked_at = self.shop.compiled(self.patches[number - 1].files) if WARNINGS in self.checks and name == self.shop.main else []
+		files = dict.fromkeys(line.partition(":")[0] for line in after.warnings)
+		sources = self.shop.compiled([file for file in files if file not in looked_at], name)
+		if not sources:
+			return []
+		log = self.folder / f"{name}-warnings.log"
+		before, now = (compare.messages(self.shop.messages(index, name, sources, log)) for index in (number - 1, number))
+		return compare.items(before, now)
+
+
+def _named(held: Sequence[Finding]) -> str:
+	"""Sum up in one sentence what is held against a patch."""
+	first = [f"{finding.kind}: {_short(finding)}" for finding in held[:NAMED]]
+	return "; ".join(first) + (f"; and {len(held) - NAMED} more" if len(held) > NAMED else "")
+
+
+def _short(finding: Finding) -> str:
+	"""Name a finding in a few words."""
+	seen = f" ({finding.after} boots with it, {finding.before} without)" if finding.after and finding.before else ""
+	return (finding.text.splitlines()[0] if finding.kind == "warning" else finding.id) + seen

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What patches are applied to, why that, and the states of the tree after each of them.
+
+The choice is never silent: base-commit: and prerequisite-patch-id: first, then what was asked for, then the
+prepared kernel with the chosen series.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from . import kdir, series, worktree
+from .errors import CannotJudge, UsageError
+from .kernel import Kernel, Store
+from .patches import Patch, Submission
+from .proc import CommandFailed, lock
+from .progress import Progress
+from .series import NONE, Series
+
+DEFAULT_SERIES = "rfc"
+# Whatever the user configured, a diff is to look as git am expects it.
+PLAIN = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "--no-color")
+LOOKED_BACK = 200	# commits of KDIR in which prerequisites, and a nearer base, are looked for
+
+
+@dataclass(frozen=True)
+class Wanted:
+	"""What was asked for; "" where nothing was."""
+	build_root: Path
+	series_root: Path
+	project: Path
+	kernel: str = "7.3"
+	tarball: str = ""
+	kdir: str = ""
+	base: str = ""		# commit of KDIR
+	series: str = ""
+	trusted: bool = False	# the base is what the patches were made from: their trailers need not be asked
+
+
+@dataclass(frozen=True)
+class Ground:
+	"""A base: a kernel and what lies on top of it, without our sources."""
+	kernel: Kernel
+	series: Series
+	applied: str		# commit
+	choice: tuple[str, ...]
+
+	@property
+	def base(self) -> str:
+		"""What it is, for people."""
+		return f"{self.kernel.base}, series {self.series.name}"
+
+
+@dataclass
+class States:
+	"""The commits to try: the base, then the tree after each patch, as far as they apply."""
+	commits: list[str] = field(default_factory=list)
+	failure: str = ""	# why the next one does not apply
+	nearest: str = ""	# a base that all of them apply to
+
+
+@contextmanager
+def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterator[Ground]:
+	"""Choose a base and prepare it; hold the lock of its worktree meanwhile.
+
+	Raises UsageError for what does not exist, CannotJudge if a chosen base cannot be had.
+	"""
+	choice: list[str] = []
+	kernels = wanted.build_root / "kernels"
+	if wanted.kdir:
+		name = kdir.name_of(Path(wanted.kdir))
+		ready = None
+	else:
+		store = Store(wanted.build_root, progress)
+		ready = store.tarball(Path(wanted.tarball)) if wanted.tarball else store.package(wanted.kernel)
+		name = ready.name
+	with lock(kernels / f"{name}.lock", f"the kernel worktree {name}"):
+		if ready:
+			kernel = ready
+			if submission.base_commit:
+				choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
+			choice.append(f"base: {kernel.base}, which is prepared")
+		else:
+			kernel = _of_user(wanted, submission, kernels, progress, choice)
+		found, applied = _with_series(wanted, kernel, progress, choice)
+		applied = _with_prerequisites(wanted, submission, kernel, found, applied, choice)
+		yield Ground(kernel, found, applied, tuple(choice))
+
+
+def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
+	"""Apply patches one after the other; our sources are in every state."""
+	result = States()
+	# A patch to what is ours can only be applied on top of it; any other below, where it never meets it.
+	ours = {source.path for source in worktree.sources(project)}
+	inside = any(name in ours for patch in patches for name in patch.files)
+	kernel = ground.kernel
+	composed = worktree.compose(kernel, ground.applied, project)
+	result.commits.append(composed)
+	with series.scratch(kernel.git, composed if inside else ground.applied) as tree:
+		for patch in patches:
+			try:
+				tree("am", "-q", "--keep-non-patch", str(patch.path.resolve()))
+			except CommandFailed as error:
+				result.failure = f"does not apply to {ground.base}: {series.stumbled(patch.path, error.output)}"
+				break
+			commit = tree("rev-parse", "HEAD")
+			result.commits.append(commit if inside else worktree.compose(kernel, commit, project))
+	return result
+
+
+def pristine(ground: Ground, state: str, project: Path) -> str:
+	"""Return the commit of a state with our sources as they were before any patch."""
+	return worktree.compose(ground.kernel, state, project)
+
+
+def nearest(ground: Ground, wanted: Wanted, patches: Sequence[Patch], progress: Progress) -> str:
+	"""Name a base that all patches apply to, and how to ask for it; "" if none is known."""
+	for words, kernel, found in _candidates(ground, wanted, progress):
+		try:
+			applied = series.apply(kernel, found)
+		except CannotJudge:
+			continue
+		if _apply(kernel, applied, patches):
+			return words
+	return _commit_of_blobs(ground, wanted, patches) if wanted.kdir else ""
+
+
+def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> Kernel:
+	"""Return the kernel for the commit of KDIR that trailers or options name, or HEAD."""
+	user = kdir.UserTree(Path(wanted.kdir))
+	at = wanted.base or "HEAD"
+	named = submission.base_commit
+	if named and not wanted.trusted:
+		try:
+			at = user.commit(named)
+			choice.append(f"base: {at[:12]}, which base-commit: names")
+		except UsageError:
+			choice.append(f"base-commit: {named} is not in {wanted.kdir}")
+	if not (named and at != (wanted.base or "HEAD")):
+		choice.append(f"base: {user.commit(at)[:12]} of {wanted.kdir}, "
+			      + (f"as given ({wanted.base})" if wanted.base else "its HEAD"))
+	return kdir.prepare(Path(wanted.kdir), kernels, progress, at)
+
+
+def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: list[str]) -> tuple[Series, str]:
+	"""Return the series that comes before the patches, and the commit of base and series."""
+	found = series.find(wanted.series_root, wanted.series or DEFAULT_SERIES, kernel, progress)
+	try:
+		applied = series.apply(kernel, found)
+	except CannotJudge as error:
+		if wanted.series or not wanted.kdir:
+			raise
+		found = series.find(wanted.series_root, NONE, kernel, progress)
+		applied = series.apply(kernel, found)
+		choice.append(f"series: none, for {error}")
+		return found, applied
+	how = "as given" if wanted.series else "the default"
+	choice.append(f"series: {found.name}, {how}" + ("" if found.patches else "; cases of the change fail without it"))
+	return found, applied
+
+
+def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, found: Series, applied: str,
+			choice: list[str]) -> str:
+	"""Apply the patches that prerequisite-patch-id: trailers name; a base that was given as such has them."""
+	if wanted.trusted or not submission.prerequisites:
+		return applied
+	there = {patch.patch_id for patch in found.ids()}
+	lying: dict[str, str] = {}
+	if wanted.kdir:
+		user = kdir.UserTree(Path(wanted.kdir))
+		log = user.git("log", "-p", "--no-merges", *PLAIN, f"-n{LOOKED_BACK}", "--format=commit %H", "HEAD")
+		ids = kernel.git("patch-id", "--stable", stdin=log + "\n").splitlines()
+		lying = {line.split()[0]: line.split()[1] for line in ids}
+		contained = user.git("rev-list", f"-n{LOOKED_BACK}", kernel.base_commit).splitlines()
+		there |= {name for name, commit in lying.items() if commit in contained}
+	todo = [name for name in submission.prerequisites if name not in there]
+	missing = [name for name in todo if name not in lying]
+	for name in missing:
+		choice.append(f"prerequisite-patch-id: {name} is neither in the series nor in KDIR; going on without it")
+	todo = [name for name in todo if name in lying]
+	if todo:
+		with series.scratch(kernel.git, applied) as tree:
+			for name in todo:
+				mail = user.git("format-patch", "-1", "--stdout", "--no-signature", *PLAIN, lying[name])
+				try:
+					tree("am", "-q", "--keep-non-patch", stdin=mail + "\n")
+				except CommandFailed as error:
+					raise CannotJudge(f"prerequisite {name} ({lying[name][:12]}) does not apply: "
+							  f"{error.output.strip().splitlines()[0]}") from error
+			applied = tree("rev-parse", "HEAD")
+		choice.append(f"prerequisites: {len(todo)} commits of {wanted.kdir} applied first")
+	return applied
+
+
+def _candidates(ground: Ground, wanted: Wanted, progress: Progress) -> Iterator[tuple[str, Kernel, Series]]:
+	"""Yield other bases that are at hand: without the series, with it, other kernels."""
+	others = Store(wanted.build_root, progress).prepared()
+	for kernel in [ground.kernel, *(other for other in others if other.name != ground.kernel.name)]:
+		for name in (NONE, ground.series.name, DEFAULT_SERIES):
+			if (kernel.name, name) == (ground.kernel.name, ground.series.name):
+				continue
+			found = series.find(wanted.series_root, name, kernel, progress)
+			where = "" if kernel.name == ground.kernel.name else f" --kernel={kernel.name}"
+			yield f"{kernel.base}, series {name} (--series={name}{where})", kernel, found
+
+
+def _apply(kernel: Kernel, commit: str, patches: Sequence[Patch]) -> bool:
+	with series.scratch(kernel.git, commit) as tree:
+		try:
+			for patch in patches:
+				tree("am", "-q", "--keep-non-patch", str(patch.path.resolve()))
+		except CommandFailed:
+			return False
+	return True
+
+
+def _commit_of_blobs(ground: Ground, wanted: Wanted, patches: Sequence[Patch]) -> str:
+	"""Look in KDIR's history for the newest commit with the files that the first patch was made from."""
+	text = patches[0].path.read_text(encoding="utf-8", errors="replace")
+	blobs = re.findall(r"^diff --git a/(\S+) b/.*\n(?:[a-z].*\n)*?index ([0-9a-f]{7,})\.\.", text, re.MULTILINE)
+	blobs = [(name, blob) for name, blob in blobs if set(blob) != {"0"}]
+	if not blobs:
+		return ""
+	user = kdir.UserTree(Path(wanted.kdir))
+	touching = user.git("rev-list", f"-n{LOOKED_BACK}", "HEAD", "--", *(name for name, _ in blobs)).splitlines()
+	for commit in touching:
+		lines = user.git("ls-tree", "-r", commit, "--", *(name for name, _ in blobs)).splitlines()
+		there = {line.partition("\t")[2]: line.split()[2] for line in lines}
+		if all(there.get(name, "").startswith(blob) for name, blob in blobs):
+			return f"{commit[:12]} of {wanted.kdir} has the files that it was made from (--base={commit[:12]})"
+	return ""
+
+
+def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str]:
+	"""Return what to ask for to judge a range of KDIR's commits, and a file with them as mails.
+
+	Raises UsageError for a range that is none or empty, CannotJudge for one with merges.
+	"""
+	if not wanted.kdir:
+		raise UsageError("a range is one of commits of a tree: give --kdir, too")
+	user = kdir.UserTree(Path(wanted.kdir))
+	first, dots, last = commits.partition("..")
+	if not dots or not first:
+		raise UsageError(f"'{commits}' is no range: give A..B")
+	start, end = user.commit(first), user.commit(last.lstrip(".") or "HEAD")
+	try:
+		start = user.git("merge-base", start, end)
+	except CommandFailed as error:
+		raise UsageError(f"{first} and {last} have no commit in common") from error
+	if merges := user.git("rev-list", "--merges", f"{start}..{end}").splitlines():
+		raise CannotJudge(f"{commits} holds {len(merges)} merges ({merges[0][:12]}): give a range without, A..B")
+	mails = user.git("format-patch", "--stdout", "--no-signature", "--no-attach", "--no-thread", "--no-cover-letter",
+			 "--binary", "--full-index", *PLAIN, f"{start}..{end}")
+	if not mails:
+		raise UsageError(f"there is no commit in {commits}")
+	path = scratch / "range.mbox"
+	path.write_text(mails + "\n", encoding="utf-8", errors="surrogateescape")
+	return replace(wanted, base=start, trusted=True), str(path)

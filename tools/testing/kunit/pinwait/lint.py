@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Look at sources without running them: the compiler's extra warnings, sparse, kernel-doc, checkpatch.
+
+What judges a patch is not to come from it: scripts are those of a state before it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from . import build
+from .build import Request
+from .errors import CannotJudge
+from .git import Git
+from .proc import CommandFailed, run
+
+COMPAT = Path(__file__).resolve().parents[1] / "sparse-compat.h"
+CHECKPATCH = ("scripts/checkpatch.pl", "--strict", "--no-summary", "--show-types")
+# Scripts that judge, and all that they read.
+TOOLS = ("scripts/checkpatch.pl", "scripts/spelling.txt", "scripts/const_structs.checkpatch", "scripts/kernel-doc",
+	 "scripts/kernel-doc.py", "tools/docs", "tools/lib/python", "scripts/lib", "tools/testing/kunit",
+	 "Documentation/dev-tools/checkpatch.rst", "MAINTAINERS")
+VERDICT = re.compile(r"^(ERROR|WARNING|CHECK):([A-Z_0-9]+): (.*)$")
+
+
+def export_tools(git: Git, commit: str, folder: Path) -> Path:
+	"""Write the scripts of a commit to a folder of their own, once, and return it."""
+	if not folder.exists():
+		listed = git("ls-tree", "--name-only", commit, *TOOLS).splitlines()
+		partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+		partial.mkdir(parents=True)
+		archive = partial / "tools.tar"
+		git("archive", f"--output={archive}", commit, *listed)
+		run(["tar", "-x", "-f", str(archive), "-C", str(partial)])
+		archive.unlink()
+		try:
+			partial.rename(folder)
+		except OSError:		# another gate was quicker
+			run(["rm", "-rf", str(partial)])
+	return folder
+
+
+def compile_anew(tree: Path, obj: Path, sources: Iterable[str], request: Request, build_root: Path, log: Path,
+		 sparse: bool) -> tuple[bool, str]:
+	"""Compile C files again with W=1, and sparse if asked; tell whether it worked, and all that was said.
+
+	An object that is up to date would be silent, so it is removed first: the next build makes it again.
+	"""
+	objects = [str(Path(name).with_suffix(".o")) for name in sources]
+	for name in objects:
+		(obj / name).unlink(missing_ok=True)
+	argv = ["make", "-C", str(tree), f"O={obj}", f"ARCH={request.profile.arch}", "W=1", f"-j{request.jobs}", "-k",
+		*build.base_options(), *request.make_options, *(["C=2", f"CF=-include {COMPAT}"] if sparse else []), *objects]
+	env = build.environment(build_root)
+	with open(log, "ab") as output:
+		start = output.tell()
+		code = subprocess.run(request.sandbox.command(argv, [obj, Path(env["CCACHE_DIR"])]), env=env,
+				      stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
+	return code == 0, log.read_bytes()[start:].decode("utf-8", "replace")
+
+
+def not_seen_by_sparse(output: str, sources: Iterable[str]) -> list[str]:
+	"""Return the files that sparse did not look at, although make was told to have it do so."""
+	return [name for name in sources
+		if not re.search(rf"^ +CHECK +(?:\S*/)?{re.escape(name)}$", output, re.MULTILINE)]
+
+
+def includers(obj: Path, header: str, most: int) -> list[str]:
+	"""Return up to `most` C files, of mm/ first, that were compiled with a header."""
+	needle = f"/{header} "
+	found: list[str] = []
+	for folder in ("mm", "kernel", "fs", "lib", "arch"):
+		for path in sorted((obj / folder).rglob(".*.o.cmd")):
+			text = path.read_text(encoding="utf-8", errors="replace")
+			source = re.search(r"^source_\S+ := (\S+\.c)$", text, re.MULTILINE)
+			if source and (needle in text or f"/{header}\n" in text):
+				found.append(str(path.relative_to(obj).with_name(path.name[1:].removesuffix(".o.cmd") + ".c")))
+				if len(found) == most:
+					return found
+	return found
+
+
+def checkpatch(tools: Path, tree: Path, patch: Path, message: bool) -> list[tuple[str, str, str]]:
+	"""Return checkpatch's verdicts on a patch: level, type, and text with the place.
+
+	message tells whether there is a commit message to be looked at. Raises CannotJudge if it breaks.
+	"""
+	argv = ["perl", str(tools / CHECKPATCH[0]), *CHECKPATCH[1:], f"--root={tree}", *([] if message else ["--no-signoff"]),
+		str(patch)]
+	try:
+		output = run(argv, cwd=tree)
+	except CommandFailed as error:
+		output = error.output
+		if error.returncode != 1:
+			raise CannotJudge(f"checkpatch: {error}") from error
+	found = []
+	for block in re.split(r"\n\n+", output):
+		lines = block.strip().splitlines()
+		verdict = VERDICT.match(lines[0]) if lines else None
+		if verdict:
+			found.append((verdict[1], verdict[2], "\n".join([verdict[3], *lines[1:]])))
+	return found
+
+
+def kernel_doc(tools: Path, tree: Path, sources: Sequence[str]) -> list[str]:
+	"""Return what kernel-doc complains of in files of a tree."""
+	if not sources:
+		return []
+	argv = [sys.executable, str(tools / "scripts/kernel-doc"), "-none", "-Wall", *sources]
+	done = subprocess.run(argv, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+			      env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C"})
+	said = (done.stdout + done.stderr).replace(f"{tree}/", "").splitlines()
+	if any(line.startswith("Traceback ") for line in said):
+		raise CannotJudge(f"kernel-doc breaks: {said[-1]}")
+	# "Warning: file:line text" and "file:line: warning: text" are both in use.
+	return [re.sub(r"^(?:Warning|Error): ([\w./+-]+:\d+):? ", r"\1: warning: ", line) for line in said
+		if re.search(r"^(?:Warning|Error): |: (?:warning|error): ", line, re.IGNORECASE)]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Keep a patch's code in: what is built and booted sees no network and no home, and can write only
+where it is told to.
+
+A patch's makefiles and scripts run when it is built, and a UML kernel is a process like any other.
+bubblewrap gives them namespaces of their own; no privilege is needed where user namespaces are allowed.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .proc import CommandFailed, run
+
+# What is nobody's business in there; what is needed of it is shown again one by one.
+HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/run", "/mnt", "/media", "/srv")
+NOBODY = "65534"
+DESCRIPTION = ("bubblewrap: user nobody, no network, own process, mount and IPC namespaces; the system read-only, "
+	       "homes and temporary folders hidden, only objects and compiler cache writable")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+	"""A way to run commands; without `closed` they run as they are."""
+	closed: bool = False
+	readable: tuple[Path, ...] = ()		# shown although they may lie where all is hidden
+	instead: Mapping[Path, Path] = field(default_factory=dict)	# a folder in there -> what is shown in its place
+
+	def command(self, argv: Sequence[str], writable: Sequence[Path]) -> list[str]:
+		"""Return the command line that runs argv; writable folders exist."""
+		if not self.closed:
+			return list(argv)
+		words = ["bwrap", "--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY,
+			 "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/dev/shm"]
+		for name in dict.fromkeys([*HIDDEN, os.path.realpath(Path.home())]):
+			if os.path.isdir(name) and not os.path.islink(name) and name != "/":
+				words += ["--tmpfs", name]
+		for path in (Path(sys.prefix), Path(sys.base_prefix), *self.readable):
+			words += ["--ro-bind", str(path), str(path)]
+		for place, shown in self.instead.items():
+			words += ["--ro-bind", str(shown), str(place)]
+		for path in writable:
+			words += ["--bind", str(path), str(path)]
+		return [*words, "--setenv", "HOME", "/tmp", "--unsetenv", "TMPDIR", "--chdir", "/", "--", *argv]
+
+
+OPEN = Sandbox()
+
+
+def failure() -> str:
+	"""Say why commands cannot be kept in on this machine, "" if they can."""
+	if not shutil.which("bwrap"):
+		return "bwrap is not installed (package bubblewrap)"
+	try:
+		run(Sandbox(closed=True).command(["true"], []))
+	except CommandFailed as error:
+		return f"bwrap does not work here: {error.output.strip() or error}"
+	return ""

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Try one state of the kernel in one profile: does it build, and what does it do when it is booted?
+
+What came of it is kept, and not done again for the same kernel, configuration, suite, compiler and tool.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from . import boot, build, ktap, verdict
+from .build import Built, DoesNotBuild, Request
+from .expected import Expected
+from .kernel import Kernel
+from .progress import Progress
+from .results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
+
+RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
+# What kunit.py wants to see in the folder that it boots from.
+BOOTABLE = (build.BINARY, ".config", ".kunitconfig")
+KEPT = 200		# results that are kept, the newest
+
+
+@dataclass
+class Result:
+	"""What came of a kernel; folder keeps its logs, and the kernel itself if it was built."""
+	folder: Path
+	error: str = ""		# why it does not build, "" if it does
+	log: LogResult = field(default_factory=LogResult)
+	verdict: Verdict = field(default_factory=lambda: Verdict(Outcome.CANNOT_JUDGE, "not booted"))
+	warnings: list[str] = field(default_factory=list)	# of the compiler, as far as anything was compiled
+	seconds: float = 0.0
+	binary: str = ""	# digest of the kernel
+	cached: bool = False	# nothing was done this time
+
+	@property
+	def cases(self) -> set[str]:
+		"""The cases that ran."""
+		return {case.id for case in self.log.cases if case.status is not Status.MISSING}
+
+	@property
+	def counts(self) -> dict[str, int]:
+		"""How many cases there are of each status."""
+		return {status.value: number for status in Status
+			if (number := sum(case.status is status for case in self.log.cases))}
+
+
+class Trials:
+	"""Builds and boots states of a kernel's worktree in one profile."""
+
+	def __init__(self, kernel: Kernel, request: Request, expected: Expected, root: Path, parser_dir: Path,
+		     kernel_args: Sequence[str] = (), timeout: int = 0, boots: bool = True):
+		"""root is for objects and results; parser_dir holds a kunit_parser.py that can be trusted.
+
+		Without boots, kernels are only built.
+		"""
+		self.kernel, self.request, self.expected, self.root = kernel, request, expected, root
+		self.parser_dir, self.kernel_args, self.boots = parser_dir, kernel_args, boots
+		self.timeout = timeout or request.profile.timeout
+
+	@property
+	def obj(self) -> Path:
+		"""The folder of objects."""
+		return build.object_folder(self.root, self.kernel, self.request)
+
+	def known(self, commit: str) -> Result | None:
+		"""Return what came of a state before, None if it was not tried or not to the end."""
+		folder = self.folder(commit)
+		try:
+			content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+			said = content["verdict"]
+			content |= {"log": _log(content["log"]), "verdict": Verdict(Outcome(said["outcome"]), said["reason"])}
+			found = Result(folder, **content)
+		except (OSError, ValueError, KeyError, TypeError):
+			return None
+		os.utime(folder)
+		return replace(found, cached=True)
+
+	def attempt(self, commit: str, progress: Progress, before: Result | None = None, patience: int = 0) -> Result:
+		"""Return what comes of a state, which is checked out unless it is known.
+
+		before is the state before it: a kernel that is the same to the byte is not booted again in virtual time.
+		patience is the time in wall seconds after which a boot is taken to hang, where the profile's is too long.
+		Raises CannotJudge if the machine, not the state, is at fault.
+		"""
+		found = self.known(commit)
+		if found:
+			return found
+		folder = self.folder(commit)
+		shutil.rmtree(folder, ignore_errors=True)
+		folder.mkdir(parents=True)
+		result = Result(folder)
+		spent = sum(progress.seconds.values())
+		try:
+			built = build.build(self.kernel, commit, self.request, self.root, folder / BUILD_LOG, progress)
+		except DoesNotBuild as error:
+			result.error = str(error).partition("\n(all of it: ")[0]
+		else:
+			for name in BOOTABLE if self.boots else (build.BINARY,):
+				shutil.copy2(built.obj / name, folder / name)
+			result.binary = hashlib.sha256((folder / build.BINARY).read_bytes()).hexdigest()
+			if not self.boots:
+				result.verdict = Verdict(Outcome.PASS, "builds")
+			elif self.request.profile.virtual_time and before and before.binary == result.binary:
+				result.log, result.verdict = before.log, before.verdict
+				shutil.copy2(before.folder / LOG, folder / LOG)
+			else:
+				result.log, result.verdict = self.boot(result, folder, progress, patience)
+		result.warnings = build.warnings((folder / BUILD_LOG).read_text(encoding="utf-8", errors="replace"),
+						 self.kernel.tree)
+		result.seconds = round(sum(progress.seconds.values()) - spent, 1)
+		self._keep(result)
+		return result
+
+	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0) -> tuple[LogResult, Verdict]:
+		"""Boot a state that was built, once more; the console is kept in folder."""
+		limit = timeout or self.timeout
+		argv = boot.command(self.kernel, Built(result.folder, ""), self.request.profile, "", self.kernel_args, limit)
+		argv = self.request.sandbox.command(argv, [result.folder])
+		with progress.stage("boot", f"profile {self.request.profile.name}"):
+			console = boot.boot(argv, limit, folder)
+		log = ktap.read_log(console.lines, self.parser_dir, console.timed_out)
+		# A patch may bring cases of its own.
+		return log, verdict.judge(log, self.expected.with_others(log.cases), self.request.profile.name, "")
+
+	def folder(self, commit: str) -> Path:
+		"""Return where all that comes of a state is kept."""
+		key = "\n".join([build.identity(self.kernel, commit, self.request), *self.kernel_args, str(self.timeout),
+				 self.expected.path.read_text(encoding="utf-8"), tool_identity()])
+		return self.root / "results" / hashlib.sha256(key.encode()).hexdigest()[:24]
+
+	def _keep(self, result: Result) -> None:
+		content: dict[str, Any] = {
+			**asdict(result), "log": {**asdict(result.log), "ending": result.log.ending.value},
+			"verdict": {"outcome": result.verdict.outcome.value, "reason": result.verdict.reason}}
+		for name in ("folder", "cached"):
+			del content[name]
+		for case in content["log"]["cases"]:
+			case["status"] = case["status"].value
+		partial = result.folder / f"{RESULT}.partial"
+		partial.write_text(json.dumps(content), encoding="utf-8")
+		partial.rename(result.folder / RESULT)
+		kept = sorted(result.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+		for old in kept[KEPT:]:
+			shutil.rmtree(old, ignore_errors=True)
+
+
+@functools.cache
+def tool_identity() -> str:
+	"""Return a digest of the tool's own sources: what an older one found out is not trusted."""
+	digest = hashlib.sha256()
+	for path in sorted(Path(__file__).parent.glob("*.py")):
+		digest.update(path.read_bytes())
+	return digest.hexdigest()
+
+
+def _log(content: dict[str, Any]) -> LogResult:
+	fields: dict[str, Any] = {**content, "ending": Ending(content["ending"])}
+	fields["cases"] = [_case(case) for case in content["cases"]]
+	fields["splats"] = [Splat(**splat) for splat in content["splats"]]
+	return LogResult(**fields)
+
+
+def _case(content: dict[str, Any]) -> Case:
+	fields: dict[str, Any] = {**content, "status": Status(content["status"])}
+	return Case(**fields)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Make the states of a tree, one at a time, and look at each in all ways that are asked for.
+
+What needs the same folder of objects is done one after the other, in a lane; lanes run side by side, each
+in a process of its own, so that each boot can end all of its children.
+"""
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import boot, build, coverage, lint, worktree
+from .errors import CannotJudge
+from .judgement import Covered
+from .kernel import Kernel
+from .proc import become_worker
+from .progress import Progress
+from .trial import Result, Trials
+
+STATIC, WARNINGS, STUBS, COVERAGE, APPLY = "static", "warnings", "stubs", "coverage", "apply"
+STUBS_PROFILE, COVERAGE_PROFILE = "uml-stubs", coverage.PROFILE
+PROFILE_OF = {STUBS: STUBS_PROFILE, COVERAGE: COVERAGE_PROFILE}
+THROUGH = 3		# C files through which a header is looked at
+WIDE = 60		# C files: what more of them include is too much to build once more for coverage
+# Of a boot in virtual time: so many times what the base took, in wall seconds, and no less than so many seconds.
+PATIENCE, LEAST_PATIENCE = 40, 20
+
+
+@dataclass
+class Answer:
+	"""What a lane found out about one thing."""
+	what: str
+	result: Result | None = None
+	lines: Mapping[str, Sequence[str]] | None = None	# by file: compilers' messages
+	counts: Mapping[str, Mapping[int, int]] | None = None	# by file and line: how often it was executed
+	problem: str = ""
+	seconds: float = 0.0
+
+
+class Workshop:
+	"""The states of one tree, and what is known of them; the caller holds the worktree's lock."""
+
+	def __init__(self, kernel: Kernel, states: Sequence[str], touched: Sequence[Sequence[str]],
+		     trials: Mapping[str, Trials], main: str, strays: Path, progress: Progress):
+		"""touched names, for each state, the files that differ from the one before; main is the profile whose
+		objects the compilers' warnings are looked at with."""
+		self.kernel, self.states, self.trials, self.main = kernel, list(states), trials, main
+		self.touched = [*touched, ()]
+		self.strays, self.progress = strays, progress
+		self.answers: dict[tuple[int, str], Answer] = {}
+
+	def result(self, index: int, profile: str) -> Result:
+		"""Return what came of a state in a profile; look() has tried it."""
+		found = self.answers[index, profile].result
+		assert found
+		return found
+
+	def same(self, index: int) -> None:
+		"""Take a state for the one before it: nothing that is built differs."""
+		for (at, what), answer in list(self.answers.items()):
+			if at == index - 1 and answer.result:
+				self.answers.setdefault((index, what), answer)
+
+	def look(self, index: int, wanted: Sequence[str]) -> None:
+		"""Find out about a state what is wanted and not yet known: profiles, WARNINGS, COVERAGE.
+
+		Raises CannotJudge if the machine is at fault.
+		"""
+		todo = [what for what in wanted if not self._known(index, what)]
+		if not todo:
+			return
+		self.check_out(index)
+		lanes = self._lanes(todo)
+		with multiprocessing.get_context("fork").Pool(len(lanes), _Worker.start, (self,)) as pool:
+			for answers in pool.starmap(_Worker.lane, [(index, lane) for lane in lanes], chunksize=1):
+				self.answers.update({(index, answer.what): answer for answer in answers})
+			pool.close()
+			pool.join()
+
+	def check_out(self, index: int) -> None:
+		"""Make the worktree a state."""
+		worktree.check_out(self.kernel, self.states[index], self.strays, self.progress)
+
+	def messages(self, index: int, name: str, sources: Sequence[str], log: Path) -> list[str]:
+		"""Return what the compiler says with W=1 of sources in a state that is checked out for it."""
+		self.check_out(index)
+		trial = self.trials[name]
+		there = [source for source in sources if (self.kernel.tree / source).exists()]
+		_, output = lint.compile_anew(self.kernel.tree, trial.obj, there, trial.request, trial.root, log, sparse=False)
+		return list(dict.fromkeys(build.warnings(output, self.kernel.tree)))
+
+	def compiled(self, files: Iterable[str], profile: str = "") -> list[str]:
+		"""Return the C files of those, or through which headers among them are seen, that a profile compiles."""
+		obj = self.trials[profile or self.main].obj
+		found: dict[str, None] = {}
+		for name in files:
+			path = Path(name)
+			if path.suffix == ".c" and (obj / path.parent / f".{path.stem}.o.cmd").exists():
+				found[name] = None
+			elif path.suffix == ".h":
+				found |= dict.fromkeys(lint.includers(obj, name, THROUGH))
+		return list(found)
+
+	def wide(self, index: int) -> bool:
+		"""Tell whether so much includes a header that differs in a state that all would be compiled once more."""
+		obj = self.trials[self.main].obj
+		return any(len(lint.includers(obj, name, WIDE)) == WIDE for name in self.touched[index] if name.endswith(".h"))
+
+	def _known(self, index: int, what: str) -> bool:
+		"""See whether an answer is at hand, and take it."""
+		if what == WARNINGS:
+			noted = self._noted(index)
+			if self.trials[self.main].obj.exists() and set(self._looked_at(index)) <= noted.keys():
+				self.answers[index, what] = Answer(what, lines=noted)
+				return True
+			return False
+		if (index, what) in self.answers:
+			return True
+		result = None if what == COVERAGE else self.trials[what].known(self.states[index])
+		if not result or not self.trials[what].obj.exists():
+			return False
+		self.answers[index, what] = Answer(what, result)
+		return True
+
+	def _looked_at(self, index: int) -> list[str]:
+		"""Return the C files to look at in a state: also what the next patch touches, so that it finds them known."""
+		return self.compiled([*self.touched[index], *self.touched[index + 1]])
+
+	def _noted(self, index: int) -> dict[str, list[str]]:
+		"""Return the messages that were noted of a state, by file; a file without any is there, too."""
+		path = self.trials[self.main].folder(self.states[index]) / f"{WARNINGS}.json"
+		try:
+			found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+			return found
+		except (OSError, ValueError):
+			return {}
+
+	def _lanes(self, todo: Sequence[str]) -> list[list[str]]:
+		"""Spread work over two lanes: what uses the main profile's objects in the first, in this order."""
+		first = [what for what in (self.main, WARNINGS) if what in todo]
+		second = [what for what in todo if what not in first]
+		while len(second) > len(first) + 1:
+			first.append(second.pop())
+		return [lane for lane in (first, second) if lane]
+
+	def attempt(self, index: int, what: str, progress: Progress) -> Answer:
+		"""Find out one thing about the state that is checked out."""
+		start = time.monotonic()
+		answer = Answer(what)
+		if what == WARNINGS:
+			answer.lines = self._warnings(index)
+		elif what == COVERAGE:
+			try:
+				answer.counts = self._counts(index, progress)
+			except CannotJudge as error:
+				answer.problem = str(error).splitlines()[0]
+		else:
+			known = self.answers.get((index - 1, what))
+			base = self.answers.get((0, what))
+			answer.result = self.trials[what].attempt(self.states[index], progress, known.result if known else None,
+								   self._patience(what, base.result if base else None))
+		answer.seconds = round(time.monotonic() - start, 1)
+		return answer
+
+	def _patience(self, what: str, base: Result | None) -> int:
+		trial = self.trials[what]
+		if not (trial.request.profile.virtual_time and base and base.log.wall_seconds):
+			return 0
+		return min(trial.timeout, max(LEAST_PATIENCE, round(PATIENCE * base.log.wall_seconds)))
+
+	def _warnings(self, index: int) -> dict[str, list[str]]:
+		"""Return the messages of W=1 and sparse by file, and note them."""
+		trial = self.trials[self.main]
+		folder = trial.folder(self.states[index])
+		folder.mkdir(parents=True, exist_ok=True)
+		noted = self._noted(index)
+		files = self._looked_at(index)
+		there = [name for name in files if (self.kernel.tree / name).exists() and name not in noted]
+		_, output = lint.compile_anew(self.kernel.tree, trial.obj, there, trial.request, trial.root,
+					      folder / f"{WARNINGS}.log", sparse=True) if there else (True, "")
+		found = build.warnings(output, self.kernel.tree)
+		noted |= {name: [] for name in files}
+		for line in dict.fromkeys(found):
+			name = line.partition(":")[0]
+			# What a header says is said once, whichever file it was seen through.
+			noted.setdefault(name, []).append(line)
+		partial = folder / f"{WARNINGS}.partial"
+		partial.write_text(json.dumps(noted), encoding="utf-8")
+		partial.rename(folder / f"{WARNINGS}.json")
+		return noted
+
+	def _counts(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
+		"""Return how often each line of what differs in a state is executed by the suites."""
+		files = self.touched[index]
+		trial = self.trials[COVERAGE_PROFILE]
+		folder = trial.folder(self.states[index])
+		folder.mkdir(parents=True, exist_ok=True)
+		built = build.build(self.kernel, self.states[index], trial.request, trial.root, folder / "build.log", progress)
+		for old in built.obj.rglob("*.gcda"):
+			old.unlink()
+		argv = boot.command(self.kernel, built, trial.request.profile, "", trial.kernel_args, trial.timeout)
+		boot.boot(trial.request.sandbox.command(argv, [built.obj]), trial.timeout, folder)
+		objects = [built.obj / Path(name).with_suffix(".gcda") for name in files if name.endswith(".c")]
+		if any(name.endswith(".h") for name in files):
+			objects += sorted((built.obj / coverage.FOLDER).rglob("*.gcda"))
+		there = [path for path in dict.fromkeys(objects) if path.exists()]
+		lines = coverage.read_counters(there, built.obj, self.kernel.tree)
+		return {name: {number: line.count for number, line in lines.get(name, {}).items()} for name in files}
+
+	def covered(self, index: int) -> list[Covered]:
+		"""Return which of the lines that differ from the state before were executed."""
+		counts = self.answers[index, COVERAGE].counts or {}
+		found = []
+		for name in counts:
+			diff = self.kernel.git("diff", "-U0", "--no-ext-diff", self.states[index - 1], self.states[index], "--", name)
+			changed = sorted(coverage.parse_hunks(diff))
+			seen = counts.get(name, {})
+			if changed:
+				found.append(Covered(name, [line for line in changed if seen.get(line)],
+						     [line for line in changed if seen.get(line) == 0],
+						     [line for line in changed if line not in seen]))
+		return found
+
+
+class _Worker:
+	"""A process that works on a lane."""
+	shop: Workshop
+
+	@classmethod
+	def start(cls, shop: Workshop) -> None:
+		"""Make ready a forked process."""
+		become_worker()
+		cls.shop = shop
+
+	@classmethod
+	def lane(cls, index: int, lane: Sequence[str]) -> list[Answer]:
+		"""Do what is in a lane, one after the other."""
+		with open(os.devnull, "w", encoding="utf-8") as nowhere:
+			return [cls.shop.attempt(index, what, Progress(nowhere)) for what in lane]
