@@ -53,12 +53,14 @@ def repaired_by(judgement: Judgement, told: Told) -> PatchJudgement | None:
 
 def seen_earlier(told: Told) -> Check | None:
 	"""Return the earlier check of the same patch that found the same."""
-	for check in told.patch.checks:
-		if check is told.check:
-			break
-		if any(finding.id == told.finding.id and finding.held == told.finding.held for finding in check.findings):
-			return check
-	return None
+	return told_before(told.patch, told.check, told.finding)
+
+
+def told_before(patch: PatchJudgement, check: Check, finding: Finding) -> Check | None:
+	"""Return the check of a patch that found the same as this one, and earlier."""
+	earlier = patch.checks[:next(index for index, one in enumerate(patch.checks) if one is check)]
+	return next((one for one in earlier
+		     if any((other.id, other.held) == (finding.id, finding.held) for other in one.findings)), None)
 
 
 def unexplained(check: Check) -> bool:
@@ -94,11 +96,16 @@ def seen(finding: Finding) -> str:
 	return f"(in {finding.after or 'none'} boots, before the patch in {finding.before or 'none'})"
 
 
+def first(finding: Finding) -> str:
+	"""Return the first line of a finding's text, which may have none."""
+	return next((row.strip() for row in lines(finding.text) if row.strip()), line(finding.kind))
+
+
 def gist(finding: Finding) -> str:
 	"""Return a finding in one line, which begins with its place as compilers have it."""
-	first = next((row.strip() for row in lines(finding.text) if row.strip()), finding.kind)
-	where = line(finding.where)
-	text = first if not where or first.startswith(where) else f"{where}: {first}"
+	text, where = first(finding), line(finding.where)
+	if where and not text.startswith(where):
+		text = f"{where}: {text}"
 	return " ".join(filter(None, [text, seen(finding)]))
 
 

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tell a judgement as one HTML file: no network, no script, nothing beside it."""
+
+from collections import Counter
+from pathlib import Path
+
+from ..errors import CannotJudge
+from ..judgement import LABELS, Change, Judgement
+from ..results import Outcome
+from ..text import printable
+from . import words
+
+TEMPLATE = Path(__file__).parent / "judgement.html.j2"
+UNFOLDED = 12		# with more findings than this their texts are folded
+_CLASSES = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.CANNOT_JUDGE: "doubt"}
+
+
+def html(judgement: Judgement) -> str:
+	"""Return the page. Raises CannotJudge when python3-jinja2 is missing."""
+	try:
+		from jinja2 import Environment, StrictUndefined
+		from markupsafe import Markup
+	except ImportError as error:
+		raise CannotJudge("judgement.html needs the package python3-jinja2") from error
+
+	def shown(value: object) -> object:
+		"""Every text of the page goes through here, before it is escaped."""
+		return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+	environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=shown, trim_blocks=True, lstrip_blocks=True)
+	found, held = list(words.findings(judgement)), words.held(judgement)
+	page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+		judgement=judgement, words=words, classes=_CLASSES, labels=LABELS,
+		columns=list(dict.fromkeys([*judgement.checks, *(check.name for patch in judgement.patches for check in patch.checks)])),
+		tally=Counter(patch.outcome for patch in judgement.patches), outcomes=list(Outcome), doubt=Outcome.CANNOT_JUDGE,
+		notable=[patch for patch in judgement.patches
+			 if patch.outcome is not Outcome.PASS or words.missing(judgement, patch)],
+		held=held, unfolded=len(held) <= UNFOLDED, remarks=words.remarks(judgement),
+		fixed=words.distinct(found, Change.FIXED), old=words.distinct(found, Change.PRE_EXISTING),
+		spent=_spent(judgement))
+	return page
+
+
+def _spent(judgement: Judgement) -> dict[str, float]:
+	"""Return the seconds of each stage and of each check, in the order of what took longest."""
+	spent = {name: seconds for name, seconds in judgement.seconds.items() if name != "total"}
+	for patch in judgement.patches:
+		for check in patch.checks:
+			name = f"{check.name} of all patches"
+			spent[name] = spent.get(name, 0.0) + check.seconds
+	return dict(sorted(spent.items(), key=lambda item: -item[1]))
