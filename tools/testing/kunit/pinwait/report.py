@@ -53,8 +53,13 @@ def cannot_judge_summary(info: RunInfo, reason: str) -> dict[str, Any]:
 
 def write_summary(path: Path, content: dict[str, Any]) -> None:
 	"""Write summary() to a file that is never seen half written."""
+	write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+	"""Write a file that is never seen half written; bytes that were no UTF-8 become escapes that JSON knows."""
 	part = path.with_name(path.name + ".part")
-	part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+	part.write_text(text, encoding="utf-8", errors="backslashreplace")
 	part.replace(path)
 
 

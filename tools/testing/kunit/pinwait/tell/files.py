@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Write a judgement to a folder, in every form."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..judgement import Judgement, to_json
+from ..report import write_whole
+from .adapters import patchwork_checks
+from .html import html
+from .junit import junit
+from .kcidb import kcidb
+from .ktap import ktap
+from .reply import reply
+
+REPORTER = "PINWAIT_REPORTER"	# environment: "Name <address>" that a fix should credit
+
+
+def write_all(judgement: Judgement, folder: Path) -> None:
+	"""Write the files; none is ever seen half written.
+
+	judgement.json comes first, for all else can be made of it. Raises CannotJudge when a package is
+	missing, OSError when the folder cannot be written to.
+	"""
+	for name, make in FILES.items():
+		write_whole(folder / name, make(judgement))
+
+
+def _json(content: Any) -> str:
+	return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+FILES: dict[str, Callable[[Judgement], str]] = {
+	"judgement.json": lambda judgement: _json(to_json(judgement)),
+	"junit.xml": junit,
+	"judgement.ktap": ktap,
+	"kcidb.json": lambda judgement: _json(kcidb(judgement)),
+	"reply.md": lambda judgement: reply(judgement, os.environ.get(REPORTER, "")),
+	"judgement.html": html,
+	"patchwork.json": lambda judgement: _json(patchwork_checks(judgement)),
+}
