@@ -231,7 +231,7 @@ def _mutants(step: Step) -> None:
 	"""A sample of the known-bad variants: the suite notices each."""
 	summary = step.judged("mutants", step.options, f"--sample={SAMPLE}")
 	step.note(summary["verdict"]["reason"])
-	for fate in _read_json(step.options.build_root / "results/latest/mutants.json"):
+	for fate in _read_json(step.options.build_root / "results/latest/mutants.json")["fates"]:
 		step.note(f"{fate['outcome']} {fate['name']}: {fate['killer']}")
 		step.count.add(fate["outcome"] == "killed")
 	if summary["verdict"]["outcome"] != Outcome.PASS.value and not step.count.failed:

@@ -29,11 +29,16 @@ class Item:
 
 
 def compare(before: Result, after: Result) -> list[Finding]:
-	"""Return what differs between two states in one profile, what is held against the patch first."""
+	"""Return what differs between two states that were booted, what is held against the patch first."""
 	if after.error or before.error:
-		return items(_build(before), _build(after))
+		return builds(before, after)
 	cases = _cases(before.log, after.log)
 	return held_first(cases + items(_others(before.log), _others(after.log)))
+
+
+def builds(before: Result, after: Result) -> list[Finding]:
+	"""Return what differs in whether two states build."""
+	return items(_build(before), _build(after))
 
 
 def items(before: Mapping[str, Item], after: Mapping[str, Item], held: bool = True) -> list[Finding]:

@@ -14,15 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import build, compare, deps, expected, ground, kdir, lint, patches, profile, sandbox, trailers
+from . import (build, compare, corpus, deps, expected, ground, kdir, lint, patches, profile, promises, sandbox, shard, trailers,
+	       weakening, worktree)
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
 from .ground import Ground, States, Wanted
 from .judgement import LABELS, Change, Check, Finding, Judgement, PatchJudgement, Seen
 from .patches import Patch, Submission
+from .proc import CommandFailed
 from .progress import Progress
 from .results import Ending, Outcome
-from .run import CONFIGS, PROJECT, Options, new_folder, point_latest
+from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, new_folder, point_latest
 from .sandbox import Sandbox
 from .series import NONE
 from .shard import Shard
@@ -209,12 +211,12 @@ class _Gate:
 		else:
 			self.judgement.not_checked.append("isolation: the patched code was built and booted without any")
 		cases = expected.load(CONFIGS / "expected-cases.txt")
-		promises = [] if base.series.name == NONE else [f"folio_fixture.promises={base.series.name}"]
+		promised = [] if base.series.name == NONE else [f"folio_fixture.promises={base.series.name}"]
 		trials = {}
 		for name, found in self.profiles.items():
 			request = Request(found, self.options.jobs, self.options.kconfig_add, self.options.make_options, box)
 			trials[name] = Trials(kernel, request, cases, self.root, self.tools / kunit,
-					      [*promises, *self.options.kernel_args], self.options.timeout, name != STUBS_PROFILE)
+					      [*promised, *self.options.kernel_args], self.options.timeout, name != STUBS_PROFILE)
 			self._seed(trials[name].obj)
 		main = self.asked.profiles[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)
@@ -238,14 +240,8 @@ class _Gate:
 			reason = states.failure + near if patch.number == failed else f"not tried: patch {failed} does not apply"
 			patch.checks.append(Check(APPLY, Outcome.CANNOT_JUDGE, reason))
 
-	def _units(self) -> list[tuple[str, int]]:
-		"""Return which check of which patch is to be made here: neighbours share states, and checks objects."""
-		every = [(check, number) for check in self.checks for number in range(1, len(self.patches) + 1)
-			 if self.asked.only in (0, number)]
-		return list(self.asked.shard.block(every))
-
 	def _try_all(self) -> None:
-		units = self._units()
+		units = self.asked.shard.block(shard.units(self.checks, len(self.patches), self.asked.only))
 		for number in sorted({number for _, number in units}):
 			here = [check for check in self.checks if (check, number) in units]
 			patch = self.judgement.patches[number - 1]
@@ -311,7 +307,7 @@ class _Gate:
 		check.findings += compare.items({}, trailers.fixes(patch.message, self.options.kdir))
 		before, after = (self._kernel_doc(index, patch.files) for index in (number - 1, number))
 		check.findings += compare.items(before, after)
-		notes = len([finding for finding in check.findings if not finding.held])
+		notes = len([finding for finding in check.findings if not finding.held and finding.change is Change.NEW])
 		if notes:
 			check.reason += f"; {notes} remark{'s' if notes > 1 else ''}"
 		if patch.bare:
@@ -389,8 +385,8 @@ class _Gate:
 		after = shop.result(number, name)
 		index = next((at for at in range(number - 1, 0, -1) if not shop.result(at, name).error), 0)
 		before = shop.result(number - 1 if after.error else index, name)
-		check = Check(check_name, Outcome.PASS, "", log=str(after.folder))
-		check.findings = compare.compare(before, after)
+		check = Check(check_name, Outcome.PASS, "", log=self._keep_logs(number, check_name, after.folder))
+		check.findings = (compare.compare if shop.trials[name].boots else compare.builds)(before, after)
 		if after.error and before.error:
 			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "the tree does not build since an earlier patch"
 			if any(finding.change is Change.NEW for finding in check.findings):
@@ -398,15 +394,27 @@ class _Gate:
 				check.findings = [replace(finding, held=False) for finding in check.findings]
 			return check
 		check.counts = after.counts
-		if after.error:
+		if after.error or not shop.trials[name].boots:
+			check.findings += [] if after.error else self._new_warnings(name, number, after)
 			return check
 		check.findings = self._repeated(name, before, after, check.findings)
 		check.findings += self._new_warnings(name, number, after)
+		if name == shop.main:
+			check.findings += self._weakened(number)
 		if after.log.blind and not before.log.blind and not check.held:
 			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "; ".join(after.log.blind)
 		if index < number - 1:
 			check.reason = f"compared with the state after patch {index}, the last one that was built"
 		return check
+
+	def _keep_logs(self, number: int, check: str, folder: Path) -> str:
+		"""Copy the logs of a state to the results, and return where they are there."""
+		place = Path(f"patch-{number}", check)
+		(self.folder / place).mkdir(parents=True, exist_ok=True)
+		for name in ("build.log", "kernel.log"):
+			if (folder / name).exists():
+				shutil.copyfile(folder / name, self.folder / place / name)
+		return str(place)
 
 	def _repeated(self, name: str, before: Result, after: Result, findings: list[Finding]) -> list[Finding]:
 		"""Boot base and patch in turns where something new was seen, and count: never is a boot simply repeated."""
@@ -431,6 +439,51 @@ class _Gate:
 			return replace(finding, before=seen["before"], after=seen["after"], held=not known,
 				       change=Change.PRE_EXISTING if known else Change.NEW)
 		return [counted(finding) if finding.held else finding for finding in findings]
+
+	def _weakened(self, number: int) -> list[Finding]:
+		"""Return what the suites as they were find, and what they caught of broken kernels and catch no more, if the
+		patch touches them."""
+		shop, main = self.shop, self.shop.main
+		tests = [name for name in self.patches[number - 1].files if weakening.is_test(name)]
+		if not tests:
+			return []
+		pristine = shop.also(worktree.compose(shop.kernel, shop.states[number], PROJECT))
+		shop.look(pristine, [main])
+		found = []
+		for finding in compare.compare(shop.result(number - 1, main), shop.result(pristine, main)):
+			# An interface that the patch changes, tests included, is not for the old tests to judge.
+			if finding.held and finding.kind != "error":
+				found.append(replace(finding, id=f"{finding.id} (tests as they were)", text="Before the patch's change of the "
+						     f"tests, and with its other changes:\n{finding.text}"))
+		cases: set[str] = set()
+		for name in tests:
+			before, after = (self._text(index, name) for index in (number - 1, number))
+			diff = shop.kernel.git("diff", "-U0", "--no-ext-diff", shop.states[number - 1], shop.states[number], "--", name)
+			cases |= {f"{weakening.suite_of(name)}.{case}" for case in weakening.touched_cases(before, after, diff)}
+		suites = {weakening.suite_of(name) for name in tests}
+		mutants = weakening.select(promises.load(PROMISES), corpus.load(MUTANTS), suites, cases)
+		for mutant in mutants:
+			try:
+				at = [shop.also(worktree.broken(shop.kernel, shop.states[index], mutant)) for index in (number - 1, number)]
+			except UsageError:
+				self.judgement.not_checked.append(f"patch {number}: the tests on mutant {mutant.name}, whose place is not there")
+				continue
+			for index in at:
+				shop.look(index, [main])
+			lost = weakening.lost(shop.result(at[0], main), shop.result(at[1], main), cases if "" not in suites else ())
+			if lost:
+				found.append(Finding("weakened", f"{lost[0]} does not notice {mutant.name} any more", Change.NEW, True,
+						     f"Before the patch, {', '.join(lost[:NAMED])}"
+						     + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
+						     + f" failed on a kernel that {mutant.why}; with it, not.", lost[0]))
+		return found
+
+	def _text(self, index: int, name: str) -> str:
+		"""Return a file of a state, "" if it is not there."""
+		try:
+			return self.shop.kernel.git("cat-file", "blob", f"{self.shop.states[index]}:{name}")
+		except CommandFailed:
+			return ""
 
 	def _new_warnings(self, name: str, number: int, after: Result) -> list[Finding]:
 		"""Return what the compiler said in an ordinary build of a state, and did not say of the same files before."""

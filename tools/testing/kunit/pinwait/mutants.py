@@ -25,6 +25,7 @@ from .proc import become_worker
 from .progress import Progress
 from .results import Ending, LogResult, Outcome, Status, Verdict
 from .run import CONFIGS, MUTANTS, PROMISES, Options, Session
+from .shard import Shard
 
 if TYPE_CHECKING:
 	from multiprocessing.sharedctypes import Synchronized
@@ -52,7 +53,7 @@ class Fate:
 		return self.outcome in GOOD
 
 
-def mutants(options: Options, names: Sequence[str], sample: int = 0) -> int:
+def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shard = Shard()) -> int:
 	"""Try the mutants of the corpus, those named, or a sample; return 0 if the suite kills all, and
 	those of a row in the table of promises by a case of that row, 1 if not.
 
@@ -65,33 +66,47 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0) -> int:
 	if sample:
 		chosen = corpus.sample(chosen, sample)
 		print(f"sample: {' '.join(mutant.name for mutant in chosen)}")
+	chosen = list(shard.spread(chosen))
+	if not chosen:
+		raise UsageError(f"shard {shard} has no mutant: there are too few for so many")
 	groups: dict[str, list[Mutant]] = {}
 	for mutant in sorted(chosen, key=lambda mutant: bool(mutant.profile)):
 		groups.setdefault(mutant.profile or options.profile, []).append(mutant)
 	session = Session(replace(options, profile=next(iter(groups))), "mutants")
 	session.info.command += f" --sample={sample}" if sample else "".join(f" {name}" for name in names)
+	session.info.command += f" --shard={shard}" if shard.count > 1 else ""
 	with session.recorded():
 		tried = [_try_all(session if number == 0 else _other(session, name), group)
 			 for number, (name, group) in enumerate(groups.items())]
 		fates = [fate for _, group in tried for fate in group]
 		(session.folder / "mutants.json").write_text(
-			json.dumps([asdict(fate) for fate in fates], indent=1) + "\n", encoding="utf-8")
-		for fate in sorted(fates, key=lambda fate: fate.good):
-			print(f"  {fate.outcome:13} {fate.name:<36} {fate.profile:9} {fate.seconds:5.1f} s  {fate.killer}")
-		unkept = promises.unkept(promises.load(PROMISES),
-					 {fate.name: {case.partition("[")[0] for case in fate.killers}
-					  for fate in fates if fate.outcome == "killed"})
-		for text in unkept:
-			print(f"  {PROMISES.name}: {text}")
-		code = session.finish(tried[0][0], _score(fates, len(unkept)))
+			json.dumps({"kind": "mutants", "shard": str(shard), "fates": [asdict(fate) for fate in fates]}, indent=1) + "\n",
+			encoding="utf-8")
+		unkept = promises.unkept(promises.load(PROMISES), killed(fates))
+		tell(fates, unkept)
+		code = session.finish(tried[0][0], score(fates, len(unkept)))
 	session.say_where()
 	return code
 
 
-def _score(fates: Sequence[Fate], unkept: int = 0) -> Verdict:
-	killed = sum(fate.outcome == "killed" for fate in fates)
+def killed(fates: Sequence[Fate]) -> dict[str, set[str]]:
+	"""Return, for each mutant that was killed, every suite.case that failed."""
+	return {fate.name: {case.partition("[")[0] for case in fate.killers} for fate in fates if fate.outcome == "killed"}
+
+
+def tell(fates: Sequence[Fate], unkept: Sequence[str]) -> None:
+	"""Print the fates, what needs mending first, and the promises that were not kept."""
+	for fate in sorted(fates, key=lambda fate: fate.good):
+		print(f"  {fate.outcome:13} {fate.name:<36} {fate.profile:9} {fate.seconds:5.1f} s  {fate.killer}")
+	for text in unkept:
+		print(f"  {PROMISES.name}: {text}")
+
+
+def score(fates: Sequence[Fate], unkept: int = 0) -> Verdict:
+	"""Return the verdict on the suite; unkept is the number of promises whose cases missed a mutant of theirs."""
+	caught = len(killed(fates))
 	equivalent = sum(fate.outcome == "equivalent" for fate in fates)
-	reason = f"{killed} of {len(fates) - equivalent} mutants killed"
+	reason = f"{caught} of {len(fates) - equivalent} mutants killed"
 	reason += f", {equivalent} equivalent as listed" if equivalent else ""
 	if bad := [fate for fate in fates if not fate.good]:
 		reason += f"; not {', '.join(fate.name for fate in bad)}"

@@ -39,3 +39,8 @@ class Shard:
 
 	def __str__(self) -> str:
 		return "" if self.count == 1 else f"{self.index}/{self.count}"
+
+
+def units(checks: Sequence[str], patches: int, only: int = 0) -> list[tuple[str, int]]:
+	"""Return every check of every patch, or of one, so that neighbours have states and objects in common."""
+	return [(check, number) for check in checks for number in range(1, patches + 1) if only in (0, number)]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot the same kernel many times: does it always give the same answer? No retries."""
 
+import hashlib
+import json
 import multiprocessing
 import os
 import re
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import deps, report, verdict
 from .build import Built
@@ -19,6 +22,7 @@ from .proc import become_worker
 from .progress import Progress
 from .results import LogResult, Outcome, Verdict
 from .run import Options, Session
+from .shard import Shard
 
 OVERSUBSCRIPTION = 4	# CPU hogs per processor
 KTAP_LINE = re.compile(r"^(\[ *[\d.]+\] )? *(KTAP version|TAP version|\d+\.\.\d+|(not )?ok \d|# )")
@@ -99,12 +103,19 @@ class _Tally:
 			return shown.log, Verdict(Outcome.FAIL, f"{self.differences} of {self.ended} boots differ from the first")
 		return shown.log, shown.answer
 
+	def summary(self, shard: Shard) -> dict[str, Any]:
+		"""Return the content of soak.json; a digest of the first boot tells whether shards saw the same."""
+		trace = self.first.trace if self.first and self.session.profile.virtual_time else ""
+		return {"kind": "soak", "shard": str(shard), "profile": self.session.profile.name, "boots": self.ended,
+			"failures": self.failures, "differences": self.differences,
+			"trace": hashlib.sha256(trace.encode("utf-8", "surrogateescape")).hexdigest() if trace else ""}
+
 	def __str__(self) -> str:
 		compared = f", {self.differences} not the same as the first" if self.session.profile.virtual_time else ""
 		return f"soak: {self.failures} failures of {self.ended}{compared}"
 
 
-def soak(options: Options, boots: int, parallel: int, stress: bool) -> int:
+def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard = Shard()) -> int:
 	"""Build once, boot and judge `boots` times, `parallel` at a time, under load if stress;
 	return the exit code.
 
@@ -112,24 +123,29 @@ def soak(options: Options, boots: int, parallel: int, stress: bool) -> int:
 	"""
 	if boots < 1 or parallel < 1:
 		raise UsageError("soak needs at least one boot: -n N, and one at a time: --parallel P")
+	numbers = shard.block(range(1, boots + 1))
+	if not numbers:
+		raise UsageError(f"shard {shard} has no boot: {boots} are too few for so many")
 	deps.ensure(deps.RUN | (deps.STRESS if stress else {}))
 	session = Session(options, "soak")
 	tally = _Tally(session)
 	with session.recorded():
 		with session.built() as (kernel, done), _load(stress):
 			session.info.command += (f" -n {boots}" + (f" --parallel={parallel}" if parallel > 1 else "")
-						 + (" --stress" if stress else ""))
+						 + (" --stress" if stress else "")
+						 + (f" --shard={shard}" if shard.count > 1 else ""))
 			scratch = session.folder / "boots"
 			scratch.mkdir()
 			with session.progress.stage("boot", f"profile {options.profile}",
-						    lambda: f"{tally.ended} of {boots} boots"), \
-			     multiprocessing.get_context("fork").Pool(min(parallel, boots), _Worker.start,
+						    lambda: f"{tally.ended} of {len(numbers)} boots"), \
+			     multiprocessing.get_context("fork").Pool(min(parallel, len(numbers)), _Worker.start,
 								      (session, kernel, done, scratch)) as pool:
-				for boot in pool.imap(_Worker.boot, range(1, boots + 1)):
+				for boot in pool.imap(_Worker.boot, numbers):
 					tally.add(boot)
 				pool.close()
 				pool.join()
 			scratch.rmdir()
+		(session.folder / "soak.json").write_text(json.dumps(tally.summary(shard), indent=1) + "\n", encoding="utf-8")
 		code = session.finish(*tally.verdict())
 	print(tally)
 	session.say_where()

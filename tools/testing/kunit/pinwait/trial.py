@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import boot, build, ktap, verdict
+from . import boot, build, ktap, results, splat, verdict
+from . import expected as expected_cases
 from .build import Built, DoesNotBuild, Request
 from .expected import Expected
 from .kernel import Kernel
@@ -24,6 +25,7 @@ from .results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
 RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
 # What kunit.py wants to see in the folder that it boots from.
 BOOTABLE = (build.BINARY, ".config", ".kunitconfig")
+FORMAT = "1"		# of what is kept, and of how it comes about here
 KEPT = 200		# results that are kept, the newest
 
 
@@ -153,11 +155,11 @@ class Trials:
 
 @functools.cache
 def tool_identity() -> str:
-	"""Return a digest of the tool's own sources: what an older one found out is not trusted."""
+	"""Return a digest of the modules that make a result: what older ones found out is not trusted."""
 	digest = hashlib.sha256()
-	for path in sorted(Path(__file__).parent.glob("*.py")):
-		digest.update(path.read_bytes())
-	return digest.hexdigest()
+	for module in (boot, build, expected_cases, ktap, results, splat, verdict):
+		digest.update(Path(str(module.__file__)).read_bytes())
+	return digest.hexdigest() + FORMAT
 
 
 def _log(content: dict[str, Any]) -> LogResult:

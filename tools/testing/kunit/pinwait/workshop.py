@@ -82,6 +82,13 @@ class Workshop:
 			pool.close()
 			pool.join()
 
+	def also(self, commit: str) -> int:
+		"""Return the index of one more state, which is none of the series'."""
+		if commit not in self.states:
+			self.states.append(commit)
+			self.touched.append(())
+		return self.states.index(commit)
+
 	def check_out(self, index: int) -> None:
 		"""Make the worktree a state."""
 		worktree.check_out(self.kernel, self.states[index], self.strays, self.progress)

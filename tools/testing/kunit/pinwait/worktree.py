@@ -51,12 +51,21 @@ def compose(kernel: Kernel, applied: str, project: Path, broken: Sequence[Mutant
 	for file in files:
 		digest.update(f"{file.mode} {file.path} {len(file.content)}\n".encode() + file.content)
 	ref = f"refs/pinwait/composed-{digest.hexdigest()[:40]}"
-	known = git.commit_of(ref)
-	if known:
-		return known
+	return git.commit_of(ref) or _commit(git, applied, files, ref)
+
+
+def broken(kernel: Kernel, commit: str, mutant: Mutant) -> str:
+	"""Return a commit with a mutant in it. Raises UsageError if the file is not as the mutant takes it to be."""
+	file = _broken(kernel.git, commit, mutant, ())
+	ref = f"refs/pinwait/composed-{hashlib.sha256(commit.encode() + file.content).hexdigest()[:40]}"
+	return kernel.git.commit_of(ref) or _commit(kernel.git, commit, [file], ref)
+
+
+def _commit(git: Git, parent: str, files: Sequence[Source], ref: str) -> str:
+	"""Make ref a commit of files on top of parent, and return it."""
 	who = f"{IDENTITY['GIT_COMMITTER_NAME']} <{IDENTITY['GIT_COMMITTER_EMAIL']}> 946684800 +0000"
 	message = "pinwait's sources"
-	stream = f"commit {ref}\ncommitter {who}\ndata {len(message)}\n{message}\nfrom {applied}\n"
+	stream = f"commit {ref}\ncommitter {who}\ndata {len(message)}\n{message}\nfrom {parent}\n"
 	for file in files:
 		text = file.content.decode("utf-8", "surrogateescape")
 		stream += f"M {file.mode} inline {file.path}\ndata {len(file.content)}\n{text}\n"

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Join what the shards of a long job found, and say which shard is missing: nothing missing looks like success."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from . import judgement, mutants, promises, tell
+from .errors import UsageError
+from .judgement import Check, Judgement
+from .results import Outcome, Verdict
+from .run import PROMISES, Options, new_folder, point_latest
+from .shard import Shard, units
+
+FILES = ("judgement.json", "mutants.json", "soak.json", "gate-corpus.json")
+
+
+@dataclass(frozen=True)
+class Part:
+	"""What one shard left."""
+	path: Path
+	shard: Shard
+	content: dict[str, Any]
+
+
+def merge(options: Options, paths: Sequence[str]) -> int:
+	"""Join shards, given as files or results folders; return the exit code of the whole.
+
+	Raises UsageError for what is no result of a shard, or not of the same job.
+	"""
+	parts = [_load(path) for path in _files(paths)]
+	kinds = {str(part.content["kind"]) for part in parts}
+	if len(kinds) > 1:
+		raise UsageError(f"these are of different jobs: {', '.join(sorted(kinds))}")
+	kind = kinds.pop()
+	counts = {part.shard.count for part in parts}
+	if len(counts) > 1:
+		raise UsageError(f"these are shards of different sets: of {' and of '.join(map(str, sorted(counts)))}")
+	seen = [part.shard.index for part in parts]
+	twice = sorted({index for index in seen if seen.count(index) > 1})
+	if twice:
+		raise UsageError(f"shard {twice[0]}/{counts.pop()} is there more than once: "
+				 + ", ".join(str(part.path) for part in parts if part.shard.index == twice[0]))
+	missing = [Shard(index, count) for count in counts for index in range(1, count + 1) if index not in seen]
+	folder = new_folder(options.build_root / "results", f"merged-{kind}")
+	code = KINDS[kind](sorted(parts, key=lambda part: part.shard.index), missing, folder)
+	point_latest(folder)
+	print(f"results: {folder}", file=sys.stderr)
+	return code
+
+
+def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Judgement:
+	"""Return one judgement; what a missing shard would have said cannot be judged.
+
+	Raises UsageError if they are not of the same patches on the same base.
+	"""
+	first = found[0]
+	for name in ("base_commit", "kernel", "series", "profiles", "checks"):
+		values = {json.dumps(getattr(one, name)) for one in found if not one.problem}
+		if len(values) > 1:
+			raise UsageError(f"these are not shards of one judgement: they differ in {name}: {', '.join(sorted(values))}")
+	if len({tuple(patch.sha256 for patch in one.patches) for one in found if one.patches}) > 1:
+		raise UsageError("these are not shards of one judgement: their patches differ")
+	whole = replace(first, shard="", problem=next((one.problem for one in found if one.problem), ""),
+			not_checked=list(dict.fromkeys(line for one in found for line in one.not_checked)),
+			seconds=_seconds(found), patches=[replace(patch, checks=[]) for patch in first.patches])
+	for patch in whole.patches:
+		parts = [part for one in found for part in one.patches if part.number == patch.number]
+		patch.checks = list({check.name: check for part in parts for check in part.checks}.values())
+		patch.covered = next((part.covered for part in parts if part.covered is not None), None)
+	for shard in missing:
+		for name, number in shard.block(units(whole.checks, len(whole.patches))):
+			whole.patches[number - 1].checks.append(
+				Check(name, Outcome.CANNOT_JUDGE, f"shard {shard.index}/{shard.count} is missing"))
+	order = ["apply", *whole.checks]
+	for patch in whole.patches:
+		patch.checks.sort(key=lambda check: order.index(check.name))
+	return whole
+
+
+def _judgements(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
+	whole = join_judgements([judgement.from_json(part.content) for part in parts], missing)
+	tell.write_all(whole, folder)
+	tell.print_judgement(whole, sys.stdout)
+	return whole.exit_code
+
+
+def _mutants(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
+	fates = [mutants.Fate(**fate) for part in parts for fate in part.content["fates"]]
+	unkept = promises.unkept(promises.load(PROMISES), mutants.killed(fates))
+	mutants.tell(fates, unkept)
+	return _done(folder, "mutants", mutants.score(fates, len(unkept)), missing, {"fates": [vars(fate) for fate in fates]})
+
+
+def _soak(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
+	total = {name: sum(part.content[name] for part in parts) for name in ("boots", "failures", "differences")}
+	traces = {part.content["trace"] for part in parts if part.content["trace"]}
+	reason = f"soak: {total['failures']} failures of {total['boots']}"
+	reason += f", {total['differences']} not the same as the first of their shard" if traces else ""
+	reason += f", {len(traces)} different first boots" if len(traces) > 1 else ""
+	good = not total["failures"] and not total["differences"] and len(traces) <= 1
+	return _done(folder, "soak", Verdict(Outcome.PASS if good else Outcome.FAIL, reason), missing, total)
+
+
+def _corpus(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
+	rows = [row for part in parts for row in part.content["rows"]]
+	wrong = [row["name"] for row in rows if not row["right"]]
+	reason = f"{len(rows) - len(wrong)} of {len(rows)} verdicts right" + (f"; not {', '.join(wrong)}" if wrong else "")
+	return _done(folder, "gate-corpus", Verdict(Outcome.FAIL if wrong else Outcome.PASS, reason), missing, {"rows": rows})
+
+
+def _done(folder: Path, kind: str, answer: Verdict, missing: Sequence[Shard], content: dict[str, Any]) -> int:
+	"""Write and print the verdict of a whole."""
+	if missing:
+		names = ", ".join(f"{shard.index}/{shard.count}" for shard in missing)
+		outcome = answer.outcome if answer.outcome is Outcome.FAIL else Outcome.CANNOT_JUDGE
+		answer = Verdict(outcome, f"{answer.reason}; shard {names} is missing")
+	(folder / f"{kind}.json").write_text(json.dumps(
+		{"kind": kind, "shard": "", "verdict": {"outcome": answer.outcome.value, "reason": answer.reason,
+							"exit_code": answer.exit_code}, **content}, indent=1) + "\n", encoding="utf-8")
+	print(f"{answer.outcome.value.replace('-', ' ')}: {answer.reason}")
+	return answer.exit_code
+
+
+def _seconds(found: Sequence[Judgement]) -> dict[str, float]:
+	"""Return the time that all shards took together, and, as total, the longest."""
+	names = dict.fromkeys(name for one in found for name in one.seconds)
+	return {name: (max if name == "total" else sum)(one.seconds.get(name, 0.0) for one in found) for name in names}
+
+
+def _files(paths: Sequence[str]) -> list[Path]:
+	"""Return the files that paths name, or that lie in folders among them."""
+	if not paths:
+		raise UsageError(f"name the shards' results: folders, or files {', '.join(FILES)}")
+	found: list[Path] = []
+	for path in map(Path, paths):
+		inside = [file for name in FILES for file in sorted(path.rglob(name))] if path.is_dir() else [path]
+		if not inside:
+			raise UsageError(f"{path}: there is no result of a shard in it")
+		found += inside
+	return list(dict.fromkeys(found))
+
+
+def _load(path: Path) -> Part:
+	try:
+		content = json.loads(path.read_text(encoding="utf-8"))
+		kind, shard = content["kind"], Shard.parse(content["shard"])
+	except (OSError, ValueError, KeyError, TypeError) as error:
+		raise UsageError(f"{path} is no result of a shard: {error}") from error
+	if kind not in KINDS:
+		raise UsageError(f"{path}: what a job '{kind}' found cannot be joined")
+	return Part(path, shard, content)
+
+
+KINDS: dict[str, Callable[[Sequence[Part], Sequence[Shard], Path], int]] = {
+	"judgement": _judgements, "mutants": _mutants, "soak": _soak, "gate-corpus": _corpus,
+}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Has a patch that changes tests made them weaker? What a test caught before, it must still catch.
+
+The cases that a patch touches are tried, before and after it, on kernels that are broken on purpose: the
+mutants of the promises that these cases stand for.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import PurePosixPath
+
+from .corpus import Mutant
+from .promises import Promise
+from .results import Status
+from .trial import Result
+
+FOLDER = "mm/tests/"
+MOST = 6		# mutants that are tried for a patch
+HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
+HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
+CASE = re.compile(r"\bKUNIT_CASE(?:_\w+)?\(\s*(\w+)")
+
+
+def is_test(name: str) -> bool:
+	"""Tell whether a file is one of the suites, or what they stand on."""
+	return name.startswith(FOLDER) and name.endswith((".c", ".h"))
+
+
+def suite_of(name: str) -> str:
+	"""Return the suite that a file holds, "" for what several stand on."""
+	stem = PurePosixPath(name).stem
+	return stem.removesuffix("_kunit") if stem.endswith("_kunit") else ""
+
+
+def touched_cases(before: str, after: str, diff: str) -> set[str]:
+	"""Return the cases of a file that a diff without context touches; all if it touches what they share."""
+	cases = set(CASE.findall(before)) | set(CASE.findall(after))
+	touched: set[str] = set()
+	for hunk in HUNK.finditer(diff):
+		for text, start, length in ((before, hunk[1], hunk[2]), (after, hunk[3], hunk[4])):
+			touched |= _functions(text, int(start), int(length or 1))
+	# A case that is listed anew, or not any more, is seen as such.
+	return touched if touched <= cases else cases
+
+
+def select(promises: Iterable[Promise], mutants: Sequence[Mutant], suites: Collection[str], cases: Collection[str]) -> list[Mutant]:
+	"""Return mutants that cases (suite.case) are there to catch, spread over their promises; of all promises if
+	suites holds "", the suite of what all share."""
+	rows = [promise for promise in promises if "" in suites or set(promise.cases) & set(cases)]
+	known = {mutant.name: mutant for mutant in mutants if not mutant.profile and not mutant.equivalent}
+	found: dict[str, Mutant] = {}
+	for place in range(max((len(row.mutants) for row in rows), default=0)):
+		for row in rows:
+			name = row.mutants[place] if place < len(row.mutants) else ""
+			if name in known:
+				found[name] = known[name]
+	names = list(found)
+	step = max(1, len(names) / MOST)
+	return [found[names[int(index * step)]] for index in range(min(MOST, len(names)))]
+
+
+def lost(before: Result, after: Result, cases: Collection[str]) -> list[str]:
+	"""Return the leaves of cases (suite.case; all if empty) that noticed a broken kernel before, and still run, but
+	notice nothing now."""
+	noticed = {case.id for case in before.log.cases if case.status in (Status.FAIL, Status.CRASH)
+		   and (not cases or f"{case.suite}.{case.name}" in cases)}
+	return sorted(case.id for case in after.log.cases
+		      if case.id in noticed and case.status in (Status.PASS, Status.SKIP))
+
+
+def _functions(text: str, start: int, length: int) -> set[str]:
+	"""Return the functions in which lines lie; "" for lines outside of any that are neither blank nor comment."""
+	lines = text.splitlines()
+	found = set()
+	for number in range(start, start + length):
+		if not lines[number - 1:number] or not lines[number - 1].strip() or CASE.search(lines[number - 1]):
+			continue
+		found.add(_enclosing(lines, number - 1))
+	return found
+
+
+def _enclosing(lines: Sequence[str], index: int) -> str:
+	if lines[index].startswith(("/*", " *", "//")):
+		return next((head[1] for line in lines[index:] if (head := HEAD.match(line))), "")
+	for place in range(index, -1, -1):
+		head = HEAD.match(lines[place])
+		if head:
+			return head[1]
+		if place < index and lines[place].startswith("}"):
+			return ""
+	return ""
