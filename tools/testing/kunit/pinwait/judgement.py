@@ -122,14 +122,29 @@ class Judgement:
 	not_checked: list[str] = field(default_factory=list)	# what was left out, and why
 	seconds: dict[str, float] = field(default_factory=dict)	# by stage, and "total"
 	shard: str = ""		# i/n, "" for all
+	only: int = 0		# number of the one patch that was to be judged, 0 for all
 	tool: str = ""		# version of the tool: its commit
 
 	@property
+	def tried(self) -> list[PatchJudgement]:
+		"""The patches that this is about: where it is only a part, those that fell to it."""
+		return [patch for patch in self.patches if patch.checks or not (self.shard or self.only)]
+
+	def not_made(self, patch: PatchJudgement) -> list[str]:
+		"""Return the checks that were to be made of a patch here and have no result."""
+		there = {check.name for check in patch.checks}
+		if "apply" in there or self.shard or self.only not in (0, patch.number):
+			return []
+		return [name for name in self.checks if name not in there]
+
+	@property
 	def outcome(self) -> Outcome:
-		"""Bad if any patch is, good only if all are and there is one."""
+		"""Bad if any patch is, good only if all are, by every check, and there is one."""
 		if self.problem or not self.patches:
 			return Outcome.CANNOT_JUDGE
-		return worst(patch.outcome for patch in self.patches)
+		outcome = worst(patch.outcome for patch in self.tried)
+		lacking = outcome is Outcome.PASS and any(map(self.not_made, self.tried))
+		return Outcome.CANNOT_JUDGE if lacking else outcome
 
 	@property
 	def first_bad(self) -> PatchJudgement | None:
@@ -145,10 +160,13 @@ class Judgement:
 		total = len(self.patches)
 		if bad:
 			return f"patch {bad.number} of {total} is bad ({bad.subject}): {bad.reason}"
-		doubt = next((patch for patch in self.patches if patch.outcome is Outcome.CANNOT_JUDGE), None)
+		doubt = next((patch for patch in self.tried if patch.outcome is Outcome.CANNOT_JUDGE or self.not_made(patch)), None)
 		if doubt:
-			return f"patch {doubt.number} of {total} cannot be judged ({doubt.subject}): {doubt.reason}"
-		return f"{total} patch{'es' if total > 1 else ''}, nothing new against any" if total else ""
+			why = doubt.reason if doubt.outcome is Outcome.CANNOT_JUDGE else f"{self.not_made(doubt)[0]}: was not made"
+			return f"patch {doubt.number} of {total} cannot be judged ({doubt.subject}): {why}"
+		tried = len(self.tried)
+		of = f" of {total}" if tried < total else ""
+		return f"{tried}{of} patch{'es' if total > 1 else ''}, nothing new against any" if tried else "no patch fell to this part"
 
 	@property
 	def exit_code(self) -> int:

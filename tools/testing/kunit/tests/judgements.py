@@ -130,5 +130,13 @@ def no_input() -> Judgement:
 			 choice=[], seconds={})
 
 
+def shard() -> Judgement:
+	"""One share of three: a check of the second patch."""
+	patches = [patch(number, f"[PATCH {number}/3] mm: x") for number in (1, 2, 3)]
+	patches[0].checks = patches[2].checks = []
+	del patches[1].checks[:3]
+	return judgement(*patches, shard="2/3")
+
+
 ALL = {"good": good, "broken_build": broken_build, "failing_case": failing_case, "hostile": hostile,
-       "cannot_judge": cannot_judge, "no_input": no_input}
+       "cannot_judge": cannot_judge, "no_input": no_input, "shard": shard}

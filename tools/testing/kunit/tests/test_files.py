@@ -19,7 +19,7 @@ def test_every_file_is_there(name, tmp_path):
 	write_all(judgement, tmp_path)
 	assert {path.name for path in tmp_path.iterdir()} == NAMES == set(FILES)
 	assert from_json(json.loads((tmp_path / "judgement.json").read_text(encoding="utf-8"))) == judgement
-	assert len(json.loads((tmp_path / "patchwork.json").read_text(encoding="utf-8"))) == len(judgement.patches)
+	assert len(json.loads((tmp_path / "patchwork.json").read_text(encoding="utf-8"))) == len(judgement.tried)
 	assert all(path.stat().st_size for path in tmp_path.iterdir())
 
 

@@ -63,4 +63,31 @@ def test_something_else_is_not_read(spoil, error):
 def test_samples_are_what_they_say():
 	outcomes = {name: make().outcome for name, make in judgements.ALL.items()}
 	assert outcomes == {"good": Outcome.PASS, "broken_build": Outcome.FAIL, "failing_case": Outcome.FAIL,
-			    "hostile": Outcome.FAIL, "cannot_judge": Outcome.CANNOT_JUDGE, "no_input": Outcome.CANNOT_JUDGE}
+			    "hostile": Outcome.FAIL, "cannot_judge": Outcome.CANNOT_JUDGE, "no_input": Outcome.CANNOT_JUDGE, "shard": Outcome.PASS}
+
+
+def test_check_that_was_not_made_leaves_nothing_good():
+	lacking = judgements.good(2)
+	del lacking.patches[1].checks[2]
+	assert lacking.outcome is Outcome.CANNOT_JUDGE
+	assert lacking.reason.startswith("patch 2 of 2 cannot be judged ") and lacking.reason.endswith(": stubs: was not made")
+	bad = judgements.failing_case()
+	del bad.patches[0].checks[2]
+	assert bad.outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("part", [{"shard": "2/3"}, {"only": 2}])
+def test_part_speaks_of_what_fell_to_it(part):
+	patches = judgements.good(3).patches
+	patches[0].checks = patches[2].checks = []
+	one = judgements.judgement(*patches, **part)
+	assert [patch.number for patch in one.tried] == [2] and one.outcome is Outcome.PASS
+	assert one.reason == "1 of 3 patches, nothing new against any"
+	assert judgements.judgement(*patches).outcome is Outcome.CANNOT_JUDGE
+
+
+def test_shard_without_a_share_is_no_success():
+	patches = judgements.good(1).patches
+	patches[0].checks = []
+	idle = judgements.judgement(*patches, shard="3/3")
+	assert idle.outcome is Outcome.CANNOT_JUDGE and idle.reason == "no patch fell to this part"

@@ -123,9 +123,9 @@ def test_ktap_is_what_the_kernels_parser_expects(name):
 	what = judgements.ALL[name]()
 	tree, status, output = _read(ktap(what))
 	assert "[ERROR]" not in output and tree.counts.errors == 0
-	assert len(tree.subtests) == max(1, len(what.patches))
+	assert len(tree.subtests) == max(1, len(what.tried))
 	assert (tree.status is status.SUCCESS) == (what.outcome is Outcome.PASS)
-	for one, test in zip(what.patches, tree.subtests):
+	for one, test in zip(what.tried, tree.subtests):
 		assert [leaf.status is status.SUCCESS for leaf in test.subtests] == [
 			made.outcome is Outcome.PASS for made in one.checks]
 

@@ -31,10 +31,10 @@ def html(judgement: Judgement) -> str:
 	found, held = list(words.findings(judgement)), words.held(judgement)
 	page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
 		judgement=judgement, words=words, classes=_CLASSES, labels=LABELS,
-		columns=list(dict.fromkeys([*judgement.checks, *(check.name for patch in judgement.patches for check in patch.checks)])),
-		tally=Counter(patch.outcome for patch in judgement.patches), outcomes=list(Outcome), doubt=Outcome.CANNOT_JUDGE,
-		notable=[patch for patch in judgement.patches
-			 if patch.outcome is not Outcome.PASS or words.missing(judgement, patch)],
+		columns=list(dict.fromkeys([*judgement.checks, *(check.name for patch in judgement.tried for check in patch.checks)])),
+		tally=Counter(patch.outcome for patch in judgement.tried), outcomes=list(Outcome), doubt=Outcome.CANNOT_JUDGE,
+		notable=[patch for patch in judgement.tried
+			 if patch.outcome is not Outcome.PASS or judgement.not_made(patch)],
 		held=held, unfolded=len(held) <= UNFOLDED, remarks=words.remarks(judgement),
 		fixed=words.distinct(found, Change.FIXED), old=words.distinct(found, Change.PRE_EXISTING),
 		spent=_spent(judgement))
@@ -44,7 +44,7 @@ def html(judgement: Judgement) -> str:
 def _spent(judgement: Judgement) -> dict[str, float]:
 	"""Return the seconds of each stage and of each check, in the order of what took longest."""
 	spent = {name: seconds for name, seconds in judgement.seconds.items() if name != "total"}
-	for patch in judgement.patches:
+	for patch in judgement.tried:
 		for check in patch.checks:
 			name = f"{check.name} of all patches"
 			spent[name] = spent.get(name, 0.0) + check.seconds

@@ -24,13 +24,13 @@ def junit(judgement: Judgement) -> str:
 		suite.add_testcase(entry)
 
 	xml = JUnitXml("pinwait gate")
-	for patch in judgement.patches:
+	for patch in judgement.tried:
 		suite = TestSuite(f"{patch.number} {line(patch.subject)}")
 		suite.timestamp = judgement.started
 		for check in patch.checks:
 			texts = [_text(Told(patch, check, finding), judgement) for finding in check.held]
 			case(check.name, suite, check.outcome, check.reason, "\n\n".join([*texts, *_ending(check)]), check.seconds)
-		for name in words.missing(judgement, patch):
+		for name in judgement.not_made(patch):
 			case(name, suite, Outcome.CANNOT_JUDGE, "was not made", "", 0.0)
 		xml.add_testsuite(suite)
 	# Without a patch there is no case to fail, and the reader of the XML has to see that.

@@ -31,10 +31,10 @@ def kcidb(judgement: Judgement, origin: str = ORIGIN) -> Object:
 	"""Return the objects; origin is the name under which a CI system submits."""
 	run = hashlib.sha256(f"{judgement.started} {judgement.command}".encode(errors="backslashreplace")).hexdigest()[:16]
 	checkouts, builds, tests = [], [], []
-	for index, patch in enumerate(judgement.patches):
+	for patch in judgement.tried:
 		name = f"{origin}:{run}-{patch.number}"
 		common = {"origin": origin}
-		checkouts.append(common | {"id": name} | _checkout(judgement, judgement.patches[:index + 1]))
+		checkouts.append(common | {"id": name} | _checkout(judgement, judgement.patches[:patch.number]))
 		made = [check for check in patch.checks if check.name in (*judgement.profiles, *BUILDS)]
 		for check in made:
 			build = f"{name}-{_path(check.name)}"

@@ -21,11 +21,11 @@ _ENDS = re.compile("List of all partitions:|Kernel panic - not syncing: VFS:|reb
 def ktap(judgement: Judgement) -> str:
 	"""Return the KTAP."""
 	rows = ["KTAP version 1"]
-	if not judgement.patches:
+	if not judgement.tried:
 		rows += ["1..1", f"not ok 1 pinwait # ERROR {_plain(judgement.reason)}"]
 		return _text(rows)
-	rows.append(f"1..{len(judgement.patches)}")
-	for number, patch in enumerate(judgement.patches, 1):
+	rows.append(f"1..{len(judgement.tried)}")
+	for number, patch in enumerate(judgement.tried, 1):
 		rows += [_INDENT + row for row in _patch(judgement, patch)]
 		rows.append(_result(number, patch.subject, patch.outcome, patch.reason))
 	rows.append(_comment(line(judgement.reason)))
@@ -33,7 +33,7 @@ def ktap(judgement: Judgement) -> str:
 
 
 def _patch(judgement: Judgement, patch: PatchJudgement) -> Iterator[str]:
-	missing = words.missing(judgement, patch)
+	missing = judgement.not_made(patch)
 	yield "KTAP version 1"
 	yield f"# Subtest: {_plain(patch.subject)}"
 	yield f"1..{max(1, len(patch.checks) + len(missing))}"

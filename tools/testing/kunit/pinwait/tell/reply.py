@@ -37,8 +37,8 @@ def reply(judgement: Judgement, reporter: str = "") -> str:
 
 def _about(judgement: Judgement) -> PatchJudgement | None:
 	"""Return the patch that is answered to: the one that decides."""
-	return next((patch for patch in judgement.patches if patch.outcome is judgement.outcome),
-		    judgement.patches[0] if judgement.patches else None)
+	return next((patch for patch in judgement.tried if patch.outcome is judgement.outcome),
+		    judgement.tried[0] if judgement.tried else None)
 
 
 def _headers(patch: PatchJudgement) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _headers(patch: PatchJudgement) -> Iterator[str]:
 
 
 def _body(judgement: Judgement, about: PatchJudgement | None, reporter: str) -> Iterator[str]:
-	outcome, alone = judgement.outcome, len(judgement.patches) == 1
+	outcome, alone = judgement.outcome, len(judgement.tried) == 1
 	name = parseaddr(line(about.author))[0].split() if about else []
 	yield f"Hi {name[0]}," if name else "Hi,"
 	yield ""
@@ -144,7 +144,7 @@ def _failure(judgement: Judgement, told: Told) -> Iterator[str]:
 
 def _good(judgement: Judgement) -> Iterator[str]:
 	"""What a good series was put through."""
-	for patch in judgement.patches:
+	for patch in judgement.tried:
 		ran = [f"{line(check.name)} {check.counts['pass']} cases" if check.counts.get("pass") else line(check.name)
 		       for check in patch.checks]
 		yield from _folded(f"{patch.number:3} good  {line(patch.subject)}", " " * 10)

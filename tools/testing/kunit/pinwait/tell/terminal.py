@@ -31,7 +31,7 @@ class _Printer:
 		self._write(0, f"base: {words.base(judgement)}")
 		for reason in judgement.choice:
 			self._write(1, line(reason))
-		for patch in judgement.patches:
+		for patch in judgement.tried:
 			self._patch(patch)
 		self._old(Change.FIXED, "fixed")
 		self._old(Change.PRE_EXISTING, "there before, and not held against anybody")
@@ -63,7 +63,7 @@ class _Printer:
 					self._write(1, f"{check.name}, a remark: {words.gist(finding)}")
 			if check.outcome is not Outcome.PASS and check.command:
 				self._write(2, f"again: {line(check.command)}")
-		for name in words.missing(self.judgement, patch):
+		for name in self.judgement.not_made(patch):
 			self._write(1, f"{name}: was not made")
 		for file in patch.covered or []:
 			if file.missed:

@@ -68,12 +68,6 @@ def unexplained(check: Check) -> bool:
 	return check.outcome is Outcome.FAIL and not check.held
 
 
-def missing(judgement: Judgement, patch: PatchJudgement) -> list[str]:
-	"""Return the checks that were to be made of a patch and are not there."""
-	there = {check.name for check in patch.checks}
-	return [] if "apply" in there else [name for name in judgement.checks if name not in there]
-
-
 def line(text: str) -> str:
 	"""Return text as one printable line."""
 	return printable(" ".join(text.split()))
