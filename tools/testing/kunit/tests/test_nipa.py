@@ -21,7 +21,7 @@ options = dict(word[2:].split("=", 1) for word in sys.argv[2:])
 here = pathlib.Path(__file__).parent
 (here / "called").write_text(" ".join(sys.argv[1:]))
 if os.path.exists(here / "judgement.json"):
-	shutil.copy(here / "judgement.json", options["output"])
+	shutil.copy(here / "judgement.json", options["json"])
 sys.exit(int((here / "code").read_text()))
 """
 

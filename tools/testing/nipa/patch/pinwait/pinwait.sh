@@ -28,7 +28,7 @@ fi
 
 rm -f "$judgement"
 read -ra more <<< "${PINWAIT_ARGS:-}"
-"$python" "$pinwait" gate --kdir=. --range="$base..$head" --output="$RESULTS_DIR" "${more[@]}"
+"$python" "$pinwait" gate --kdir=. --range="$base..$head" --json="$judgement" --junit="$RESULTS_DIR/junit.xml" "${more[@]}"
 code=$?
 
 # Python ends with 1 as well, when it breaks.
