@@ -21,6 +21,7 @@ RUN = {
 CHECK = {
 	"mypy": "mypy", "sparse": "sparse", "shellcheck": "shellcheck", "codespell": "codespell",
 	"python3-pytest": "", "python3-jsonschema": "", "python3-ply": "", "python3-git": "",
+	"python3-yaml": "",
 	"perl": "perl",
 }
 GATE = {"bubblewrap": "bwrap", "perl": "perl", "sparse": "sparse", "python3-jinja2": "", "python3-ply": "",
