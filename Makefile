@@ -10,9 +10,10 @@ kernel := $(call option,kernel,KERNEL) $(call option,tarball,TARBALL) $(call opt
 series := $(call option,series,SERIES)
 build := $(call option,profile,PROFILE) $(call option,jobs,JOBS)
 boot := $(call option,json,JSON) $(call option,junit,JUNIT)
+shard := $(call option,shard,SHARD)
 filter := $(if $(FILTER),'$(FILTER)')
 
-.PHONY: help run prove soak mutants coverage check prepare clean distclean
+.PHONY: help run prove soak mutants coverage gate presubmit merge check prepare clean distclean
 
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
@@ -20,6 +21,10 @@ help:
 	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
 	@echo 'make mutants    break the change in many ways (only MUTANTS=names, or SAMPLE=20); all must be noticed'
 	@echo 'make coverage   which lines and branches of the change are executed; HTML'
+	@echo 'make gate       say of each patch good, bad and why, or cannot judge: PATCH=mbox, folder or -,'
+	@echo '                RANGE=a..b with KDIR=tree, or only KDIR=tree for what is uncommitted there'
+	@echo 'make presubmit  the same for your own commits in KDIR=., before you send them; FULL=1, RANGE=a..b'
+	@echo 'make merge      join the shards of a long job: RESULTS="folders or files"'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
 	@echo 'make clean      remove objects and results; make distclean: all that was generated'
@@ -31,6 +36,8 @@ help:
 	@echo 'MUTANT=name     run: break the kernel with one of tools/testing/mutants'
 	@echo 'PROFILE=uml     table of lib/kunit-configs/profiles.toml'
 	@echo "FILTER='s.c*'   only these cases"
+	@echo 'PROFILES=a,b    gate: profiles to run the suites in (uml); BASE=commit of KDIR; CHECKS=a,b: only these'
+	@echo 'SHARD=i/n       gate, mutants, soak: do only the i-th of n shares'
 	@echo 'JOBS=n  JSON=file  JUNIT=file'
 
 run:
@@ -40,13 +47,22 @@ prove:
 	@$(PINWAIT) prove $(kernel) $(build) $(boot)
 
 soak:
-	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(N),-n $(N)) $(if $(PARALLEL),--parallel=$(PARALLEL)) $(if $(STRESS),--stress) $(filter)
+	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(N),-n $(N)) $(if $(PARALLEL),--parallel=$(PARALLEL)) $(if $(STRESS),--stress) $(shard) $(filter)
 
 mutants:
-	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(call option,sample,SAMPLE) $(MUTANTS)
+	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(call option,sample,SAMPLE) $(shard) $(MUTANTS)
 
 coverage:
 	@$(PINWAIT) coverage $(kernel) $(series) $(build) $(boot)
+
+gate:
+	@$(PINWAIT) gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,base,BASE) $(call option,range,RANGE) $(call option,profiles,PROFILES) $(call option,checks,CHECKS) $(shard) $(boot) $(PATCH)
+
+presubmit:
+	@$(PINWAIT) presubmit $(call option,kdir,KDIR) $(series) $(call option,jobs,JOBS) $(call option,range,RANGE) $(if $(FULL),--full)
+
+merge:
+	@$(PINWAIT) merge $(RESULTS)
 
 check:
 	@$(PINWAIT) check $(kernel) $(build)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import coverage, gate, kernel, mutants, run, soak
+from . import coverage, gate, kernel, merge, mutants, presubmit, run, soak, tell
 from .errors import PinwaitError
 from .git import forget_callers_repository
 from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
@@ -36,9 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 	become_subreaper()
 	interrupt_on_signals()
 	forget_callers_repository()
+	args = parser().parse_args(argv)
+	code = _answer(args)
+	return tell.bisect_code(code) if args.subcommand == "bisect" else code
+
+
+def _answer(args: argparse.Namespace) -> int:
+	"""Do what a subcommand does; return its exit code, whatever happens."""
+	handler: Handler = args.handler
 	try:
-		args = parser().parse_args(argv)
-		handler: Handler = args.handler
 		return handler(args)
 	except KeyboardInterrupt:
 		ignore_interrupts()
@@ -170,16 +176,53 @@ def _names(text: str) -> tuple[str, ...]:
 	return tuple(name for name in text.split(",") if name)
 
 
+def _print_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--print", dest="form", choices=sorted(tell.FORMS), default="terminal",
+			 help="what is printed on standard output: for people, or for b4's checks")
+
+
 def _gate(args: argparse.Namespace) -> int:
 	asked = gate.Asked(tuple(args.sources), args.range, args.base, args.series or "", args.profiles, args.checks, args.only,
 			   args.repeat, Shard.parse(args.shard), args.isolation, args.staged)
-	judgement, folder = gate.judge(options(args), asked)
-	import json
-	from .judgement import to_json
-	(folder / "judgement.json").write_text(json.dumps(to_json(judgement), indent=1))
-	print(judgement.outcome.value, judgement.reason)
-	print(judgement.seconds)
+	# b4 takes whatever is on standard error for a failure.
+	quiet = args.form != "terminal"
+	judgement, folder = gate.judge(options(args), asked, quiet)
+	tell.write_all(judgement, folder)
+	for copy, name in ((args.json, "judgement.json"), (args.junit, "junit.xml")):
+		if copy:
+			shutil.copyfile(folder / name, copy)
+	sys.stdout.write(tell.FORMS[args.form](judgement))
+	if not quiet:
+		print(f"results: {folder}", file=sys.stderr)
 	return judgement.exit_code
+
+
+def _presubmit_options(sub: argparse.ArgumentParser) -> None:
+	sub.set_defaults(kdir=".")
+	sub.add_argument("--kdir", metavar="DIR", help="your kernel tree, which is only read (.)")
+	sub.add_argument("--staged", action="store_true", help="what is staged")
+	sub.add_argument("--range", metavar="A..B", default="", help="these commits (those that the upstream branch has not)")
+	sub.add_argument("-1", dest="range", action="store_const", const="1", help="the last commit")
+	sub.add_argument("--full", action="store_true", help="all checks, all profiles")
+	sub.add_argument("--install-hook", action="store_true", help="have git run this before a push")
+	sub.add_argument("--remove-hook", action="store_true", help="undo that")
+	sub.add_argument("--pushed", action="store_true", help=argparse.SUPPRESS)
+	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
+
+
+def _presubmit(args: argparse.Namespace) -> int:
+	given = options(args)
+	if args.install_hook:
+		return presubmit.install_hook(given, args.full)
+	if args.remove_hook:
+		return presubmit.remove_hook(given)
+	if args.pushed:
+		return presubmit.pushed(given, sys.stdin, args.full)
+	return presubmit.presubmit(given, args.staged, args.range, args.full)
+
+
+def _merge_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("parts", nargs="+", metavar="RESULT", help="the shards' results: folders, or the JSON files in them")
 
 
 def _clean(args: argparse.Namespace) -> int:
@@ -208,15 +251,21 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"prove": (lambda args: run.prove(options(args)),
 		  "without the series, exactly the cases that need it must fail",
 		  (_kernel_options, _build_options, _boot_options)),
-	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress), "build once, boot many times",
-		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options)),
-	"mutants": (lambda args: mutants.mutants(options(args), args.names, args.sample),
+	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress, Shard.parse(args.shard)), "build once, boot many times",
+		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options,
+		  _shard_option)),
+	"mutants": (lambda args: mutants.mutants(options(args), args.names, args.sample, Shard.parse(args.shard)),
 		    "break the change in many ways; the suite must notice each",
-		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names)),
+		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names, _shard_option)),
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
 		     (_kernel_options, _series_option, _build_options, _boot_options, _coverage_options)),
 	"gate": (_gate, "say of each patch good, bad and why, or cannot judge",
-		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option)),
+		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option)),
+	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
+	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",
+		  (_merge_options,)),
+	"bisect": (_run, "as run, with the exit codes of git bisect run",
+		   (_kernel_options, _series_option, _build_options, _boot_options, _list_option, _filter)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
 		    (_kernel_options, _series_option, _prepare_options)),
 	"check": (_check, "all tests of the project",

@@ -5,6 +5,7 @@ Patches are tried one after the other in the one worktree, so that only what dif
 each is compared with the state before it. What is found is a Judgement; how it is told is not decided here.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -74,13 +75,14 @@ class Asked:
 		return shlex.join([*words, *self.sources])
 
 
-def judge(options: Options, asked: Asked) -> tuple[Judgement, Path]:
-	"""Return the judgement on what was asked, and the folder with its logs.
+def judge(options: Options, asked: Asked, quiet: bool = False) -> tuple[Judgement, Path]:
+	"""Return the judgement on what was asked, and the folder with its logs; quiet says nothing meanwhile.
 
 	Raises UsageError for what makes no sense; whatever else goes wrong is told in the judgement.
 	"""
 	deps.ensure(deps.RUN | deps.GATE)
-	return _Gate(options, asked).run()
+	with open(os.devnull, "w", encoding="utf-8") as nowhere:
+		return _Gate(options, asked, Progress(nowhere) if quiet else Progress()).run()
 
 
 class _Gate:
@@ -88,9 +90,8 @@ class _Gate:
 	shop: Workshop
 	tools: Path		# scripts of the base, which judge
 
-	def __init__(self, options: Options, asked: Asked):
-		self.options, self.asked = options, asked
-		self.progress = Progress()
+	def __init__(self, options: Options, asked: Asked, progress: Progress):
+		self.options, self.asked, self.progress = options, asked, progress
 		self.root = options.build_root / "gate"
 		self.profiles = {name: profile.load(CONFIGS, name)
 				 for name in dict.fromkeys([*asked.profiles, STUBS_PROFILE, COVERAGE_PROFILE])}

@@ -15,7 +15,7 @@ from . import kdir, series, worktree
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel, Store
 from .patches import Patch, Submission
-from .proc import CommandFailed, lock
+from .proc import CommandFailed, lock, run
 from .progress import Progress
 from .series import NONE, Series
 
@@ -118,13 +118,15 @@ def pristine(ground: Ground, state: str, project: Path) -> str:
 def nearest(ground: Ground, wanted: Wanted, patches: Sequence[Patch], progress: Progress) -> str:
 	"""Name a base that all patches apply to, and how to ask for it; "" if none is known."""
 	for words, kernel, found in _candidates(ground, wanted, progress):
+		if kernel.name != ground.kernel.name and wanted.kdir and (commit := _commit_of_blobs(wanted, patches)):
+			return commit
 		try:
 			applied = series.apply(kernel, found)
 		except CannotJudge:
 			continue
 		if _apply(kernel, applied, patches):
 			return words
-	return _commit_of_blobs(ground, wanted, patches) if wanted.kdir else ""
+	return _commit_of_blobs(wanted, patches) if wanted.kdir else ""
 
 
 def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> Kernel:
@@ -136,9 +138,14 @@ def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Pr
 		try:
 			at = user.commit(named)
 			choice.append(f"base: {at[:12]}, which base-commit: names")
+			return kdir.prepare(Path(wanted.kdir), kernels, progress, at)
 		except UsageError:
 			choice.append(f"base-commit: {named} is not in {wanted.kdir}")
-	if not (named and at != (wanted.base or "HEAD")):
+	there = "" if wanted.base else _commits_by_patch_id(user).get(submission.patches[0].patch_id, "")
+	if there:
+		at = user.commit(f"{there}~1")
+		choice.append(f"base: {at[:12]} of {wanted.kdir}, for the first patch is its commit {there[:12]}")
+	else:
 		choice.append(f"base: {user.commit(at)[:12]} of {wanted.kdir}, "
 			      + (f"as given ({wanted.base})" if wanted.base else "its HEAD"))
 	return kdir.prepare(Path(wanted.kdir), kernels, progress, at)
@@ -170,9 +177,7 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 	lying: dict[str, str] = {}
 	if wanted.kdir:
 		user = kdir.UserTree(Path(wanted.kdir))
-		log = user.git("log", "-p", "--no-merges", *PLAIN, f"-n{LOOKED_BACK}", "--format=commit %H", "HEAD")
-		ids = kernel.git("patch-id", "--stable", stdin=log + "\n").splitlines()
-		lying = {line.split()[0]: line.split()[1] for line in ids}
+		lying = _commits_by_patch_id(user)
 		contained = user.git("rev-list", f"-n{LOOKED_BACK}", kernel.base_commit).splitlines()
 		there |= {name for name, commit in lying.items() if commit in contained}
 	todo = [name for name in submission.prerequisites if name not in there]
@@ -192,6 +197,13 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 			applied = tree("rev-parse", "HEAD")
 		choice.append(f"prerequisites: {len(todo)} commits of {wanted.kdir} applied first")
 	return applied
+
+
+def _commits_by_patch_id(user: kdir.UserTree) -> dict[str, str]:
+	"""Return the latest commits of a tree's HEAD by their stable patch-id."""
+	log = user.git("log", "-p", "--no-merges", *PLAIN, f"-n{LOOKED_BACK}", "--format=commit %H", "HEAD")
+	ids = run(["git", "patch-id", "--stable"], stdin=log + "\n").splitlines()
+	return {line.split()[0]: line.split()[1] for line in ids}
 
 
 def _candidates(ground: Ground, wanted: Wanted, progress: Progress) -> Iterator[tuple[str, Kernel, Series]]:
@@ -216,7 +228,7 @@ def _apply(kernel: Kernel, commit: str, patches: Sequence[Patch]) -> bool:
 	return True
 
 
-def _commit_of_blobs(ground: Ground, wanted: Wanted, patches: Sequence[Patch]) -> str:
+def _commit_of_blobs(wanted: Wanted, patches: Sequence[Patch]) -> str:
 	"""Look in KDIR's history for the newest commit with the files that the first patch was made from."""
 	text = patches[0].path.read_text(encoding="utf-8", errors="replace")
 	blobs = re.findall(r"^diff --git a/(\S+) b/.*\n(?:[a-z].*\n)*?index ([0-9a-f]{7,})\.\.", text, re.MULTILINE)

@@ -128,7 +128,8 @@ def _done(folder: Path, kind: str, answer: Verdict, missing: Sequence[Shard], co
 def _seconds(found: Sequence[Judgement]) -> dict[str, float]:
 	"""Return the time that all shards took together, and, as total, the longest."""
 	names = dict.fromkeys(name for one in found for name in one.seconds)
-	return {name: (max if name == "total" else sum)(one.seconds.get(name, 0.0) for one in found) for name in names}
+	each = {name: [one.seconds.get(name, 0.0) for one in found] for name in names}
+	return {name: max(times) if name == "total" else sum(times) for name, times in each.items()}
 
 
 def _files(paths: Sequence[str]) -> list[Path]:

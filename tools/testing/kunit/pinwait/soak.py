@@ -106,7 +106,7 @@ class _Tally:
 	def summary(self, shard: Shard) -> dict[str, Any]:
 		"""Return the content of soak.json; a digest of the first boot tells whether shards saw the same."""
 		trace = self.first.trace if self.first and self.session.profile.virtual_time else ""
-		return {"kind": "soak", "shard": str(shard), "profile": self.session.profile.name, "boots": self.ended,
+		return {"kind": "soak", "shard": str(shard), "profile": self.session.options.profile, "boots": self.ended,
 			"failures": self.failures, "differences": self.differences,
 			"trace": hashlib.sha256(trace.encode("utf-8", "surrogateescape")).hexdigest() if trace else ""}
 

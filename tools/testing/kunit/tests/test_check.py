@@ -172,8 +172,8 @@ def test_busted_control(tmp_path, monkeypatch, outcome, code, status, lost, fail
 def test_sample_of_mutants(tmp_path, monkeypatch, outcomes, verdict, counts):
 	folder = tmp_path / "results/latest"
 	folder.mkdir(parents=True)
-	(folder / "mutants.json").write_text(json.dumps(
-		[{"name": "a", "outcome": outcome, "killer": ""} for outcome in outcomes]), encoding="utf-8")
+	(folder / "mutants.json").write_text(json.dumps({"fates":
+		[{"name": "a", "outcome": outcome, "killer": ""} for outcome in outcomes]}), encoding="utf-8")
 	monkeypatch.setattr(check.Step, "judged", lambda *_args: {"verdict": {"outcome": verdict, "reason": ""}})
 	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
 	check._mutants(step)

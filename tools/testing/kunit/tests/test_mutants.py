@@ -114,9 +114,9 @@ def test_equivalence_is_neither_assumed_nor_found_by_chance(equivalent, outcome,
 def test_score():
 	fates = [mutants.Fate(str(number), "f", "", "uml", outcome)
 		 for number, outcome in enumerate(["killed", "equivalent", "survived", "killed"])]
-	assert mutants._score(fates).exit_code == 1
-	assert mutants._score(fates).reason == "2 of 3 mutants killed, 1 equivalent as listed; not 2"
-	assert mutants._score(fates[:2]).exit_code == 0
+	assert mutants.score(fates).exit_code == 1
+	assert mutants.score(fates).reason == "2 of 3 mutants killed, 1 equivalent as listed; not 2"
+	assert mutants.score(fates[:2]).exit_code == 0
 
 
 @pytest.fixture(name="applied", scope="module")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Write a judgement to a folder, in every form."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -9,12 +10,13 @@ from typing import Any
 
 from ..judgement import Judgement, to_json
 from ..report import write_whole
-from .adapters import patchwork_checks
+from .adapters import b4_prep, b4_review, patchwork_checks
 from .html import html
 from .junit import junit
 from .kcidb import kcidb
 from .ktap import ktap
 from .reply import reply
+from .terminal import print_judgement
 
 REPORTER = "PINWAIT_REPORTER"	# environment: "Name <address>" that a fix should credit
 
@@ -33,6 +35,14 @@ def _json(content: Any) -> str:
 	return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
+def _terminal(judgement: Judgement) -> str:
+	stream = io.StringIO()
+	print_judgement(judgement, stream)
+	return stream.getvalue()
+
+
+# What may be printed on standard output.
+FORMS: dict[str, Callable[[Judgement], str]] = {"terminal": _terminal, "b4-prep": b4_prep, "b4-review": b4_review}
 FILES: dict[str, Callable[[Judgement], str]] = {
 	"judgement.json": lambda judgement: _json(to_json(judgement)),
 	"junit.xml": junit,

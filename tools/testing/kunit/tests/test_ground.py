@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What patches are applied to is chosen by rule and said; states are what they should be."""
+
+import io
+from dataclasses import replace
+
+import fakes
+import pytest
+
+from pinwait import ground, patches, trailers
+from pinwait.errors import CannotJudge, UsageError
+from pinwait.ground import Wanted
+from pinwait.progress import Progress
+
+ONE, TWO, OTHER = (fakes.patch(line, f"line {line}", f"changed {line}", f"change {line}") for line in (10, 20, 30))
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path):
+	"""A project with a series that changes line 30, and a prepared kernel."""
+	project = tmp_path / "project"
+	fakes.write(project, {"Kconfig.kunit": "config X\n", "mm/tests/a_kunit.c": "int a;\n", "mm/tests/Makefile": "\n",
+			      "include/linux/ours.h": "\n"})
+	fakes.write(tmp_path / "series", {"rfc/7.3/0001-x.patch": OTHER})
+	fakes.prepared(tmp_path / "build/kernels/7.3.4-1")
+	return Wanted(tmp_path / "build", tmp_path / "series", project)
+
+
+def _submission(tmp_path, *texts):
+	folder = tmp_path / "mails"
+	folder.mkdir(exist_ok=True)
+	(tmp_path / "in.mbox").write_text("".join(texts))
+	(scratch := tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}").mkdir()
+	return patches.read([str(tmp_path / "in.mbox")], scratch)
+
+
+def _try(wanted, submission):
+	"""Return the choice, the states and line 10, 20 and 30 of each."""
+	said = Progress(io.StringIO())
+	with ground.chosen(wanted, submission, said) as base:
+		states = ground.states(base, submission.patches, wanted.project)
+		if states.failure:
+			states.nearest = ground.nearest(base, wanted, submission.patches, said)
+		texts = [base.kernel.git("show", f"{state}:mm/migrate.c").splitlines() for state in states.commits]
+		ours = [base.kernel.git("show", f"{state}:mm/tests/a_kunit.c") for state in states.commits]
+	return base, states, [[text[9], text[19], text[29]] for text in texts], ours
+
+
+def test_prepared_kernel_and_series(place, tmp_path):
+	base, states, texts, ours = _try(place, _submission(tmp_path, ONE, TWO))
+	assert texts == [["line 10", "line 20", "changed 30"], ["changed 10", "line 20", "changed 30"],
+			 ["changed 10", "changed 20", "changed 30"]]
+	assert ours == ["int a;"] * 3 and not states.failure
+	assert base.choice == ("base: fake 7.3.4, which is prepared", "series: rfc, the default")
+
+
+def test_no_series_is_as_given(place, tmp_path):
+	base, _, texts, _ = _try(replace(place, series="none"), _submission(tmp_path, ONE))
+	assert texts[0] == ["line 10", "line 20", "line 30"]
+	assert base.choice[1].startswith("series: none, as given")
+
+
+def test_what_does_not_apply_names_the_hunk_and_a_nearer_base(place, tmp_path):
+	_, states, texts, _ = _try(place, _submission(tmp_path, ONE, OTHER))
+	assert "mm/migrate.c, hunk 1" in states.failure and len(texts) == 2
+	assert states.nearest == "fake 7.3.4, series none (--series=none)"
+
+
+def test_no_nearer_base(place, tmp_path):
+	_, states, _, _ = _try(place, _submission(tmp_path, fakes.patch(20, "nowhere", "x")))
+	assert states.failure and states.nearest == ""
+
+
+def test_patch_to_our_own_files(place, tmp_path):
+	text = ONE.replace("mm/migrate.c", "mm/tests/a_kunit.c")
+	head = text[:text.index("@@")]
+	_, states, _, ours = _try(place, _submission(tmp_path, f"{head}@@ -1 +1 @@\n-int a;\n+int b;\n--\n2.39.5\n"))
+	assert not states.failure and ours == ["int a;", "int b;"]
+
+
+def _user(tmp_path):
+	"""A developer's tree with two commits on its base."""
+	tree = fakes.user_tree(tmp_path / "user")
+	for line in (10, 20):
+		text = (tree / "mm/migrate.c").read_text().replace(f"line {line}\n", f"changed {line}\n")
+		(tree / "mm/migrate.c").write_text(text)
+		fakes.git(tree, "commit", "-qam", f"change {line}")
+	return tree
+
+
+def test_head_of_a_tree(place, tmp_path):
+	tree = _user(tmp_path)
+	base, _, texts, _ = _try(replace(place, kdir=str(tree), series="none"), _submission(tmp_path, OTHER))
+	assert texts[0] == ["changed 10", "changed 20", "line 30"]
+	assert "its HEAD" in base.choice[0]
+
+
+def test_base_commit_is_looked_up(place, tmp_path):
+	tree = _user(tmp_path)
+	old = fakes.git(tree, "rev-parse", "HEAD~2")
+	base, _, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, ONE, f"\nbase-commit: {old}\n"))
+	assert texts[0] == ["line 10", "line 20", "changed 30"]
+	assert base.choice[0] == f"base: {old[:12]}, which base-commit: names"
+
+
+def test_base_commit_that_is_not_there(place, tmp_path):
+	tree = _user(tmp_path)
+	base, _, _, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, OTHER, f"\nbase-commit: {'ab' * 20}\n"))
+	assert base.choice[0] == f"base-commit: {'ab' * 20} is not in {tree}" and "its HEAD" in base.choice[1]
+	base, _, _, _ = _try(place, _submission(tmp_path, ONE, f"\nbase-commit: {'ab' * 20}\n"))
+	assert "is not looked for: give KDIR" in base.choice[0]
+
+
+def test_patch_that_is_in_the_tree_already(place, tmp_path):
+	tree = _user(tmp_path)
+	base, states, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, TWO))
+	assert not states.failure and texts[0][:2] == ["changed 10", "line 20"]
+	assert "for the first patch is its commit" in base.choice[0]
+
+
+def test_prerequisites(place, tmp_path):
+	tree = _user(tmp_path)
+	wanted = replace(place, kdir=str(tree), base="HEAD~2", series="none")
+	first = _submission(tmp_path, ONE).patches[0].patch_id
+	submission = _submission(tmp_path, OTHER, f"\nprerequisite-patch-id: {first}\nprerequisite-patch-id: {'cd' * 20}\n")
+	base, _, texts, _ = _try(wanted, submission)
+	assert texts[0] == ["changed 10", "line 20", "line 30"]
+	assert any("neither in the series nor in KDIR" in line for line in base.choice)
+	assert base.choice[-1] == f"prerequisites: 1 commits of {tree} applied first"
+
+
+def test_prerequisite_that_the_series_has(place, tmp_path):
+	known = _submission(tmp_path, OTHER).patches[0].patch_id
+	base, _, _, _ = _try(place, _submission(tmp_path, ONE, f"\nprerequisite-patch-id: {known}\n"))
+	assert not any("prerequisite" in line for line in base.choice)
+
+
+def test_series_that_does_not_apply_to_a_tree_is_left_out(place, tmp_path):
+	tree = _user(tmp_path)
+	fakes.write(tree, {"mm/migrate.c": "".join(f"other {number}\n" for number in range(40))})
+	fakes.git(tree, "commit", "-qam", "other")
+	wanted = replace(place, kdir=str(tree))
+	new = ONE.replace(" line", " other").replace("-line", "-other")
+	base, _, _, _ = _try(wanted, _submission(tmp_path, new))
+	assert base.series.name == "none" and "series: none, for " in base.choice[1]
+	with pytest.raises(CannotJudge, match="does not apply"):
+		_try(replace(wanted, series="rfc"), _submission(tmp_path, new))
+
+
+def test_nearer_commit_of_a_tree(place, tmp_path):
+	tree = _user(tmp_path)
+	text = fakes.git(tree, "format-patch", "-1", "--stdout", "HEAD~1").replace("changed 10", "otherwise 10") + "\n"
+	wanted = replace(place, kdir=str(tree), series="none")
+	_, states, _, _ = _try(wanted, _submission(tmp_path, text))
+	old = fakes.git(tree, "rev-parse", "HEAD~2")
+	assert old[:12] in states.nearest and f"--base={old[:12]}" in states.nearest
+
+
+def test_range(place, tmp_path):
+	tree = _user(tmp_path)
+	fakes.git(tree, "config", "diff.noprefix", "true")
+	wanted, box = ground.with_range(replace(place, kdir=str(tree), series="none"), "HEAD~2..HEAD", tmp_path)
+	_, _, texts, _ = _try(wanted, patches.read([box], tmp_path))
+	assert texts == [["line 10", "line 20", "line 30"], ["changed 10", "line 20", "line 30"], ["changed 10", "changed 20", "line 30"]]
+
+
+@pytest.mark.parametrize("commits, error, why", [
+	("HEAD", UsageError, "no range"), ("HEAD..HEAD", UsageError, "no commit in"), ("none..HEAD", UsageError, "no commit none"),
+	("HEAD~1..merged", CannotJudge, "holds 1 merges"),
+])
+def test_no_range(place, tmp_path, commits, error, why):
+	tree = _user(tmp_path)
+	fakes.git(tree, "checkout", "-qb", "side", "HEAD~2")
+	fakes.git(tree, "commit", "-q", "--allow-empty", "-m", "side")
+	fakes.git(tree, "checkout", "-qb", "merged", "-")
+	fakes.git(tree, "merge", "-q", "--no-edit", "side")
+	with pytest.raises(error, match=why):
+		ground.with_range(replace(place, kdir=str(tree)), commits, tmp_path)
+
+
+def test_fixes_tags(tmp_path):
+	tree = _user(tmp_path)
+	commit = fakes.git(tree, "rev-parse", "HEAD")
+	for tag, wrong in ((f'{commit[:12]} ("change 20")', ""), (f'{commit[:12]} ("other")', "the subject of"),
+			   (f'{commit[:8]} ("change 20")', "is not of the form"), (f'{"ab" * 6} ("x")', "no such commit")):
+		found = trailers.fixes(f"Why.\n\nFixes: {tag}\n", str(tree))
+		assert [wrong in item.text for item in found.values()] == ([True] if wrong else [])
+	assert not trailers.fixes(f'Fixes: {"ab" * 6} ("x")\n', "")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Patches are read whatever mail they come in, and what must not be applied is refused."""
+
+import base64
+import gzip
+import io
+import quopri
+import subprocess
+import sys
+
+import fakes
+import pytest
+
+from pinwait import patches
+from pinwait.errors import CannotJudge, UsageError
+
+GOOD = fakes.patch(20, "line 20", "line twenty")
+DIFF = GOOD[GOOD.index("diff --git"):GOOD.index("--\n2.39.5")]
+
+
+def _read(tmp_path, text, name="in.patch"):
+	"""Read one input, bytes or text."""
+	file = tmp_path / name
+	file.write_bytes(text if isinstance(text, bytes) else text.encode())
+	scratch = tmp_path / "scratch"
+	scratch.mkdir()
+	return patches.read([str(file)], scratch)
+
+
+def _series(count, total=None, version=""):
+	return "".join(GOOD.replace("[PATCH] change it", f"[PATCH{version} {number}/{total or count}] change {number}")
+		       .replace("twenty", f"twenty {number}") for number in range(1, count + 1))
+
+
+def _mail(encoding, payload):
+	head, _, body = GOOD.partition("\n\n")
+	return (head + f"\nMIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: {encoding}\n\n"
+		).encode() + payload(body.encode())
+
+
+def test_a_patch(tmp_path):
+	patch = _read(tmp_path, GOOD.replace("Subject:", "Message-ID: <a@b>\nSubject:")).patches[0]
+	assert (patch.subject, patch.author, patch.message_id) == ("change it", "A Developer <dev@localhost>", "a@b")
+	assert (patch.files, patch.message, patch.bare) == (("mm/migrate.c",), "Why.\n", False)
+	assert patch.patch_id == subprocess.run(["git", "patch-id", "--stable"], input=GOOD, text=True,
+						capture_output=True, check=True).stdout.split()[0]
+
+
+@pytest.mark.parametrize("make", [
+	lambda: GOOD.replace("\n", "\r\n"), lambda: _mail("quoted-printable", quopri.encodestring),
+	lambda: _mail("base64", base64.encodebytes), lambda: gzip.compress(GOOD.encode()),
+	lambda: _mail("base64", lambda body: base64.encodebytes(body.replace(b"\n", b"\r\n"))),
+], ids=["crlf", "quoted-printable", "base64", "gzip", "base64-crlf"])
+def test_the_same_patch_in_any_mail(tmp_path, make):
+	tree = fakes.user_tree(tmp_path / "tree")
+	(plain := tmp_path / "plain").mkdir()
+	want = _read(plain, GOOD).patches[0]
+	got = _read(tmp_path, make()).patches[0]
+	assert (got.sha256, got.subject, got.message) == (want.sha256, want.subject, want.message)
+	fakes.git(tree, "am", "-q", str(got.path))
+	assert "line twenty\n" in (tree / "mm/migrate.c").read_text()
+
+
+def test_attachment(tmp_path):
+	text = (GOOD[:GOOD.index("\n\n")] + '\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="xx"\n\n--xx\n'
+		f"Content-Type: text/plain\n\nWhy.\n\n--xx\nContent-Type: text/x-patch\n\n---\n{DIFF}\n--xx--\n")
+	assert _read(tmp_path, text).patches[0].files == ("mm/migrate.c",)
+
+
+def test_bare_diff_has_no_message(tmp_path):
+	patch = _read(tmp_path, DIFF).patches[0]
+	assert patch.bare and patch.message == "" and patch.files == ("mm/migrate.c",)
+
+
+def test_trailers_name_the_base(tmp_path):
+	found = _read(tmp_path, GOOD + f"\nbase-commit: {'ab' * 20}\nprerequisite-patch-id: {'cd' * 20}\n")
+	assert (found.base_commit, found.prerequisites) == ("ab" * 20, ["cd" * 20])
+
+
+def test_trailers_of_a_cover_letter(tmp_path):
+	cover = f"From nobody Mon Sep 17 00:00:00 2001\nFrom: a <a@b>\nSubject: [PATCH 0/1] x\n\nHello.\n-- \n2.39\n\nbase-commit: {'ab' * 20}\n\n"
+	found = _read(tmp_path, cover + _series(1))
+	assert (found.base_commit, len(found.patches)) == ("ab" * 20, 1)
+	assert found.notes == ["no diff in '[PATCH 0/1] x'"]
+
+
+def test_series_is_put_in_order(tmp_path):
+	first, second = (_series(2).split("From 0000")[number] for number in (1, 2))
+	found = _read(tmp_path, f"From 0000{second}From 0000{first}")
+	assert [patch.subject for patch in found.patches] == ["change 1", "change 2"]
+
+
+def test_folder_and_maildir(tmp_path):
+	for name, inside in (("folder", ""), ("maildir", "cur")):
+		place = tmp_path / name / inside
+		place.mkdir(parents=True)
+		if inside:
+			(tmp_path / name / "new").mkdir()
+		for number, part in enumerate(_series(2).split("From 0000")[1:]):
+			(place / f"{number}.patch").write_text(f"From 0000{part}")
+		(tmp_path / f"scratch-{name}").mkdir()
+		found = patches.read([str(tmp_path / name)], tmp_path / f"scratch-{name}")
+		assert len(found.patches) == 2
+
+
+def test_standard_input(tmp_path, monkeypatch):
+	monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
+	assert patches.read(["-"], tmp_path).patches[0].source == "standard input"
+
+
+def test_one_patch_of_a_series_alone(tmp_path):
+	assert _read(tmp_path, _series(1, 3)).notes == ["patch 1 of 3 alone: the others were not given"]
+
+
+@pytest.mark.parametrize("text, why", [
+	("", "there is no patch in it"), (" \n\n", "there is no patch"), ("Subject: hello\n\nno diff\n", "no diff in 'hello'"),
+	(b"\x7fELF\0\0\0", "is no text"), (b"\x1f\x8bbroken", "cannot be unpacked"),
+	(GOOD[:GOOD.index("+line twenty")], "git does not read it as a patch"),
+	(_series(2, 3), "patch 3 of 3 is missing"),
+	(_series(2) + _series(2, version=" v2"), "versions 1, 2"),
+	(_series(2) + _series(3), "several series"),
+	(GOOD.replace("mm/migrate.c", "../../etc/passwd"), "outside of the tree"),
+	(GOOD.replace("b/mm/migrate.c", "b//etc/passwd"), "outside of the tree|git does not read"),
+	(GOOD.replace("mm/migrate.c", ".git/hooks/post-checkout"), "git's own"),
+	(GOOD.replace("mm/migrate.c", "mm/.GIT/config"), "git's own"),
+	("From: a <a@b>\nSubject: link\n\nx\n---\ndiff --git a/mm/x b/mm/x\nnew file mode 120000\n--- /dev/null\n+++ b/mm/x\n"
+	 "@@ -0,0 +1 @@\n+/etc/passwd\n\\ No newline at end of file\n", "a symbolic link"),
+	("From: a <a@b>\nSubject: sub\n\nx\n---\ndiff --git a/mm/x b/mm/x\nnew file mode 160000\n--- /dev/null\n+++ b/mm/x\n"
+	 f"@@ -0,0 +1 @@\n+Subproject commit {'ab' * 20}\n", "a submodule"),
+], ids=range(15))
+def test_what_cannot_be_judged(tmp_path, text, why):
+	with pytest.raises(CannotJudge, match=why):
+		_read(tmp_path, text)
+
+
+def test_the_same_patch_twice_is_one(tmp_path):
+	found = _read(tmp_path, _series(2) + _series(1, 2))
+	assert ([patch.number for patch in found.patches], found.notes) == ([1, 2], ["patch 1 of 2 is there twice, the same"])
+
+
+def test_different_patches_of_one_number(tmp_path):
+	with pytest.raises(CannotJudge, match="different patches 1 of 2"):
+		_read(tmp_path, _series(2) + _series(1, 2).replace("twenty", "other"))
+
+
+def test_too_large(tmp_path, monkeypatch):
+	monkeypatch.setattr(patches, "LIMIT", 1 << 20)
+	with pytest.raises(CannotJudge, match="larger than 1 MiB"):
+		_read(tmp_path, GOOD + "x" * (1 << 20))
+
+
+def test_what_is_not_there(tmp_path):
+	with pytest.raises(UsageError, match="no file or folder"):
+		patches.read([str(tmp_path / "none")], tmp_path)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What runs in the sandbox sees and writes what it is given, and nothing else."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pinwait import sandbox
+from pinwait.sandbox import OPEN, Sandbox
+
+needs_bwrap = pytest.mark.skipif(bool(sandbox.failure()), reason=sandbox.failure() or "-")
+
+
+def _run(box, words, writable=(), **env):
+	argv = box.command(["sh", "-c", words], writable)
+	done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **env})
+	return done.returncode, (done.stdout + done.stderr).strip()
+
+
+def test_open_runs_as_it_is():
+	assert OPEN.command(["make", "all"], [Path("/x")]) == ["make", "all"]
+
+
+def test_missing_program_is_said(monkeypatch):
+	monkeypatch.setenv("PATH", "/nowhere")
+	assert "package bubblewrap" in sandbox.failure()
+
+
+def test_it_works_here():
+	"""The gate refuses to work without: were it broken here, the tests below would not run unnoticed."""
+	assert sandbox.failure() == ""
+
+
+@needs_bwrap
+def test_writes_only_where_it_may(tmp_path):
+	(tmp_path / "in").mkdir()
+	(tmp_path / "out").mkdir()
+	box = Sandbox(True, (tmp_path / "out",))
+	code, _ = _run(box, f"echo x >{tmp_path}/in/x", [tmp_path / "in"])
+	assert code == 0 and (tmp_path / "in/x").read_text() == "x\n"
+	for place in (tmp_path / "out", Path("/usr"), Path("/etc")):
+		code, said = _run(box, f"echo x >{place}/pinwait-test", [tmp_path / "in"])
+		assert code and "Read-only file system" in said
+		assert not (place / "pinwait-test").exists()
+
+
+@needs_bwrap
+def test_homes_and_temporary_folders_are_hidden(tmp_path):
+	(tmp_path / "secret").write_text("x")
+	assert _run(Sandbox(True), f"ls {Path.home()} /tmp {tmp_path}")[0]
+	assert _run(Sandbox(True), "ls /tmp /root /home")[1] == "/home:\n\n/root:\n\n/tmp:"
+	assert _run(Sandbox(True, (tmp_path,)), f"cat {tmp_path}/secret") == (0, "x")
+
+
+@needs_bwrap
+def test_no_network_and_no_other_process():
+	assert _run(Sandbox(True), "ls /sys/class/net; cat /proc/net/dev | tail -n +3 | cut -d: -f1")[1].split()[-1] == "lo"
+	assert int(_run(Sandbox(True), "ls -d /proc/[0-9]* | wc -l")[1]) < 6
+
+
+@needs_bwrap
+def test_nobody(tmp_path):
+	assert _run(Sandbox(True), "id -u; echo $HOME $TMPDIR", TMPDIR=str(tmp_path)) == (0, "65534\n/tmp")
+
+
+@needs_bwrap
+def test_instead(tmp_path):
+	for name in ("patched", "trusted"):
+		(tmp_path / name).mkdir()
+		(tmp_path / name / "kunit.py").write_text(name)
+	box = Sandbox(True, (tmp_path,), {tmp_path / "patched": tmp_path / "trusted"})
+	assert _run(box, f"cat {tmp_path}/patched/kunit.py") == (0, "trusted")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Shares cover everything once, and joined shares say what is missing."""
+
+import copy
+import json
+
+import judgements
+import pytest
+
+from pinwait import merge, run
+from pinwait.errors import UsageError
+from pinwait.judgement import from_json, to_json
+from pinwait.results import Outcome
+from pinwait.shard import Shard, units
+
+
+@pytest.mark.parametrize("total, count", [(0, 3), (1, 3), (7, 3), (9, 3), (100, 7)])
+def test_shares_cover_everything_once(total, count):
+	items = list(range(total))
+	for share in (Shard.block, Shard.spread):
+		parts = [list(share(Shard(index, count), items)) for index in range(1, count + 1)]
+		assert sorted(item for part in parts for item in part) == items
+		assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3"])
+def test_no_shard(text):
+	with pytest.raises(UsageError, match="no shard"):
+		Shard.parse(text)
+
+
+def _shards(whole, count):
+	"""Take a judgement apart as shards would have made it."""
+	parts = []
+	for index in range(1, count + 1):
+		here = set(Shard(index, count).block(units(whole.checks, len(whole.patches))))
+		part = copy.deepcopy(whole)
+		part.shard = f"{index}/{count}"
+		for patch in part.patches:
+			patch.checks = [check for check in patch.checks if (check.name, patch.number) in here]
+		parts.append(part)
+	return parts
+
+
+def test_joined_is_the_whole():
+	whole = judgements.failing_case()
+	joined = merge.join_judgements(_shards(whole, 3), [])
+	assert to_json(joined)["patches"] == to_json(whole)["patches"]
+	assert joined.reason == whole.reason
+
+
+def test_missing_share_cannot_be_judged():
+	whole = judgements.good(4)
+	parts = _shards(whole, 4)
+	joined = merge.join_judgements(parts[:2] + parts[3:], [Shard(3, 4)])
+	assert joined.outcome is Outcome.CANNOT_JUDGE and "shard 3/4 is missing" in joined.reason
+
+
+def test_what_is_bad_stays_bad_without_a_share():
+	parts = _shards(judgements.failing_case(), 4)
+	joined = merge.join_judgements(parts[1:], [Shard(1, 4)])
+	assert joined.outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("change", [{"base_commit": "cd" * 20}, {"series": "none"}, {"checks": ["static"]}])
+def test_shares_of_different_judgements(change):
+	one, other = _shards(judgements.good(2), 2)
+	for name, value in change.items():
+		setattr(other, name, value)
+	with pytest.raises(UsageError, match=next(iter(change))):
+		merge.join_judgements([one, other], [])
+
+
+def test_files(tmp_path, capsys):
+	for index, part in enumerate(_shards(judgements.good(2), 2), 1):
+		folder = tmp_path / f"part-{index}"
+		folder.mkdir()
+		(folder / "judgement.json").write_text(json.dumps(to_json(part)))
+	options = run.Options(build_root=tmp_path)
+	assert merge.merge(options, [str(tmp_path / "part-1"), str(tmp_path / "part-2")]) == 0
+	assert from_json(json.loads((tmp_path / "results/latest/judgement.json").read_text())).shard == ""
+	assert merge.merge(options, [str(tmp_path / "part-2")]) == 2
+	assert "shard 1/2 is missing" in capsys.readouterr().out
+	with pytest.raises(UsageError, match="more than once"):
+		merge.merge(options, [str(tmp_path / "part-2"), str(tmp_path / "part-2" / "judgement.json"), str(tmp_path / "part-1")][:1]
+			    + [str(_copy(tmp_path))])
+
+
+def _copy(tmp_path):
+	folder = tmp_path / "again"
+	folder.mkdir()
+	(folder / "judgement.json").write_text((tmp_path / "part-2/judgement.json").read_text())
+	return folder
+
+
+def _soak(tmp_path, index, count, **more):
+	folder = tmp_path / f"soak-{index}"
+	folder.mkdir()
+	(folder / "soak.json").write_text(json.dumps(
+		{"kind": "soak", "shard": f"{index}/{count}", "boots": 10, "failures": 0, "differences": 0, "trace": "a"} | more))
+	return str(folder)
+
+
+@pytest.mark.parametrize("more, code, said", [
+	({}, 0, "0 failures of 20"), ({"failures": 1}, 1, "1 failures of 20"), ({"trace": "b"}, 1, "2 different first boots"),
+])
+def test_soaks(tmp_path, capsys, more, code, said):
+	parts = [_soak(tmp_path, 1, 2), _soak(tmp_path, 2, 2, **more)]
+	assert merge.merge(run.Options(build_root=tmp_path), parts) == code
+	assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"kind": "x", "shard": ""}', '{"kind": "soak", "shard": "9/1"}', "[]"])
+def test_what_is_no_share(tmp_path, content):
+	(tmp_path / "soak.json").write_text(content)
+	with pytest.raises(UsageError):
+		merge.merge(run.Options(build_root=tmp_path), [str(tmp_path / "soak.json")])

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which cases a patch to the tests touches, which mutants they are tried on, and what they catch no more."""
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+from pinwait import weakening
+from pinwait.corpus import Mutant
+from pinwait.promises import Promise
+from pinwait.results import Case, LogResult, Status
+from pinwait.trial import Result
+
+SOURCE = """\
+/* A suite. */
+static int helper(int x)
+{
+	return x;
+}
+
+/* One. */
+static void one(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, helper(1), 1);
+}
+
+static void two(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, 2, 2);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(one),
+	KUNIT_CASE_PARAM(two, gen),
+	{}
+};
+"""
+
+
+def _touched(old, new):
+	after = SOURCE.replace(old, new)
+	diff = "\n".join(line for line in difflib.unified_diff(SOURCE.splitlines(), after.splitlines(), n=0, lineterm=""))
+	return weakening.touched_cases(SOURCE, after, diff + "\n")
+
+
+@pytest.mark.parametrize("old, new, cases", [
+	("helper(1), 1);", "1, 1);", {"one"}), ("2, 2);", "2, 2);\n\treturn;", {"two"}), ("/* One. */", "/* First. */", {"one"}),
+	("\tKUNIT_EXPECT_EQ(test, 2, 2);\n", "", {"two"}), ("return x;", "return 1;", {"one", "two"}),
+	("\t{}\n", "\t{ }\n", {"one", "two"}), ("\tKUNIT_CASE(one),\n", "", set()),
+])
+def test_touched_cases(old, new, cases):
+	assert _touched(old, new) == cases
+
+
+PROMISES = [Promise("a", ("s.one",), ("m1", "m2")), Promise("b", ("s.two", "t.x"), ("m3",)), Promise("c", ("t.y",), ("m4", "slow"))]
+MUTANTS = [Mutant(name, "f", "o", "n", "why") for name in ("m1", "m2", "m3", "m4")] + [Mutant("slow", "f", "o", "n", "why", "uml-smp")]
+
+
+@pytest.mark.parametrize("suites, cases, names", [
+	({"s"}, {"s.one"}, ["m1", "m2"]), ({"s"}, {"s.one", "s.two"}, ["m1", "m3", "m2"]), ({"t"}, {"t.y"}, ["m4"]),
+	({"s"}, set(), []), ({""}, set(), ["m1", "m3", "m4", "m2"]),
+])
+def test_mutants_of_the_touched(suites, cases, names):
+	assert [mutant.name for mutant in weakening.select(PROMISES, MUTANTS, suites, cases)] == names
+
+
+def test_not_more_than_are_worth_the_time():
+	many = [Mutant(f"m{number}", "f", "o", "n", "why") for number in range(40)]
+	rows = [Promise("a", ("s.one",), tuple(mutant.name for mutant in many))]
+	chosen = weakening.select(rows, many, {"s"}, {"s.one"})
+	assert len({mutant.name for mutant in chosen}) == weakening.MOST
+
+
+def _result(**status):
+	return Result(Path(), log=LogResult([Case("s", name, None, value, None, None, "") for name, value in status.items()]))
+
+
+def test_lost():
+	before = _result(one=Status.FAIL, two=Status.FAIL, three=Status.PASS, four=Status.FAIL)
+	after = _result(one=Status.PASS, two=Status.FAIL, three=Status.PASS, four=Status.SKIP)
+	assert weakening.lost(before, after, {"s.one", "s.two", "s.three", "s.four"}) == ["s.four", "s.one"]
+	assert weakening.lost(before, after, {"s.two"}) == []
+	assert weakening.lost(before, after, ()) == ["s.four", "s.one"]
