@@ -329,6 +329,30 @@ void test_folio_disown(struct kunit *test, struct folio *folio)
 	kunit_release_action(test, folio_put_action, folio);
 }
 
+/**
+ * test_folio_mark() - put a mark on a folio that the page allocator wipes off
+ * @folio: a folio that belongs to nobody
+ */
+void test_folio_mark(struct folio *folio)
+{
+	folio_set_referenced(folio);
+}
+
+/**
+ * test_folio_freed() - has a folio been freed?
+ * @folio: a folio that was given to test_folio_mark()
+ *
+ * That it has no references any more does not tell: their count may have come
+ * to nothing without anybody noticing.
+ *
+ * Return: true if it has.  In real time somebody else may have got the page
+ * since, so only in virtual time does false mean anything.
+ */
+bool test_folio_freed(const struct folio *folio)
+{
+	return !folio_ref_count(folio) && !folio_test_referenced(folio);
+}
+
 struct movable_filler {
 	struct list_head folios;
 };

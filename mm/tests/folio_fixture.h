@@ -288,6 +288,8 @@ void folio_wakeup_key_get(struct kunit *test);
 
 struct folio *test_folio_alloc(struct kunit *test, unsigned int order);
 void test_folio_disown(struct kunit *test, struct folio *folio);
+void test_folio_mark(struct folio *folio);
+bool test_folio_freed(const struct folio *folio);
 struct movable_filler *movable_filler(struct kunit *test, unsigned int nr);
 void movable_filler_thin(struct movable_filler *filler);
 struct test_folio *test_folio_make(struct kunit *test,

@@ -103,14 +103,12 @@ static void last_drop_is_silent(struct kunit *test)
 	take_refs(test, folio, how);
 	test_folio_disown(test, folio);
 	spy->wakeups = 0;
-	/* A mark that the page allocator wipes off. */
-	folio_set_referenced(folio);
+	test_folio_mark(folio);
 
 	how->drop(folio, how->refs);
-	freed = !folio_ref_count(folio) && !folio_test_referenced(folio);
+	freed = test_folio_freed(folio);
 
 	KUNIT_EXPECT_EQ(test, spy->wakeups, how->drops - 1);
-	/* In real time somebody else may have got the page by now. */
 	if (folio_fixture_virtual_time())
 		KUNIT_EXPECT_TRUE(test, freed);
 }
