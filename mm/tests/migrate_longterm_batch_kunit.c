@@ -612,6 +612,30 @@ static void no_destination_for_held_large(struct kunit *test)
 	expect_unharmed(test, b->tf[0], 1);
 }
 
+/*
+ * The same limit where somebody has the folio locked: then its split is tried as
+ * often as its migration would be, at once.
+ */
+static void no_destination_for_locked_large(struct kunit *test)
+{
+	const struct wait_promises *p = wait_promises();
+	struct batch *b = batch(test, &test_folio_clean[4], 1, &all, HOLD_MS);
+
+	b->m->mode = MIGRATE_ASYNC;
+	b->m->fail_alloc_order = b->tf[0]->kind->order;
+	folio_lock(b->tf[0]->folio);
+	folio_migration_run(b->m);
+	folio_unlock(b->tf[0]->folio);
+
+	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
+	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
+	KUNIT_EXPECT_EQ(test, b->m->nr_allocs, p->async_attempts + p->sync_attempts);
+	KUNIT_EXPECT_FALSE(test, completion_done(&b->hold[0]->dropped));
+	expect_took(test, b->m, 0, ticks_to_ktime(1));
+	folio_migration_putback(b->m);
+	expect_unharmed(test, b->tf[0], 1);
+}
+
 static struct kunit_case migrate_longterm_batch_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(transient_references, kunit_array_gen_params,
 				   transient_init, NULL),
@@ -630,6 +654,7 @@ static struct kunit_case migrate_longterm_batch_cases[] = {
 	KUNIT_CASE(no_destination_for_held),
 	KUNIT_CASE(no_destination_before_held),
 	KUNIT_CASE(no_destination_for_held_large),
+	KUNIT_CASE(no_destination_for_locked_large),
 	{}
 };
 

@@ -6,6 +6,7 @@
 
 #include <linux/sched/mm.h>
 
+#include "../internal.h"
 #include "folio_fixture.h"
 
 struct pin_param {
@@ -588,6 +589,42 @@ static void several_locked_and_held_folios(struct kunit *test)
 		expect_unharmed(test, tfs[i], 0);
 }
 
+/*
+ * In synchronous mode by a task that frees memory, which does not wait for the
+ * lock: those attempts wait for references as well, and the lock stays in the way.
+ */
+static void locked_and_held_folio_sync(struct kunit *test)
+{
+	const struct wait_promises *p = wait_promises();
+	struct folio_migration *m;
+	struct test_folio *tf;
+	struct folio_hold *hold;
+
+	folio_fixture_needs_virtual_time(test, 4);
+	tf = test_folio_make(test, &test_folio_shmem);
+	hold = folio_hold(test, tf->folio, 1,
+			  jiffies_to_msecs(p->async_attempts * wait_at_most(p->wait) +
+					   p->wait / 2));
+	m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	folio_migration_add(m, tf);
+	m->on_alloc = become_reclaim;
+	folio_lock(tf->folio);
+	folio_hold_release(hold);
+	folio_migration_start(m);
+	folio_migration_join(m);
+	folio_unlock(tf->folio);
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_EQ(test, m->nr_allocs, p->async_attempts + p->sync_attempts);
+	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
+	expect_took(test, m, hold->delay,
+		    ktime_add(hold->delay, ticks_to_ktime(2)));
+
+	folio_migration_putback(m);
+	expect_unharmed(test, tf, 0);
+}
+
 struct writeback_param {
 	const char *name;
 	enum migrate_mode mode;
@@ -723,6 +760,38 @@ static void unmapped_meanwhile(struct kunit *test)
 	expect_migrated_after(test, m, tf, hold);
 }
 
+/*
+ * Whoever holds the reference has the folio locked, and truncates it: all that
+ * the page cache had go at once, and fewer are left than were expected.
+ */
+static void truncated_meanwhile(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_clean[2]);
+	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
+						    MR_LONGTERM_PIN);
+	const struct wait_promises *p = wait_promises();
+
+	folio_migration_add(m, tf);
+	folio_get(tf->folio);
+	folio_lock(tf->folio);
+	folio_migration_start(m);
+	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
+	KUNIT_EXPECT_EQ(test, 0, truncate_inode_folio(tf->file->f_mapping, tf->folio));
+	folio_unlock(tf->folio);
+	folio_put(tf->folio);
+	folio_migration_join(m);
+
+	/* It was freed, which is as good as migrated. */
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 1 << tf->kind->order);
+	KUNIT_EXPECT_TRUE(test, list_empty(&m->from));
+	expect_took(test, m, 0, ticks_to_ktime(p->wait / 2));
+	if (folio_fixture_virtual_time()) {
+		KUNIT_EXPECT_EQ(test, m->nr_allocs, 1);
+		KUNIT_EXPECT_EQ(test, tf->src_refs, 0);
+	}
+}
+
 static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(no_extra_reference, kunit_array_gen_params,
 				   test_folio_kinds_init, NULL),
@@ -745,10 +814,12 @@ static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_WITH_INIT(locked_and_held_folio, kunit_array_gen_params,
 				   locked_kinds_init, NULL),
 	KUNIT_CASE(several_locked_and_held_folios),
+	KUNIT_CASE_SLOW(locked_and_held_folio_sync),
 	KUNIT_CASE_PARAM_WITH_INIT(under_writeback, kunit_array_gen_params,
 				   writebacks_init, NULL),
 	KUNIT_CASE_SLOW(mapped_again_meanwhile),
 	KUNIT_CASE(unmapped_meanwhile),
+	KUNIT_CASE(truncated_meanwhile),
 	{}
 };
 
