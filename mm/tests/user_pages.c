@@ -399,9 +399,27 @@ static void foreign_isolation_end(void *data)
 	kthread_stop_put(iso->task);
 }
 
+/*
+ * Or the pin goes round for ever: in virtual time nothing else happens while it
+ * does.
+ */
+static void assert_unpinning_is_noticed(struct kunit *test, struct folio *folio)
+{
+	struct wakeup_spy *spy = wakeup_spy(test, folio);
+	const long unpinned = folio_fixture_unpinned();
+	struct page *page = folio_page(folio, 0);
+
+	KUNIT_ASSERT_EQ(test, 0, try_grab_folio(folio, 1, FOLL_PIN));
+	unpin_user_pages(&page, 1);
+	KUNIT_ASSERT_GT(test, spy->wakeups, 0);
+	/* In real time a CPU may be just folding its counters. */
+	if (folio_fixture_virtual_time())
+		KUNIT_ASSERT_GT(test, folio_fixture_unpinned(), unpinned);
+}
+
 /**
  * foreign_isolation() - have a folio isolated while it is pinned for long
- * @test: the running test; aborted on a kernel without folio_put_wakeup_key
+ * @test: the running test; aborted on a kernel where unpinning wakes nobody
  * @folio: the folio, on the LRU
  *
  * A pin that finds the folio isolated unpins it and tries again, without ever
@@ -418,9 +436,10 @@ struct foreign_isolation *foreign_isolation(struct kunit *test,
 
 	KUNIT_ASSERT_NOT_NULL(test, iso);
 	iso->folio = folio;
-	iso->released = folio_fixture_unpinned();
 	init_completion(&iso->put_back);
 	folio_wakeup_key_get(test);
+	assert_unpinning_is_noticed(test, folio);
+	iso->released = folio_fixture_unpinned();
 
 	iso->task = kthread_create(foreign_isolation_fn, iso,
 				   "foreign_isolation");
