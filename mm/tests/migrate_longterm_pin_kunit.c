@@ -729,6 +729,15 @@ static void mapped_again_meanwhile(struct kunit *test)
 	expect_migrated_after(test, m, tf, hold);
 }
 
+/* Has a started migration come so far?  Nobody reports that. */
+static bool comes_to_attempt(struct folio_migration *m, unsigned int nr)
+{
+	while (READ_ONCE(m->nr_allocs) < nr)
+		if (wait_for_completion_timeout(&m->done, 1))
+			break;
+	return READ_ONCE(m->nr_allocs) >= nr;
+}
+
 /*
  * The same the other way round: one process unmaps the folio meanwhile.
  * A limit of the series: that is taken for the drop of the extra reference, and
@@ -747,6 +756,7 @@ static void unmapped_meanwhile(struct kunit *test)
 	folio_migration_start(m);
 	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
 	test_folio_unfork(tf);
+	KUNIT_EXPECT_TRUE(test, comes_to_attempt(m, calls - 1));
 	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
 	folio_unlock(tf->folio);
 	folio_hold_join(hold);
