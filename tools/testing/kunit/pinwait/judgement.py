@@ -95,9 +95,9 @@ class PatchJudgement:
 
 	@property
 	def reason(self) -> str:
-		"""The reason of the check that decides."""
+		"""The reason of the check that decides: of several the last, for the suites come after the looks at the text."""
 		outcome = self.outcome
-		return next((f"{check.name}: {check.reason}" for check in self.checks if check.outcome is outcome),
+		return next((f"{check.name}: {check.reason}" for check in reversed(self.checks) if check.outcome is outcome),
 			    "nothing was checked")
 
 

@@ -15,7 +15,7 @@ from . import gate, kdir, sandbox, tell
 from .errors import CannotJudge, UsageError
 from .gate import Asked
 from .judgement import Judgement
-from .proc import CommandFailed
+from .proc import CommandFailed, run
 from .results import EXIT_CODES, Outcome
 from .run import PROJECT, Options
 from .workshop import STATIC, WARNINGS
@@ -144,7 +144,8 @@ def _range_of(user: kdir.UserTree, local: str, remote: str) -> str:
 
 def _hook(options: Options) -> Path:
 	user = kdir.UserTree(Path(options.kdir))
-	return user.path / user.git_path(f"hooks/{HOOK}")
+	# Asked without the options that keep hooks from running: they change the answer.
+	return user.path / run(["git", "rev-parse", "--git-path", f"hooks/{HOOK}"], cwd=user.path).removesuffix("\n")
 
 
 def _command(options: Options, full: bool) -> str:

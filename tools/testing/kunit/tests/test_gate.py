@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The gate blames the patch that is to blame, for what is new, and says so when it cannot tell."""
+
+import json
+from pathlib import Path
+
+import fakes
+import jsonschema
+import pytest
+
+from pinwait import gate, lint, sandbox, tell, workshop
+from pinwait.errors import CannotJudge, UsageError
+from pinwait.gate import Asked
+from pinwait.judgement import Change, Covered
+from pinwait.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
+from pinwait.run import Options
+from pinwait.shard import Shard
+from pinwait.trial import Result
+from pinwait.workshop import Answer
+
+# What a state does is written in the lines that patches change.
+BROKEN, FAILS, WARNS, SPLATS, FLAKY, GONE, STUBBED = "broken", "fails", "warns", "splats", "flaky", "gone", "stubbed"
+SCHEMA = Path(gate.__file__).parent / "schema/judgement.schema.json"
+
+
+def _log(text, boot):
+	cases = [Case("s", "waits", None, Status.FAIL if FAILS in text or FLAKY in text and boot % 2 == 0 else Status.PASS, 1.0, 0.1, "why")]
+	cases += [] if GONE in text else [Case("s", "fast", None, Status.PASS, 1.0, 0.1, "")]
+	splats = [Splat("WARNING", "s.fast", 3, "WARNING: here")] if SPLATS in text else []
+	return LogResult(cases, splats, [], [], True, Ending.FINISHED)
+
+
+@pytest.fixture(name="judged")
+def _judged(tmp_path, monkeypatch):
+	"""Return a function that judges patches, and the looks that were taken."""
+	project = tmp_path / "project"
+	fakes.write(project, {"Kconfig.kunit": "config X\n", "mm/tests/a_kunit.c": "int a;\n", "lib/x": ""})
+	fakes.write(tmp_path / "series", {"rfc/7.3/0001-x.patch": fakes.patch(35, "line 35", "series 35")})
+	ready = fakes.prepared(tmp_path / "build/kernels/7.3.4-1")
+	looks = []
+
+	def text_of(shop, index):
+		return shop.kernel.git("show", f"{shop.states[index]}:mm/migrate.c")
+
+	def look(shop, index, wanted):
+		looks.append((index, tuple(wanted)))
+		text = text_of(shop, index)
+		for what in wanted:
+			known = shop.answers.get((index, what))
+			if known:
+				continue
+			folder = tmp_path / f"state-{index}-{what}"
+			folder.mkdir(exist_ok=True)
+			(folder / "kernel.log").write_text("log")
+			error = "the kernel does not build:\nmm/migrate.c:9:1: error: broken" if BROKEN in text else \
+				"the kernel does not build:\nmm/migrate.c:9:1: error: no stub" if STUBBED in text and what == "uml-stubs" else ""
+			result = Result(folder, error, LogResult() if error else _log(text, 0), Verdict(Outcome.PASS, "2 of 2 cases"), binary=text)
+			lines = {"mm/migrate.c": ["mm/migrate.c:5:1: warning: odd"] if WARNS in text else []}
+			shop.answers[index, what] = Answer(what, result, lines, {"mm/migrate.c": {10: 3, 20: 0}})
+
+	def boot(trial, result, _folder, _progress, _timeout=0):
+		counter[0] += 1
+		return _log(result.binary, counter[0]), Verdict(Outcome.PASS, "")
+	counter = [0]
+	monkeypatch.setattr(workshop.Workshop, "look", look)
+	monkeypatch.setattr(workshop.Workshop, "compiled", lambda _shop, files, profile="": [name for name in files if name.endswith(".c")])
+	monkeypatch.setattr(gate.Trials, "boot", boot)
+	monkeypatch.setattr(gate.deps, "ensure", lambda _packages: None)
+	monkeypatch.setattr(gate, "PROJECT", project)
+	monkeypatch.setattr(lint, "export_tools", lambda _git, _commit, folder: folder)
+	monkeypatch.setattr(lint, "checkpatch", lambda _tools, _tree, patch, _message: [
+		("ERROR", "MISSING_SIGN_OFF", "Missing Signed-off-by: line(s)")] if "unsigned" in patch.read_text() else [])
+	monkeypatch.setattr(lint, "kernel_doc", lambda *_args: [])
+	monkeypatch.setattr(sandbox, "failure", lambda: "")
+
+	def start(*texts, asked=None, **more):
+		box = tmp_path / "in.mbox"
+		box.write_text("".join(texts))
+		options = Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"))
+		wanted = asked or Asked((str(box),), **more)
+		judgement, folder = gate.judge(options, wanted, True)
+		tell.write_all(judgement, folder)
+		jsonschema.validate(json.loads((folder / "judgement.json").read_text()), json.loads(SCHEMA.read_text()))
+		return judgement
+	start.looks, start.kernel = looks, ready
+	return start
+
+
+def _patch(line, after, number=0, total=0, subject="change"):
+	text = fakes.patch(line, f"line {line}", after, subject)
+	return text.replace("[PATCH]", f"[PATCH {number}/{total}]") if total else text
+
+
+def _outcomes(judgement):
+	return [patch.outcome.value for patch in judgement.patches]
+
+
+def _held(judgement, number=1):
+	return [(check.name, finding.kind) for check in judgement.patches[number - 1].checks for finding in check.held]
+
+
+def test_good(judged):
+	judgement = judged(_patch(10, "better 10"))
+	assert (judgement.exit_code, _outcomes(judgement)) == (0, ["pass"])
+	assert [check.name for check in judgement.patches[0].checks] == ["static", "warnings", "stubs", "coverage", "uml"]
+	assert judgement.patches[0].covered == [Covered("mm/migrate.c", executed=[10])]
+	assert judgement.isolation and judgement.series == "rfc" and len(judgement.before) == 1
+
+
+@pytest.mark.parametrize("word, found", [
+	(FAILS, ("uml", "case")), (SPLATS, ("uml", "splat")), (GONE, ("uml", "missing")), (WARNS, ("warnings", "warning")),
+	(STUBBED, ("stubs", "error")), (FLAKY, ("uml", "case")),
+])
+def test_bad(judged, word, found):
+	judgement = judged(_patch(10, word))
+	assert (judgement.exit_code, _held(judgement)) == (1, [found])
+	assert judgement.first_bad is judgement.patches[0]
+
+
+def test_unsigned(judged):
+	assert _held(judged(_patch(10, "unsigned"))) == [("static", "sign-off")]
+
+
+def test_one_in_the_middle(judged):
+	judgement = judged(_patch(10, "a", 1, 3), _patch(20, FAILS, 2, 3), _patch(30, "c", 3, 3))
+	assert _outcomes(judgement) == ["pass", "fail", "pass"]
+	assert judgement.reason.startswith("patch 2 of 3 is bad")
+	old = [finding.change for check in judgement.patches[2].checks for finding in check.findings if finding.kind == "case"]
+	assert old == [Change.PRE_EXISTING]
+
+
+def test_the_second_mends_the_first(judged):
+	repair = fakes.patch(10, FAILS, "well").replace("[PATCH]", "[PATCH 2/2]")
+	judgement = judged(_patch(10, FAILS, 1, 2), repair)
+	assert (_outcomes(judgement), judgement.first_bad.number) == (["fail", "pass"], 1)
+	assert [finding.change for finding in judgement.patches[1].checks[4].findings] == [Change.FIXED]
+
+
+def test_broken_build_that_a_later_patch_mends(judged):
+	repair = fakes.patch(10, BROKEN, "well").replace("[PATCH]", "[PATCH 3/3]")
+	judgement = judged(_patch(10, BROKEN, 1, 3), _patch(20, "b", 2, 3), repair)
+	assert _outcomes(judgement) == ["fail", "cannot-judge", "pass"]
+	assert _held(judgement) == [("stubs", "error"), ("uml", "error")]
+	assert "does not build since an earlier patch" in judgement.patches[1].reason
+
+
+def test_fails_after_a_broken_build_is_new(judged):
+	repair = fakes.patch(10, BROKEN, FAILS).replace("[PATCH]", "[PATCH 2/2]")
+	judgement = judged(_patch(10, BROKEN, 1, 2), repair)
+	assert _held(judgement, 2) == [("uml", "case")]
+
+
+def test_repeated_boots_are_counted(judged):
+	finding = judged(_patch(10, FAILS), repeat=4).patches[0].checks[4].held[0]
+	assert (str(finding.before), str(finding.after)) == ("0/4", "4/4")
+	flaky = judged(_patch(10, FLAKY), repeat=5).patches[0].checks[4].held[0]
+	assert flaky.before.times == 0 and 0 < flaky.after.times <= 5
+
+
+def test_flake_of_the_base_is_not_held_against_the_patch(judged, monkeypatch):
+	boots = [0]
+
+	def boot(*_args):
+		boots[0] += 1
+		return _log(FAILS if boots[0] == 1 else "", 1), Verdict(Outcome.PASS, "")
+	monkeypatch.setattr(gate.Trials, "boot", boot)
+	judgement = judged(_patch(10, FAILS))
+	assert judgement.exit_code == 0
+	finding = judgement.patches[0].checks[4].findings[0]
+	assert (finding.change, finding.held, str(finding.before)) == (Change.PRE_EXISTING, False, "1/3")
+
+
+def test_what_is_not_built_is_not_built(judged):
+	text = _patch(10, "x").replace("mm/migrate.c", "Documentation/mm/a.rst")
+	head = text[:text.index("diff --git")]
+	judgement = judged(f"{head}diff --git a/Documentation/mm/a.rst b/Documentation/mm/a.rst\nnew file mode 100644\n--- /dev/null\n"
+			   "+++ b/Documentation/mm/a.rst\n@@ -0,0 +1 @@\n+x\n--\n2.39.5\n")
+	assert judgement.exit_code == 0
+	assert "not measured" in judgement.patches[0].checks[3].reason
+
+
+def test_does_not_apply(judged):
+	judgement = judged(_patch(10, "a", 1, 2), fakes.patch(20, "nowhere", "x").replace("[PATCH]", "[PATCH 2/2]"))
+	assert (judgement.exit_code, _outcomes(judgement)) == (2, ["cannot-judge"] * 2)
+	assert "hunk 1" in judgement.patches[1].reason and "patch 2 does not apply" in judgement.patches[0].reason
+	assert not judged.looks
+
+
+def test_nearest_base(judged):
+	judgement = judged(fakes.patch(35, "line 35", "x"))
+	assert judgement.exit_code == 2 and "series none" in judgement.nearest
+
+
+def test_base_that_is_broken(judged, monkeypatch):
+	(judged.kernel.tree.parents[2] / "series/rfc/7.3/0001-x.patch").write_text(fakes.patch(35, "line 35", BROKEN))
+	judgement = judged(_patch(10, "a"))
+	assert judgement.exit_code == 2 and "the base does not build in profile" in judgement.problem
+
+
+def test_no_isolation_has_to_be_asked_for(judged, monkeypatch):
+	monkeypatch.setattr(sandbox, "failure", lambda: "bwrap is not installed")
+	judgement = judged(_patch(10, "a"))
+	assert judgement.exit_code == 2 and "--no-isolation" in judgement.problem
+	judgement = judged(_patch(10, "a"), isolation=False)
+	assert judgement.exit_code == 0 and judgement.isolation == "" and "isolation" in judgement.not_checked[0]
+
+
+def test_shards_do_their_share(judged):
+	texts = (_patch(10, "a", 1, 2), _patch(20, FAILS, 2, 2))
+	whole = judged(*texts)
+	made = [{(check.name, patch.number) for patch in judged(*texts, shard=Shard(index, 3)).patches for check in patch.checks}
+		for index in (1, 2, 3)]
+	assert sorted(unit for part in made for unit in part) == sorted(
+		(check.name, patch.number) for patch in whole.patches for check in patch.checks)
+
+
+def test_only_some_checks_of_one_patch(judged):
+	judgement = judged(_patch(10, "a", 1, 2), _patch(20, FAILS, 2, 2), checks=("uml",), only=2)
+	assert [[check.name for check in patch.checks] for patch in judgement.patches] == [[], ["uml"]]
+	assert "--checks=uml --only=2" in judgement.patches[1].checks[0].command
+
+
+@pytest.mark.parametrize("more, why", [
+	({"checks": ("magic",)}, "unknown check 'magic'"), ({"only": 2}, "there is no patch 2"), ({"range": "a..b"}, "give patches, or a range"),
+	({"profiles": ("magic",)}, "unknown profile"),
+])
+def test_wrong_use(judged, more, why):
+	with pytest.raises(UsageError, match=why):
+		judged(_patch(10, "a"), **more)
+
+
+def test_nothing_to_judge(judged):
+	with pytest.raises(UsageError, match="there is nothing to judge"):
+		judged(asked=Asked())
+
+
+def test_no_patch_in_the_input(judged):
+	judgement = judged("Subject: hello\n\nno diff\n")
+	assert judgement.exit_code == 2 and "there is no patch in it" in judgement.reason
+
+
+def test_machine_at_fault(judged, monkeypatch):
+	def look(*_args):
+		raise CannotJudge("disk full")
+	monkeypatch.setattr(workshop.Workshop, "look", look)
+	judgement = judged(_patch(10, "a"))
+	assert (judgement.exit_code, judgement.problem) == (2, "disk full")
+
+
+def test_lanes():
+	shop = workshop.Workshop.__new__(workshop.Workshop)
+	shop.main = "uml"
+	assert shop._lanes(["uml-stubs", "uml", "warnings", "coverage"]) == [["uml", "warnings"], ["uml-stubs", "coverage"]]
+	assert shop._lanes(["uml"]) == [["uml"]]
+	lanes = shop._lanes(["uml", "uml-debug", "uml-smp", "uml-kasan", "uml-stubs"])
+	assert sorted(sum(lanes, [])) == ["uml", "uml-debug", "uml-kasan", "uml-smp", "uml-stubs"] and len(lanes[0]) >= 2

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Presubmit looks at what is about to be sent, leaves the tree as it was, and other people's hooks alone."""
+
+import io
+import os
+
+import fakes
+import pytest
+
+from pinwait import gate, kdir, presubmit
+from pinwait.errors import UsageError
+from pinwait.gate import Asked
+from pinwait.run import Options
+
+
+@pytest.fixture(name="tree")
+def _tree(tmp_path):
+	"""A clone of an upstream tree, with a branch that follows it."""
+	upstream = fakes.user_tree(tmp_path / "upstream")
+	fakes.git(tmp_path, "clone", "-q", str(upstream), "tree")
+	return tmp_path / "tree"
+
+
+def _commit(tree, text):
+	fakes.write(tree, {"mm/migrate.c": text})
+	fakes.git(tree, "commit", "-qam", text)
+
+
+def _chosen(tree, staged=False, commits=""):
+	change = presubmit.chosen(kdir.UserTree(tree), staged, commits)
+	return change.asked.range or ("staged" if change.asked.staged else ""), change.why
+
+
+def test_commits_that_upstream_has_not(tree):
+	_commit(tree, "a")
+	_commit(tree, "b")
+	assert _chosen(tree) == ("origin/master..HEAD", "2 commits that origin/master has not")
+
+
+def test_staged_change_where_no_commit_is_new(tree):
+	fakes.write(tree, {"mm/migrate.c": "a"})
+	assert _chosen(tree)[0] == "HEAD~1..HEAD"
+	fakes.git(tree, "add", "-u")
+	assert _chosen(tree) == ("staged", "what is staged")
+
+
+def test_last_commit_where_there_is_no_upstream(tree):
+	fakes.git(tree, "checkout", "-qb", "other", "--no-track")
+	assert _chosen(tree) == ("HEAD~1..HEAD", "the last commit, for the branch has no upstream and nothing is staged")
+
+
+@pytest.mark.parametrize("more, range_", [({"commits": "1"}, "HEAD~1..HEAD"), ({"commits": "a..b"}, "a..b"), ({"staged": True}, "staged")])
+def test_what_was_asked_for(tree, more, range_):
+	_commit(tree, "a")
+	assert _chosen(tree, **more)[0] == range_
+
+
+@pytest.fixture(name="asked")
+def _asked(monkeypatch, tmp_path):
+	"""Return what the gate is asked, and let it answer with an exit code."""
+	import judgements
+	asked, answers = [], []
+
+	def judge(_options, wanted, _quiet=False):
+		asked.append(wanted)
+		return answers.pop(0) if answers else judgements.good(), tmp_path
+	monkeypatch.setattr(gate, "judge", judge)
+	asked_and_answers = (asked, answers)
+	return asked_and_answers
+
+
+def test_quick_says_what_it_does_not_check(tree, asked, capsys):
+	_commit(tree, "a")
+	assert presubmit.presubmit(Options(kdir=str(tree)), False, "", False) == 0
+	assert asked[0][0].checks == ("static", "warnings", "uml") and asked[0][0].profiles == Asked.profiles
+	assert "FULL=1 has them all" in capsys.readouterr().out
+	presubmit.presubmit(Options(kdir=str(tree)), False, "", True)
+	assert asked[0][1].checks == () and set(asked[0][1].profiles) == set(presubmit.FULL_PROFILES)
+
+
+def _push(tree, *lines):
+	return presubmit.pushed(Options(kdir=str(tree)), io.StringIO("".join(f"{line}\n" for line in lines)), False)
+
+
+def test_what_is_pushed(tree, asked):
+	base = fakes.git(tree, "rev-parse", "HEAD")
+	_commit(tree, "a")
+	head = fakes.git(tree, "rev-parse", "HEAD")
+	assert _push(tree, f"refs/heads/x {head} refs/heads/x {base}") == 0
+	assert _push(tree, f"refs/heads/x {head} refs/heads/new {'0' * 40}") == 0
+	assert _push(tree, f"(delete) {'0' * 40} refs/heads/old {base}") == 0
+	assert _push(tree) == 0
+	assert [one.range for one in asked[0]] == [f"{base}..{head}", f"{head}~1..{head}"]
+
+
+def test_only_a_bad_patch_stops_a_push(tree, asked, capsys):
+	import judgements
+	base = fakes.git(tree, "rev-parse", "HEAD")
+	_commit(tree, "a")
+	line = f"refs/heads/x {fakes.git(tree, 'rev-parse', 'HEAD')} refs/heads/x {base}"
+	asked[1][:] = [judgements.failing_case(), judgements.cannot_judge()]
+	assert _push(tree, line) == 1
+	assert _push(tree, line) == 0 and "pushed without a judgement" in capsys.readouterr().err
+
+
+def test_histories_are_not_judged(tree, asked, capsys, monkeypatch):
+	monkeypatch.setattr(presubmit, "MANY", 1)
+	base = fakes.git(tree, "rev-parse", "HEAD")
+	_commit(tree, "a")
+	_commit(tree, "b")
+	assert _push(tree, f"refs/heads/x {fakes.git(tree, 'rev-parse', 'HEAD')} refs/heads/x {base}") == 0
+	assert not asked[0] and "not checked: 2 commits are no series" in capsys.readouterr().err
+
+
+def test_hook_comes_and_goes(tree):
+	options = Options(kdir=str(tree))
+	hook = tree / ".git/hooks/pre-push"
+	assert presubmit.install_hook(options, True) == 0
+	assert os.access(hook, os.X_OK) and "--pushed --full" in hook.read_text()
+	assert presubmit.install_hook(options, False) == 0 and "--full" not in hook.read_text()
+	assert presubmit.remove_hook(options) == 0 and not hook.exists()
+	with pytest.raises(UsageError, match="there is no hook"):
+		presubmit.remove_hook(options)
+
+
+def test_foreign_hook_is_left_alone(tree):
+	hook = tree / ".git/hooks/pre-push"
+	hook.write_text("#!/bin/sh\nexit 0\n")
+	for change in (lambda: presubmit.install_hook(Options(kdir=str(tree)), False), lambda: presubmit.remove_hook(Options(kdir=str(tree)))):
+		with pytest.raises(UsageError, match="not pinwait's"):
+			change()
+	assert hook.read_text() == "#!/bin/sh\nexit 0\n"
+
+
+def test_hook_runs_presubmit(tree, tmp_path, monkeypatch):
+	"""The command in the hook is one that the tool understands, whatever folder the tree is in."""
+	spaced = tmp_path / "my tree"
+	tree.rename(spaced)
+	presubmit.install_hook(Options(kdir=str(spaced)), False)
+	from pinwait import cli
+	import shlex
+	words = shlex.split((spaced / ".git/hooks/pre-push").read_text().splitlines()[-1])
+	args = cli.parser().parse_args(words[3:])
+	assert args.pushed and args.kdir == str(spaced) and not args.full
