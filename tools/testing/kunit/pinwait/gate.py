@@ -221,6 +221,8 @@ class _Gate:
 			self._seed(trials[name].obj)
 		main = self.asked.profiles[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)
+		self.judgement.not_checked += [f"{name}: patched, but what judges is the base's" for name in dict.fromkeys(
+			name for patch in self.patches for name in patch.files if TOOLS.match(name))]
 		self.shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches)], trials, main, self.options.build_root / "strays", self.progress)
 
 	def _seed(self, obj: Path) -> None:
