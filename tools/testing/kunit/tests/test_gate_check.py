@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`make check-gate` itself: it notices each way in which a gate can be wrong, and cannot pass on nothing."""
+
+import contextlib
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+import fakes
+from pinwait import gate_check, gate_corpus, run
+from pinwait.errors import UsageError
+from pinwait.gate_check import wrong
+from pinwait.gate_corpus import Entry, PatchSpec
+from pinwait.gate_inputs import Input, Known
+from pinwait.judgement import Change, Check, Finding, Judgement, PatchJudgement, to_json
+from pinwait.results import Outcome
+
+KNOWN = (Known("one", "A <a@localhost>", "1" * 40), Known("two", "B <b@localhost>", "2" * 40))
+CASE = Finding("case", "suite.case", Change.NEW, True, "expected 1, was 2", "suite.case")
+
+
+def _entry(expect, **fields):
+	return Entry("a", "why", expect, patch=(PatchSpec("one", "b"), PatchSpec("two", "b")), **fields)
+
+
+def _input(entry):
+	return Input(entry, ("x",), None, KNOWN if entry.patch else (), (), ())
+
+
+def _judgement(*checks_of_patches, **fields):
+	"""Return a judgement on the two patches, with these checks."""
+	patches = [PatchJudgement(number, known.subject, known.author, "f", "", "", known.patch_id, list(checks))
+		   for number, (known, checks) in enumerate(zip(KNOWN, checks_of_patches), 1)]
+	return Judgement("7.3", "b", "c", [], "rfc", [], ["uml"], ["static", "uml"], "gate x", "", "", "", patches, **fields)
+
+
+def _check(name="uml", outcome=Outcome.PASS, *findings):
+	return Check(name, outcome, "reason", list(findings))
+
+
+FINE = (_check(),)
+FAILS = (_check("static"), _check("uml", Outcome.FAIL, CASE))
+
+
+def _wrong(entry, judgement, code=None):
+	return wrong(_input(entry), to_json(judgement), judgement.exit_code if code is None else code)
+
+
+@pytest.mark.parametrize("entry, judgement", [
+	(_entry("good"), _judgement(FINE, FINE)),
+	(_entry("good", outcomes=("good", "good")), _judgement(FINE, FINE)),
+	(_entry("bad", first_bad=2, check="uml", kind="case", says=r"suite\.case", outcomes=("good", "bad")), _judgement(FINE, FAILS)),
+	(_entry("bad", first_bad=1, says="was 2"), _judgement(FAILS, FINE)),
+	(_entry("cannot judge", because="refused", says="b.cause"), _judgement(problem="because of that")),
+	(_entry("cannot judge", because="refused", says="reason"), _judgement((_check("apply", Outcome.CANNOT_JUDGE),), FINE)),
+])
+def test_right_verdicts(entry, judgement):
+	assert not _wrong(entry, judgement)
+
+
+@pytest.mark.parametrize("entry, judgement, code, said", [
+	(_entry("good"), _judgement(FINE, FAILS), None, "the verdict is 'bad', not 'good'"),
+	(_entry("good"), _judgement(FINE, FINE), 1, "the exit code is 1, not 0"),
+	(_entry("good"), _judgement(FINE, FINE), 64, "the exit code is 64, not 0"),
+	(_entry("good"), _judgement(FINE), None, "the number of patches is 1, not 2"),
+	(_entry("good"), _judgement(FINE, (_check("uml", Outcome.PASS, CASE),)), None, "held against patch 2: case suite.case"),
+	(_entry("good"), _judgement(problem="does not apply"), None, "the verdict is 'cannot judge', not 'good'"),
+	(_entry("bad", first_bad=1), _judgement(FINE, FINE), None, "the verdict is 'good', not 'bad'"),
+	(_entry("bad", first_bad=1), _judgement(FINE, FAILS), None, "the first bad patch is 2, not 1"),
+	(_entry("bad", first_bad=1, outcomes=("bad", "good")), _judgement(FAILS, FAILS), None, "what is said of each patch"),
+	(_entry("bad", first_bad=1, check="static"), _judgement(FAILS, FINE), None, "no check static failed, but uml"),
+	(_entry("bad", first_bad=1, kind="splat"), _judgement(FAILS, FINE), None, "there is no splat among"),
+	(_entry("bad", first_bad=1, says="other"), _judgement(FAILS, FINE), None, "does not say 'other'"),
+	(_entry("bad", first_bad=1), _judgement((_check("uml", Outcome.FAIL),), FINE), None, "there is no finding"),
+	(_entry("bad", first_bad=1), _judgement((_check("uml", Outcome.FAIL, replace(CASE, held=False)),), FINE), None, "no finding"),
+	(_entry("cannot judge", because="refused"), _judgement(FINE, FINE), None, "the verdict is 'good', not 'cannot judge'"),
+	(_entry("cannot judge", because="refused", says="mm/x"), _judgement(problem="so"), None, "does not say 'mm/x', but: "),
+])
+def test_wrong_verdicts(entry, judgement, code, said):
+	assert any(said in text for text in _wrong(entry, judgement, code))
+
+
+@pytest.mark.parametrize("field, value", [("subject", "three"), ("author", "C <c@localhost>"), ("patch_id", "3" * 40)])
+def test_another_patch_than_the_one_that_was_sent(field, value):
+	judgement = _judgement(FINE, FINE)
+	setattr(judgement.patches[1], field, value)
+	assert any(f"the {field} of patch 2 is '{value}'" in text for text in _wrong(_entry("good"), judgement))
+
+
+def test_bare_diff_has_neither_subject_nor_author():
+	judgement = _judgement(FINE, FINE)
+	judgement.patches[0].subject = judgement.patches[0].author = "whatever"
+	assert not _wrong(_entry("good", form=("bare-diff",)), judgement)
+
+
+CORPUS = """
+[[input]]
+name = "%s"
+why = "for this test"
+expect = "%s"
+%s
+[[input.patch]]
+subject = "mm/migrate: change a line"
+body = "It was old."
+[[input.patch.edit]]
+file = "mm/migrate.c"
+old = "line 7\\n"
+new = "%s\\n"
+"""
+# A gate that looks for a word in the patch, and can be told to be wrong in one way or another.
+GATE = r"""
+import json, os, re, subprocess, sys
+from pathlib import Path
+kind = Path(__file__).with_suffix(".mood").read_text()
+root = Path(next(word for word in sys.argv if word.startswith("--build-root=")).partition("=")[2])
+source = sys.argv[-1]
+text = sys.stdin.read() if source == "-" else Path(source).read_text()
+assert sys.argv[1] == "gate" and "--series=rfc" in sys.argv and not any(word.startswith("--profile=") for word in sys.argv)
+bad = "BUG" in text and kind != "blind" or kind == "strict"
+if kind == "breaks":
+	sys.exit(1)
+folder = root / "results" / f"{len(list((root / 'results').glob('*')))}-gate"
+folder.mkdir(parents=True)
+(folder / "command").write_text(" ".join(sys.argv))
+patch_id = subprocess.run(["git", "patch-id", "--stable"], input=text, capture_output=True, text=True).stdout.split()[0]
+finding = {"kind": "case", "id": "s.c", "held": True, "where": "", "text": ""}
+outcome = "fail" if bad else "pass"
+code = int(bad)
+content = {"problem": "", "verdict": {"outcome": outcome, "exit_code": code, "first_bad": 1 if bad else None, "reason": ""},
+	   "patches": [{"number": 1, "subject": re.search(r"Subject: \[PATCH\] (.*)", text)[1], "author": "Casey Doe <casey@example.org>",
+			"patch_id": patch_id, "outcome": outcome,
+			"checks": [{"name": "uml", "outcome": outcome, "reason": "", "findings": [finding] if bad else []}]}]}
+(folder / "judgement.json").write_text("{" if kind == "garbles" else json.dumps(content))
+if kind == "twice":
+	(folder.parent / "another-gate").mkdir()
+	(folder.parent / "another-gate/judgement.json").write_text("{}")
+sys.exit(0 if kind == "swallows" else code)
+"""
+
+
+@pytest.fixture(name="gate")
+def _gate(monkeypatch, tmp_path):
+	"""Check a gate in a mood; return exit code, last line and gate-corpus.json."""
+	ready = fakes.prepared(tmp_path / "kernel")
+	names = tmp_path / "corpus"
+	fakes.write(names, {"a.toml": CORPUS % ("fine", "good", "", "line seven") + CORPUS % ("buggy", "bad", "first_bad = 1", "BUG")
+			    + CORPUS % ("piped", "bad", "first_bad = 1\ndeliver = 'stdin'", "BUG") })
+	tool = tmp_path / "gate.py"
+	tool.write_text(GATE, encoding="utf-8")
+	monkeypatch.setattr(gate_check, "CORPUS", names)
+	monkeypatch.setattr(gate_check, "TOOL", tool)
+	monkeypatch.setattr(gate_check.deps, "ensure", lambda packages: None)
+	# The patches have to have something between them and the kernel.
+	commit = ready.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "ours")
+	monkeypatch.setattr(gate_check.run, "prepared", lambda *_: contextlib.nullcontext(SimpleNamespace(kernel=ready, commit=commit)))
+	root = tmp_path / "build"
+
+	def start(mood, *args, **named):
+		tool.with_suffix(".mood").write_text(mood, encoding="utf-8")
+		code = gate_check.check_gate(run.Options(build_root=root), *args, **named)
+		return code, json.loads((root / "gate-corpus/gate-corpus.json").read_text(encoding="utf-8"))
+	return start
+
+
+def test_gate_that_is_right(gate, capsys):
+	code, content = gate("honest")
+	assert code == 0
+	output = capsys.readouterr().out
+	assert output.splitlines()[-1] == "3 of 3 verdicts right" and "WRONG" not in output
+	assert (content["right"], content["total"]) == (3, 3)
+	assert {one["name"]: (one["expected"], one["got"], one["exit_code"]) for one in content["verdicts"]} == {
+		"fine": ("good", "good", 0), "buggy": ("bad", "bad", 1), "piped": ("bad", "bad", 1)}
+
+
+@pytest.mark.parametrize("mood, right, said", [
+	("blind", 1, "the verdict is 'good', not 'bad'"), ("strict", 2, "the verdict is 'bad', not 'good'"),
+	("swallows", 1, "the exit code is 0, not 1"), ("breaks", 0, "the gate left 0 judgements"),
+	("garbles", 0, "no judgement to be read"),
+])
+def test_gate_that_is_wrong(gate, capsys, mood, right, said):
+	code, content = gate(mood)
+	output = capsys.readouterr().out
+	assert code == 1 and content["right"] == right
+	assert output.splitlines()[-1] == f"{right} of 3 verdicts right"
+	assert said in output and "WRONG" in output
+
+
+def test_another_gate_at_the_same_time(gate):
+	assert gate("twice", ["fine"])[0] == 0
+
+
+@pytest.mark.parametrize("choice, names", [
+	({"names": ["buggy"]}, ["buggy"]), ({"sample": 2}, ["fine", "buggy"]), ({"shard": "2/2"}, ["buggy"]),
+	({"shard": "1/2"}, ["fine", "piped"]),
+])
+def test_choice(gate, choice, names):
+	assert [one["name"] for one in gate("honest", **choice)[1]["verdicts"]] == names
+
+
+@pytest.mark.parametrize("choice, said", [
+	({"names": ["none"]}, "unknown input 'none'"), ({"sample": 1, "names": ["fine"]}, "takes no names"), ({"sample": -1}, "number of inputs"),
+	({"shard": "3/2"}, "is no shard"), ({"shard": "x"}, "is no shard"), ({"shard": "9/9"}, "no input in share 9/9"),
+])
+def test_choice_that_makes_no_sense(gate, choice, said):
+	with pytest.raises(UsageError, match=said):
+		gate("honest", **choice)
+
+
+def test_sample_holds_every_verdict():
+	chosen = gate_corpus.sample(gate_corpus.load(gate_check.CORPUS), 12)
+	assert {entry.expect for entry in chosen} == set(gate_corpus.OUTCOMES)
