@@ -86,3 +86,10 @@ def test_patchwork_finds_the_patch():
 def test_bisect_skips_what_cannot_be_judged():
 	assert [bisect_code(code) for code in (0, 1, 2, UsageError.exit_code)] == [0, 1, 125, 125]
 	assert bisect_code(130) == 130	# interrupted: bisect is to stop, not to go on
+
+
+def test_very_many_failures():
+	cases = [found("case", f"a.b{number}", "it broke") for number in range(200)]
+	what = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases)))
+	assert "ERROR: 180 more failures\n" in b4_prep(what) and len(b4_prep(what).splitlines()) == 22
+	assert "and 180 more" in _review(what)["details"]

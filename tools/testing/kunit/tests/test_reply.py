@@ -96,4 +96,10 @@ def test_long_words_are_kept_or_broken_as_they_have_to_be():
 	what = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", found("case", "a.b", "x" * 200 + "\n" + "row\n" * 60))),
 			 command="pinwait.py gate " + "y" * 100)
 	text = reply(what)
-	assert "x" * 78 not in text and "y" * 100 in text and "... 21 more lines" in text
+	assert "x" * 78 not in text and "y" * 100 in text and "... 37 more lines" in text
+
+
+def test_very_many_failures():
+	cases = [found("case", f"a.b{number}", "it broke") for number in range(200)]
+	text = reply(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases))))
+	assert len(text.splitlines()) < 90 and "\nand 172 more\n" in text

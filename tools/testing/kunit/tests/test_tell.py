@@ -15,7 +15,7 @@ from pinwait.results import Outcome
 from pinwait.tell import words
 from pinwait.tell.junit import junit
 from pinwait.tell.ktap import ktap
-from pinwait.tell.terminal import TEXT_LINES, print_judgement
+from pinwait.tell.terminal import NAMES, TEXT_LINES, TEXTS, print_judgement
 
 
 class _Terminal(io.StringIO):
@@ -146,3 +146,18 @@ def test_what_is_said_in_one_line():
 	assert words.gist(found("case", "a.b", "\n  it broke\nmore")) == "a.b: it broke"
 	assert words.gist(found("error", "x.c:1", "x.c:1:2: error: y")) == "x.c:1:2: error: y"
 	assert words.gist(found("missing", "", "")) == "missing"
+
+
+def test_parameters_of_one_case_are_told_together():
+	cases = [found("case", f"a.b[{name}]", f"text of {name}") for name in ("x", "y", "z")]
+	what = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases, found("case", "a.c", "other"))))
+	groups = words.grouped(words.held(what))
+	assert [group.title for group in groups] == ["case a.b[x] and 2 other parameters", "case a.c"]
+	shown = _printed(what)
+	assert "uml: case a.b[x] and 2 other parameters\n        text of x\n" in shown and "text of y" not in shown
+
+
+def test_very_many_failures_leave_the_verdict_in_sight():
+	cases = [found("case", f"a.b{number}", f"text {number}") for number in range(200)]
+	rows = _printed(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases)))).splitlines()
+	assert len(rows) < 60 and f"    ... {200 - TEXTS - NAMES} more in judgement.html" in rows

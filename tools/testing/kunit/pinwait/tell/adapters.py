@@ -15,6 +15,7 @@ BISECT_SKIP = 125	# "this source code cannot be tested"
 DESCRIPTION = 240	# characters of a Patchwork check's description
 SUMMARY = 100		# characters of a line in b4's table
 DETAILS = 40		# lines of each finding there
+FAILURES = 20		# that b4 is told one by one
 _B4 = {Outcome.PASS: "pass", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warn"}
 _PATCHWORK = {Outcome.PASS: "success", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warning"}
 
@@ -25,10 +26,12 @@ def b4_prep(judgement: Judgement) -> str:
 	A line with `ERROR:` fails, any other warns; b4 takes each line for itself, so a finding has one.
 	It takes every line on stderr for a failure: nothing else may be printed, progress included.
 	"""
-	rows = [f"ERROR: {_calm(f'{told.check.name}: {words.gist(told.finding)}')}" for told in words.held(judgement)]
+	failures = words.grouped(words.held(judgement))
+	rows = [f"ERROR: {_calm(f'{group.told.check.name}: {group.gist}')}" for group in failures[:FAILURES]]
+	rows += [f"ERROR: {len(failures) - FAILURES} more failures"] if len(failures) > FAILURES else []
 	rows += [_calm(f"{told.check.name}: {words.gist(told.finding)}") for told in words.remarks(judgement)]
 	if judgement.outcome is Outcome.FAIL:
-		rows = rows if words.held(judgement) else [f"ERROR: {_calm(line(judgement.reason))}", *rows]
+		rows = rows if failures else [f"ERROR: {_calm(line(judgement.reason))}", *rows]
 		rows.append(_calm(f"again: {line(judgement.command)}"))
 	elif judgement.outcome is Outcome.CANNOT_JUDGE:
 		rows.append(_calm(f"cannot judge: {line(judgement.reason)}"))
@@ -44,9 +47,11 @@ def b4_review(judgement: Judgement, url: str = "") -> str:
 	if status == "pass" and words.remarks(judgement):
 		status = "warn"
 	details = [f"base: {words.base(judgement)}", *(line(reason) for reason in judgement.choice)]
-	for told in [*words.held(judgement), *words.remarks(judgement)]:
-		details += ["", f"patch {told.patch.number}, {told.check.name}: {words.title(told.finding)}"]
-		details += lines(told.finding.text)[:DETAILS]
+	groups = words.grouped([*words.held(judgement), *words.remarks(judgement)])
+	for group in groups[:FAILURES]:
+		details += ["", f"patch {group.told.patch.number}, {group.told.check.name}: {group.title}"]
+		details += lines(group.told.finding.text)[:DETAILS]
+	details += ["", f"and {len(groups) - FAILURES} more"] if len(groups) > FAILURES else []
 	details += ["", *(f"not checked: {line(what)}" for what in judgement.not_checked), f"again: {line(judgement.command)}"]
 	return json.dumps([{"tool": TOOL, "status": status, "summary": _short(line(judgement.reason), SUMMARY),
 			    "url": url, "details": "\n".join(details)}], indent=1) + "\n"

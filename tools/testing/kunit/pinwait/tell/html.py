@@ -11,7 +11,7 @@ from ..text import printable
 from . import words
 
 TEMPLATE = Path(__file__).parent / "judgement.html.j2"
-UNFOLDED = 12		# with more findings than this their texts are folded
+UNFOLDED = 12		# with more findings than this all but the first are folded
 _CLASSES = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.CANNOT_JUDGE: "doubt"}
 
 
@@ -28,14 +28,14 @@ def html(judgement: Judgement) -> str:
 		return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 	environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=shown, trim_blocks=True, lstrip_blocks=True)
-	found, held = list(words.findings(judgement)), words.held(judgement)
+	found, groups = list(words.findings(judgement)), words.grouped(words.held(judgement))
 	page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
 		judgement=judgement, words=words, classes=_CLASSES, labels=LABELS,
 		columns=list(dict.fromkeys([*judgement.checks, *(check.name for patch in judgement.tried for check in patch.checks)])),
 		tally=Counter(patch.outcome for patch in judgement.tried), outcomes=list(Outcome), doubt=Outcome.CANNOT_JUDGE,
 		notable=[patch for patch in judgement.tried
 			 if patch.outcome is not Outcome.PASS or judgement.not_made(patch)],
-		held=held, unfolded=len(held) <= UNFOLDED, remarks=words.remarks(judgement),
+		groups=groups, unfolded=len(groups) <= UNFOLDED, remarks=words.remarks(judgement),
 		fixed=words.distinct(found, Change.FIXED), old=words.distinct(found, Change.PRE_EXISTING),
 		spent=_spent(judgement))
 	return page

@@ -16,7 +16,9 @@ from . import words
 from .words import Told, line, lines
 
 WIDTH = 77
-TEXT_LINES = 40		# of each finding
+TEXT_LINES = 24		# of each finding
+TEXTS = 8		# findings that have their text, and more that are only named
+NAMES = 20
 FEW = 10		# remarks, and what was there before
 # What a later commit can mend. Style, tags and tests are mended by a new version of the patch.
 DEFECTS = ("error", "warning", "case", "splat", "ending", "suite")
@@ -117,7 +119,9 @@ def _failures(judgement: Judgement, held: list[Told]) -> Iterator[str]:
 		yield "All new failures (first lines prefixed by >>):"
 		yield ""
 	patch = check = None
-	for told in held:
+	groups = words.grouped(held)
+	for number, group in enumerate(groups[:TEXTS + NAMES]):
+		told = group.told
 		if told.patch is not patch and len(judgement.patches) > 1:
 			yield from _folded(f"Patch {told.patch.number}, {line(told.patch.subject)}:")
 			yield ""
@@ -126,11 +130,16 @@ def _failures(judgement: Judgement, held: list[Told]) -> Iterator[str]:
 			yield from _command(told.check.command)
 			yield ""
 		patch, check = told.patch, told.check
-		yield from _failure(judgement, told)
+		yield from _folded(f">> {group.title}", "   ")
+		yield from _text(judgement, told) if number < TEXTS else ()
+	if len(groups) > TEXTS:
+		yield ""
+	if len(groups) > TEXTS + NAMES:
+		yield f"and {len(groups) - TEXTS - NAMES} more"
+		yield ""
 
 
-def _failure(judgement: Judgement, told: Told) -> Iterator[str]:
-	yield from _folded(f">> {words.title(told.finding)}", "   ")
+def _text(judgement: Judgement, told: Told) -> Iterator[str]:
 	rows = lines(told.finding.text)
 	for row in rows[:TEXT_LINES]:
 		yield from _verbatim(row)
@@ -182,10 +191,9 @@ def _command(command: str) -> Iterator[str]:
 	yield indent + row
 
 
-def _verbatim(row: str) -> Iterator[str]:
-	"""Break a line of a log where it has to be, a column further in."""
-	for start in range(0, max(1, len(row)), WIDTH - 4):
-		yield f"{'   ' if not start else '    '}{row[start:start + WIDTH - 4]}".rstrip()
+def _verbatim(row: str) -> list[str]:
+	"""Break a line of a log where it has to be, further in from there on."""
+	return textwrap.wrap(row, WIDTH, initial_indent="   ", subsequent_indent=" " * 7, break_on_hyphens=False) or [""]
 
 
 def _folded(text: str, indent: str = "") -> list[str]:

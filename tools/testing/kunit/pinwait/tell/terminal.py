@@ -7,9 +7,11 @@ from typing import TextIO
 from ..judgement import LABELS, Change, Judgement, PatchJudgement
 from ..results import Outcome
 from . import words
-from .words import Told, line, lines
+from .words import Group, Told, line, lines
 
 TEXT_LINES = 16		# of each finding; judgement.html has them all
+TEXTS = 8		# findings of a check that have their text, and more that are only named
+NAMES = 20
 OLD = 10		# of what was fixed or was there before
 _COLOURS = {Outcome.PASS: "1;32", Outcome.FAIL: "1;31", Outcome.CANNOT_JUDGE: "1;33"}
 
@@ -56,10 +58,9 @@ class _Printer:
 		for check in patch.checks:
 			if check.outcome is Outcome.CANNOT_JUDGE or words.unexplained(check):
 				self._write(1, f"{check.name}: {line(check.reason)}")
+			self._held(words.grouped([Told(patch, check, finding) for finding in check.held]))
 			for finding in check.findings:
-				if finding.held:
-					self._finding(Told(patch, check, finding))
-				elif finding.change is Change.NEW:
+				if finding.change is Change.NEW and not finding.held:
 					self._write(1, f"{check.name}, a remark: {words.gist(finding)}")
 			if check.outcome is not Outcome.PASS and check.command:
 				self._write(2, f"again: {line(check.command)}")
@@ -69,11 +70,17 @@ class _Printer:
 			if file.missed:
 				self._write(1, f"not executed: {line(file.file)}:{words.ranges(file.missed)}")
 
-	def _finding(self, told: Told) -> None:
-		earlier = words.seen_earlier(told)
-		self._write(1, f"{told.check.name}: {words.title(told.finding)}{f', as in {earlier.name}' if earlier else ''}")
-		if earlier:
-			return
+	def _held(self, groups: list[Group]) -> None:
+		for number, group in enumerate(groups[:TEXTS + NAMES]):
+			told = group.told
+			earlier = words.seen_earlier(told)
+			self._write(1, f"{told.check.name}: {group.title}{f', as in {earlier.name}' if earlier else ''}")
+			if not earlier and number < TEXTS:
+				self._text(told)
+		if len(groups) > TEXTS + NAMES:
+			self._write(1, f"... {len(groups) - TEXTS - NAMES} more in judgement.html")
+
+	def _text(self, told: Told) -> None:
 		repairer = words.repaired_by(self.judgement, told)
 		if repairer:
 			self._write(2, f"patch {repairer.number} repairs this; each patch has to be good by itself")

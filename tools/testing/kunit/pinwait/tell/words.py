@@ -21,6 +21,26 @@ class Told:
 	finding: Finding
 
 
+@dataclass(frozen=True)
+class Group:
+	"""A finding, and those that only have another parameter of the same case."""
+	told: Told
+	others: list[Finding]
+
+	@property
+	def title(self) -> str:
+		"""Say in a line what was found where, and with how many other parameters."""
+		return " ".join(filter(None, [title(self.told.finding), self._more()]))
+
+	@property
+	def gist(self) -> str:
+		"""The same with the first line of the text."""
+		return " ".join(filter(None, [gist(self.told.finding), self._more()]))
+
+	def _more(self) -> str:
+		return f"and {count(len(self.others), 'other parameter')}" if self.others else ""
+
+
 def findings(judgement: Judgement) -> Iterator[Told]:
 	"""Give all findings, in the order of patches and checks."""
 	for patch in judgement.patches:
@@ -34,14 +54,27 @@ def held(judgement: Judgement) -> list[Told]:
 	return [told for told in findings(judgement) if told.finding.held and not seen_earlier(told)]
 
 
+def grouped(found: list[Told]) -> list[Group]:
+	"""Return findings with those put together that differ in the case's parameter only."""
+	groups: dict[object, Group] = {}
+	for index, told in enumerate(found):
+		case, bracket, _ = told.finding.where.partition("[")
+		key = (told.patch.number, told.check.name, told.finding.kind, case, seen(told.finding)) if bracket else index
+		if key in groups:
+			groups[key].others.append(told.finding)
+		else:
+			groups[key] = Group(told, [])
+	return list(groups.values())
+
+
 def remarks(judgement: Judgement) -> list[Told]:
 	"""Return what is new and yet not held against a patch."""
 	return [told for told in findings(judgement) if told.finding.change is Change.NEW and not told.finding.held]
 
 
 def distinct(found: list[Told], change: Change) -> list[Finding]:
-	"""Return each finding of a change once, however many patches and checks saw it."""
-	return list({told.finding.id: told.finding for told in found if told.finding.change is change}.values())
+	"""Return each finding of a change once, however many patches and checks saw it, in whatever state."""
+	return list({gist(told.finding): told.finding for told in found if told.finding.change is change}.values())
 
 
 def repaired_by(judgement: Judgement, told: Told) -> PatchJudgement | None:
