@@ -13,7 +13,7 @@ boot := $(call option,json,JSON) $(call option,junit,JUNIT)
 shard := $(call option,shard,SHARD)
 filter := $(if $(FILTER),'$(FILTER)')
 
-.PHONY: help run prove soak mutants coverage gate presubmit merge check prepare clean distclean
+.PHONY: help run prove soak mutants coverage gate check-gate presubmit merge check prepare clean distclean
 
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
@@ -24,6 +24,7 @@ help:
 	@echo 'make gate       say of each patch good, bad and why, or cannot judge: PATCH=mbox, folder or -,'
 	@echo '                RANGE=a..b with KDIR=tree, or only KDIR=tree for what is uncommitted there'
 	@echo 'make presubmit  the same for your own commits in KDIR=., before you send them; FULL=1, RANGE=a..b'
+	@echo 'make check-gate see whether the gate judges known inputs rightly (only INPUTS=names, or SAMPLE=10)'
 	@echo 'make merge      join the shards of a long job: RESULTS="folders or files"'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
@@ -37,7 +38,7 @@ help:
 	@echo 'PROFILE=uml     table of lib/kunit-configs/profiles.toml'
 	@echo "FILTER='s.c*'   only these cases"
 	@echo 'PROFILES=a,b    gate: profiles to run the suites in (uml); BASE=commit of KDIR; CHECKS=a,b: only these'
-	@echo 'SHARD=i/n       gate, mutants, soak: do only the i-th of n shares'
+	@echo 'SHARD=i/n       gate, check-gate, mutants, soak: do only the i-th of n shares'
 	@echo 'JOBS=n  JSON=file  JUNIT=file'
 
 run:
@@ -57,6 +58,9 @@ coverage:
 
 gate:
 	@$(PINWAIT) gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,base,BASE) $(call option,range,RANGE) $(call option,profiles,PROFILES) $(call option,checks,CHECKS) $(shard) $(boot) $(PATCH)
+
+check-gate:
+	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(shard) $(INPUTS)
 
 presubmit:
 	@$(PINWAIT) presubmit $(call option,kdir,KDIR) $(series) $(call option,jobs,JOBS) $(call option,range,RANGE) $(if $(FULL),--full)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import coverage, gate, kernel, merge, mutants, presubmit, run, soak, tell
+from . import coverage, gate, gate_check, kernel, merge, mutants, presubmit, run, soak, tell
 from .errors import PinwaitError
 from .git import forget_callers_repository
 from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
@@ -177,7 +177,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _print_option(sub: argparse.ArgumentParser) -> None:
-	sub.add_argument("--print", dest="form", choices=sorted(tell.FORMS), default="terminal",
+	sub.add_argument("--print", dest="form", choices=["terminal", *tell.FORMS], default="terminal",
 			 help="what is printed on standard output: for people, or for b4's checks")
 
 
@@ -191,10 +191,18 @@ def _gate(args: argparse.Namespace) -> int:
 	for copy, name in ((args.json, "judgement.json"), (args.junit, "junit.xml")):
 		if copy:
 			shutil.copyfile(folder / name, copy)
-	sys.stdout.write(tell.FORMS[args.form](judgement))
-	if not quiet:
+	if quiet:
+		sys.stdout.write(tell.FORMS[args.form](judgement))
+	else:
+		tell.print_judgement(judgement, sys.stdout)
 		print(f"results: {folder}", file=sys.stderr)
 	return judgement.exit_code
+
+
+def _corpus_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
+	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the inputs, always the same")
+	sub.add_argument("names", nargs="*", metavar="INPUT", help="only these inputs")
 
 
 def _presubmit_options(sub: argparse.ArgumentParser) -> None:
@@ -262,6 +270,9 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"gate": (_gate, "say of each patch good, bad and why, or cannot judge",
 		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
+	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, args.shard),
+		       "does the gate judge inputs rightly whose verdict is known?",
+		       (_kernel_options, _series_option, _corpus_options, _shard_option)),
 	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",
 		  (_merge_options,)),
 	"bisect": (_run, "as run, with the exit codes of git bisect run",

@@ -19,6 +19,7 @@ from . import (build, compare, corpus, deps, expected, ground, kdir, lint, patch
 	       weakening, worktree)
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
+from .git import Git
 from .ground import Ground, States, Wanted
 from .judgement import LABELS, Change, Check, Finding, Judgement, PatchJudgement, Seen
 from .patches import Patch, Submission
@@ -103,7 +104,7 @@ class _Gate:
 			kernel="", base="", base_commit="", choice=[], series=asked.series or ground.DEFAULT_SERIES, before=[],
 			profiles=list(asked.profiles), checks=self.checks, command=asked.reproduce(options, options.kernel),
 			started=time.strftime("%Y-%m-%dT%H:%M:%SZ", now), compiler="", isolation="",
-			shard=str(asked.shard), seconds=self.progress.seconds)
+			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=_version())
 
 	def run(self) -> tuple[Judgement, Path]:
 		"""Judge; the logs of an interrupted judgement stay, and what was tried is not tried again."""
@@ -140,7 +141,7 @@ class _Gate:
 			raise UsageError(f"there is no patch {self.asked.only}, only {len(self.patches)}")
 		judgement.not_checked += submission.notes
 		judgement.patches = [
-			PatchJudgement(number, patch.subject, patch.author, patch.source, patch.message_id, patch.sha256, patch.patch_id)
+			PatchJudgement(number, patch.title, patch.author, patch.source, patch.message_id, patch.sha256, patch.patch_id)
 			for number, patch in enumerate(self.patches, 1)]
 		self._keep_input(submission)
 		closed = self._closed()
@@ -500,13 +501,27 @@ class _Gate:
 		return compare.items(before, now)
 
 
+def _version() -> str:
+	"""Return the commit of the tool, "" if it is not in git."""
+	try:
+		return Git(PROJECT)("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+	except CommandFailed:
+		return ""
+
+
 def _named(held: Sequence[Finding]) -> str:
-	"""Sum up in one sentence what is held against a patch."""
-	first = [f"{finding.kind}: {_short(finding)}" for finding in held[:NAMED]]
-	return "; ".join(first) + (f"; and {len(held) - NAMED} more" if len(held) > NAMED else "")
+	"""Sum up in one sentence what is held against a patch; parameters of a case are told together."""
+	groups: dict[tuple[str, str], list[Finding]] = {}
+	for finding in held:
+		groups.setdefault((finding.kind, finding.id.partition("[")[0] if finding.where == finding.id else finding.id), []).append(finding)
+	told = [f"{kind}: {_short(group, name)}" for (kind, name), group in groups.items()]
+	return "; ".join(told[:NAMED]) + (f"; and {len(told) - NAMED} more" if len(told) > NAMED else "")
 
 
-def _short(finding: Finding) -> str:
-	"""Name a finding in a few words."""
-	seen = f" ({finding.after} boots with it, {finding.before} without)" if finding.after and finding.before else ""
-	return (finding.text.splitlines()[0] if finding.kind == "warning" else finding.id) + seen
+def _short(group: Sequence[Finding], name: str) -> str:
+	"""Name findings in a few words."""
+	first = group[0]
+	seen = f" ({first.after} boots with it, {first.before} without)" if first.after and first.before else ""
+	if first.kind == "warning":
+		return first.text.splitlines()[0]
+	return (f"{name} [{len(group)} parameters]" if len(group) > 1 else first.id) + seen

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import judgement, mutants, promises, tell
+from . import deps, judgement, mutants, promises, tell
 from .errors import UsageError
 from .judgement import Check, Judgement
 from .results import Outcome, Verdict
@@ -31,6 +31,7 @@ def merge(options: Options, paths: Sequence[str]) -> int:
 
 	Raises UsageError for what is no result of a shard, or not of the same job.
 	"""
+	deps.ensure(deps.RUN)
 	parts = [_load(path) for path in _files(paths)]
 	kinds = {str(part.content["kind"]) for part in parts}
 	if len(kinds) > 1:
@@ -106,10 +107,10 @@ def _soak(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
 
 
 def _corpus(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
-	rows = [row for part in parts for row in part.content["rows"]]
+	rows = [row for part in parts for row in part.content["verdicts"]]
 	wrong = [row["name"] for row in rows if not row["right"]]
 	reason = f"{len(rows) - len(wrong)} of {len(rows)} verdicts right" + (f"; not {', '.join(wrong)}" if wrong else "")
-	return _done(folder, "gate-corpus", Verdict(Outcome.FAIL if wrong else Outcome.PASS, reason), missing, {"rows": rows})
+	return _done(folder, "gate-corpus", Verdict(Outcome.FAIL if wrong else Outcome.PASS, reason), missing, {"verdicts": rows})
 
 
 def _done(folder: Path, kind: str, answer: Verdict, missing: Sequence[Shard], content: dict[str, Any]) -> int:

@@ -39,6 +39,7 @@ class Patch:
 	"""One patch, as a mail that git am and checkpatch take."""
 	path: Path
 	source: str		# where it came from, for people
+	title: str		# the subject as it was sent
 	subject: str		# without [PATCH ...]
 	author: str
 	message_id: str
@@ -218,7 +219,7 @@ def _add(submission: Submission, mail: Path, source: str, scratch: Path, subject
 			"MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
 			f"\n{body}---\n{text}", encoding="utf-8", errors="surrogateescape")
 	submission.patches.append(Patch(
-		path, source, plain, author, _header(headers, "Message-ID").strip("<> \n"), body, bare,
+		path, source, title or plain, plain, author, _header(headers, "Message-ID").strip("<> \n"), body, bare,
 		tuple(dict.fromkeys(files)), hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
 		_patch_id(text), *((int(place[1]), int(place[2])) if place else (0, 0)), int(version[1]) if version else 1))
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Write a judgement to a folder, in every form."""
 
-import io
 import json
 import os
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from .junit import junit
 from .kcidb import kcidb
 from .ktap import ktap
 from .reply import reply
-from .terminal import print_judgement
 
 REPORTER = "PINWAIT_REPORTER"	# environment: "Name <address>" that a fix should credit
 
@@ -35,14 +33,8 @@ def _json(content: Any) -> str:
 	return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _terminal(judgement: Judgement) -> str:
-	stream = io.StringIO()
-	print_judgement(judgement, stream)
-	return stream.getvalue()
-
-
-# What may be printed on standard output.
-FORMS: dict[str, Callable[[Judgement], str]] = {"terminal": _terminal, "b4-prep": b4_prep, "b4-review": b4_review}
+# What may be printed on standard output, instead of what is for people.
+FORMS: dict[str, Callable[[Judgement], str]] = {"b4-prep": b4_prep, "b4-review": b4_review}
 FILES: dict[str, Callable[[Judgement], str]] = {
 	"judgement.json": lambda judgement: _json(to_json(judgement)),
 	"junit.xml": junit,
