@@ -17,6 +17,7 @@ from . import corpus, deps, gate_corpus, gate_inputs, run
 from .errors import CannotJudge, UsageError
 from .gate_corpus import BAD, CANNOT_JUDGE, GOOD, OUTCOMES, Entry
 from .gate_inputs import Input
+from .patches import TAG
 from .progress import Progress
 from .results import EXIT_CODES, Outcome
 
@@ -159,7 +160,8 @@ def wrong(given: Input, content: dict[str, Any], exit_code: int | None) -> list[
 	for number, (patch, known) in enumerate(zip(patches, given.patches), 1):
 		for name, value in dataclasses.asdict(known).items():
 			if name == "patch_id" and value or name != "patch_id" and not bare:
-				expect(f"the {name} of patch {number}", patch[name], value)
+				got = TAG.sub("", patch[name]).strip() if name == "subject" else patch[name]
+				expect(f"the {name} of patch {number}", got, value)
 	if entry.outcomes:
 		expect("what is said of each patch", [SAID.get(patch["outcome"], patch["outcome"]) for patch in patches], list(entry.outcomes))
 	if entry.expect == GOOD:
