@@ -26,6 +26,7 @@ CHANGED = ("mm/migrate.c", "mm/folio.c")
 # make's C=2: every source, not only what is compiled.
 SPARSE = ("C=2", f"CF=-include {KUNIT / 'sparse-compat.h'}")
 SAMPLE = 20		# mutants that are tried
+INPUTS = 8		# of the gate's corpus that are judged
 # The control, in which migration for a longterm pin never waits: what has to fail, and what still has to pass.
 BUSTED, BUSTED_CASES, UNHARMED_CASES = "reason-never", "migrate_longterm_pin.transient_reference", "migrate_fail_fast"
 SHOWN = 100		# last lines of a failing step's log that are printed
@@ -140,7 +141,7 @@ def check(options: run.Options, names: Sequence[str]) -> int:
 	unknown = [name for name in names if name not in STEPS]
 	if unknown:
 		raise UsageError(f"unknown step '{unknown[0]}'; there are: {', '.join(STEPS)}")
-	deps.ensure(deps.RUN | deps.CHECK)
+	deps.ensure(deps.RUN | deps.CHECK | deps.GATE)
 	folder = options.build_root / "check"
 	folder.mkdir(parents=True, exist_ok=True)
 	total = Count()
@@ -238,6 +239,20 @@ def _mutants(step: Step) -> None:
 		step.count.failed += 1
 
 
+def _gate(step: Step) -> None:
+	"""A sample of inputs whose verdict is known: the gate says of each what is to be said."""
+	left = step.options.build_root / "gate-corpus/gate-corpus.json"
+	left.unlink(missing_ok=True)
+	argv = [sys.executable, str(KUNIT / "pinwait.py"), "check-gate", f"--build-root={step.options.build_root}",
+		f"--kernel={step.options.kernel}", f"--jobs={step.options.jobs}", f"--sample={INPUTS}"]
+	code, _ = step.tool(argv, progress=True)
+	for answer in _read_json(left)["verdicts"]:
+		step.note(f"{answer['name']}: {'; '.join(answer['wrong']) or answer['got']}")
+		step.count.add(answer["right"])
+	if code and not step.count.failed:
+		raise PinwaitError(f"check-gate ended with exit code {code}, but has nothing wrong to show")
+
+
 def _busted(step: Step) -> None:
 	"""A control that is broken on purpose must fail, in the way everything else is run, and where it is broken.
 
@@ -330,6 +345,7 @@ STEPS: dict[str, Callable[[Step], None]] = {
 	"schema": _schema,
 	"mutants": _mutants,
 	"busted": _busted,
+	"gate": _gate,
 	"warnings": _warnings,
 	"patches": _patches,
 	"prove": _prove,

@@ -226,7 +226,7 @@ def _presubmit(args: argparse.Namespace) -> int:
 		return presubmit.remove_hook(given)
 	if args.pushed:
 		return presubmit.pushed(given, sys.stdin, args.full)
-	return presubmit.presubmit(given, args.staged, args.range, args.full)
+	return presubmit.presubmit(given, args.staged, args.range, args.full, args.series or "")
 
 
 def _merge_options(sub: argparse.ArgumentParser) -> None:

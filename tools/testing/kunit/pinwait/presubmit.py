@@ -34,15 +34,16 @@ class Change:
 	why: str
 
 
-def presubmit(options: Options, staged: bool, commits: str, full: bool) -> int:
+def presubmit(options: Options, staged: bool, commits: str, full: bool, series: str = "") -> int:
 	"""Judge what is about to be sent; return the exit code.
 
-	commits is a range A..B, or a number as in -1, or "" for what the upstream branch has not.
+	commits is a range A..B, or a number as in -1, or "" for what the upstream branch has not; series is what
+	comes before them, "" for the default.
 	"""
 	user = kdir.UserTree(Path(options.kdir))
 	change = chosen(user, staged, commits)
 	print(f"presubmit: {change.why}", file=sys.stderr, flush=True)
-	judgement, folder = _judge(options, change.asked, full)
+	judgement, folder = _judge(options, replace(change.asked, series=series), full)
 	tell.write_all(judgement, folder)
 	tell.print_judgement(judgement, sys.stdout)
 	print(f"results: {folder}", file=sys.stderr)

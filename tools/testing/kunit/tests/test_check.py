@@ -5,6 +5,7 @@ import contextlib
 import json
 from pathlib import Path
 
+import fakes
 import pytest
 
 from pinwait import check, run
@@ -191,3 +192,16 @@ def test_exit_code_has_to_be_the_one_of_the_summary(tmp_path, monkeypatch, code)
 	monkeypatch.setattr(check.Step, "tool", tool)
 	with pytest.raises(PinwaitError, match=f"exit code {code}, but its summary says 1"):
 		step.judged("run", step.options)
+
+
+@pytest.mark.parametrize("right, code, counts", [([True, True], 0, (2, 0)), ([True, False], 1, (1, 1))])
+def test_sample_of_the_gates_corpus(tmp_path, monkeypatch, right, code, counts):
+	def tool(_step, argv, **_more):
+		assert "check-gate" in argv
+		fakes.write(tmp_path, {"gate-corpus/gate-corpus.json": json.dumps({"verdicts": [
+			{"name": "a", "wrong": [] if one else ["it is"], "got": "good", "right": one} for one in right]})})
+		return code, ""
+	monkeypatch.setattr(check.Step, "tool", tool)
+	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	check._gate(step)
+	assert (step.count.passed, step.count.failed) == counts
