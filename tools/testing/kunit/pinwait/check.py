@@ -241,12 +241,10 @@ def _mutants(step: Step) -> None:
 
 def _gate(step: Step) -> None:
 	"""A sample of inputs whose verdict is known: the gate says of each what is to be said."""
-	left = step.options.build_root / "gate-corpus/gate-corpus.json"
-	left.unlink(missing_ok=True)
 	argv = [sys.executable, str(KUNIT / "pinwait.py"), "check-gate", f"--build-root={step.options.build_root}",
 		f"--kernel={step.options.kernel}", f"--jobs={step.options.jobs}", f"--sample={INPUTS}"]
 	code, _ = step.tool(argv, progress=True)
-	for answer in _read_json(left)["verdicts"]:
+	for answer in _read_json(step.options.build_root / "results/latest/gate-corpus.json")["verdicts"]:
 		step.note(f"{answer['name']}: {'; '.join(answer['wrong']) or answer['got']}")
 		step.count.add(answer["right"])
 	if code and not step.count.failed:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from . import corpus, deps, gate_corpus, gate_inputs, run
-from .errors import CannotJudge, UsageError
+from .errors import UsageError
 from .gate_corpus import BAD, CANNOT_JUDGE, GOOD, OUTCOMES, Entry
 from .gate_inputs import Input
 from .patches import TAG
 from .progress import Progress
 from .results import EXIT_CODES, Outcome
+from .shard import Shard
 
 CORPUS = run.PROJECT / "tools/testing/gate"
 TOOL = run.PROJECT / "tools/testing/kunit/pinwait.py"
@@ -37,7 +38,6 @@ class Answer:
 	exit_code: int | None = None
 	seconds: float = 0.0
 	wrong: list[str] = field(default_factory=list)
-	folder: str = ""	# of the judgement
 	command: str = ""
 
 	@property
@@ -53,83 +53,70 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 	"""
 	if sample < 0 or sample and names:
 		raise UsageError("a sample is a number of inputs, and takes no names")
+	part = Shard.parse(shard)
 	entries = gate_corpus.load(CORPUS, names)
-	entries = _share(gate_corpus.sample(entries, sample) if sample else entries, shard)
+	entries = list(part.spread(gate_corpus.sample(entries, sample) if sample else entries))
 	if not entries:
-		raise UsageError(f"there is no input in share {shard}")
-	deps.ensure(deps.RUN | deps.CHECK)
-	folder = options.build_root / "gate-corpus"
+		raise UsageError(f"shard {part} has no input: there are too few for so many")
+	deps.ensure(deps.RUN | deps.CHECK | deps.GATE)
 	progress = Progress()
+	# What other shards on this machine make is not to be in the way.
+	place = options.build_root / "gate-corpus" / (str(part).replace("/", "-of-") or "all")
 	with run.prepared(options, progress) as ready, progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
-		workshop = gate_inputs.Workshop(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS),
-						folder / "inputs")
+		workshop = gate_inputs.Workshop(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS), place)
 		made = workshop.make(entries)
-	# Further ones of the gate's own options are the entry's.
-	command = [sys.executable, str(TOOL), *shlex.split(options.reproduce("gate", ready.kernel.name))[1:]]
-	command = [word for word in command if not word.startswith("--profile=")]
-	command += [f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
+	folder = run.new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
 	answers: list[Answer] = []
 	for number, given in enumerate(made, 1):
-		answer = _asked(command, given, options.build_root / "results", folder / "logs")
-		answers.append(answer)
-		print(_row(answer), flush=True)
+		answers.append(_asked(_command(options, ready.kernel.name), given, folder))
+		print(_row(answers[-1]), flush=True)
 		progress.say(f"{number} of {len(made)} inputs judged")
+		_write(folder, part, answers)
+	run.point_latest(folder)
 	right = sum(answer.right for answer in answers)
-	content = {"schema_version": 1, "kind": "gate-corpus", "shard": shard, "total": len(answers), "right": right,
-		   "verdicts": [{**asdict(answer), "right": answer.right} for answer in answers]}
-	(folder / "gate-corpus.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-	if bad := [answer for answer in answers if not answer.right]:
-		print("\nwrong:", *map(_row, bad), sep="\n")
+	if right < len(answers):
+		print("\nwrong:", *(_row(answer) for answer in answers if not answer.right), sep="\n")
+	print(f"results: {folder}", file=sys.stderr)
 	print(f"{right} of {len(answers)} verdicts right")
 	return 0 if right == len(answers) else 1
 
 
-def _share(entries: Sequence[Entry], shard: str) -> list[Entry]:
-	"""Return every n-th entry, from the i-th on, for a shard i/n; all for "". Raises UsageError."""
-	if not shard:
-		return list(entries)
-	match = re.fullmatch(r"(\d+)/(\d+)", shard)
-	index, count = map(int, match.groups()) if match else (0, 0)
-	if not 1 <= index <= count:
-		raise UsageError(f"'{shard}' is no shard: give i/n with i from 1 to n, as in 2/5")
-	return list(entries[index - 1::count])
+def _command(options: run.Options, kernel: str) -> list[str]:
+	"""Return the words that call the gate, without an input."""
+	words = shlex.split(options.reproduce("gate", kernel))[1:]
+	return [sys.executable, str(TOOL), *(word for word in words if not word.startswith("--profile=")),
+		f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
 
 
-def _asked(command: Sequence[str], given: Input, results: Path, logs: Path) -> Answer:
+def _write(folder: Path, shard: Shard, answers: Sequence[Answer]) -> None:
+	"""Keep the answers that there are so far, for `merge` and for who looks."""
+	content = {"kind": "gate-corpus", "shard": str(shard), "verdicts": [{**asdict(answer), "right": answer.right} for answer in answers]}
+	(folder / "gate-corpus.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _asked(command: Sequence[str], given: Input, folder: Path) -> Answer:
 	"""Have the gate judge one input, and hold what it says against what is expected."""
 	entry = given.entry
-	argv = [*command, *entry.options, *given.arguments]
-	answer = Answer(entry.name, _what(given), entry.expect, command=shlex.join(argv))
-	before = set(results.glob("*"))
+	said, log = folder / f"{entry.name}.json", folder / f"{entry.name}.log"
+	argv = [*command, *entry.options, f"--json={said}", *given.arguments]
+	answer = Answer(entry.name, str(given.stdin) if given.stdin else " ".join(given.arguments), entry.expect, command=shlex.join(argv))
 	start = time.monotonic()
-	logs.mkdir(parents=True, exist_ok=True)
-	with open(given.stdin or "/dev/null", "rb") as stdin, open(logs / f"{entry.name}.log", "wb") as log:
+	with open(given.stdin or "/dev/null", "rb") as stdin, open(log, "wb") as output:
 		try:
-			answer.exit_code = subprocess.run(argv, cwd=run.PROJECT, stdin=stdin, stdout=log, stderr=log, timeout=LIMIT).returncode
+			answer.exit_code = subprocess.run(argv, cwd=run.PROJECT, stdin=stdin, stdout=output, stderr=output,
+							  timeout=LIMIT).returncode
 		except subprocess.TimeoutExpired:
 			answer.wrong.append(f"no verdict after {LIMIT} s")
 	answer.seconds = round(time.monotonic() - start, 1)
 	try:
-		folder = _new_judgement(results, before, argv[-1])
-		answer.folder = str(folder)
-		content = json.loads((folder / "judgement.json").read_text(encoding="utf-8"))
+		content = json.loads(said.read_text(encoding="utf-8"))
 		answer.got = _got(content)
 		answer.wrong += wrong(given, content, answer.exit_code)
-	except (CannotJudge, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+	except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
 		answer.got = answer.got or "nothing"
-		last = (logs / f"{entry.name}.log").read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+		last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
 		answer.wrong.append(f"no judgement to be read, exit code {answer.exit_code}: {error}; its last words: {last}")
 	return answer
-
-
-def _new_judgement(results: Path, before: set[Path], argument: str) -> Path:
-	"""Return the results folder that is new; of several, for another gate may run, the one that names the input."""
-	new = [path for path in sorted(set(results.glob("*")) - before) if not path.is_symlink() and (path / "judgement.json").exists()]
-	mine = [path for path in new if (path / "command").exists() and argument in (path / "command").read_text(encoding="utf-8")]
-	found = mine if len(new) > 1 else new
-	if len(found) != 1:
-		raise CannotJudge(f"the gate left {len(found)} judgements")
-	return found[0]
 
 
 def wrong(given: Input, content: dict[str, Any], exit_code: int | None) -> list[str]:
@@ -201,11 +188,6 @@ def _short(finding: dict[str, Any]) -> str:
 def _got(content: dict[str, Any]) -> str:
 	outcome = str(content["verdict"]["outcome"])
 	return SAID.get(outcome, outcome)
-
-
-def _what(given: Input) -> str:
-	"""Name the input for people."""
-	return str(given.stdin) if given.stdin else " ".join(given.arguments)
 
 
 def _row(answer: Answer) -> str:

@@ -122,7 +122,7 @@ class Workshop:
 		first = _message_id(entry, 0 if entry.cover else 1)
 		answers = [f"In-Reply-To: {first}", f"References: {first}"] if total > 1 and first != _message_id(entry, number) else []
 		body = mail.body
-		if number == 1 and entry.base:
+		if number == min(entry.given) and entry.base:
 			body = body.replace(b"\n-- \n", f"\n{self._trailers(entry.base)}-- \n".encode())
 		return replace(mail, headers=headers, body=body).with_headers(
 			f"Message-ID: {_message_id(entry, number)}", *answers, "To: linux-mm@kvack.org")

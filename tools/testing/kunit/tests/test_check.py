@@ -198,7 +198,7 @@ def test_exit_code_has_to_be_the_one_of_the_summary(tmp_path, monkeypatch, code)
 def test_sample_of_the_gates_corpus(tmp_path, monkeypatch, right, code, counts):
 	def tool(_step, argv, **_more):
 		assert "check-gate" in argv
-		fakes.write(tmp_path, {"gate-corpus/gate-corpus.json": json.dumps({"verdicts": [
+		fakes.write(tmp_path, {"results/latest/gate-corpus.json": json.dumps({"verdicts": [
 			{"name": "a", "wrong": [] if one else ["it is"], "got": "good", "right": one} for one in right]})})
 		return code, ""
 	monkeypatch.setattr(check.Step, "tool", tool)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import fakes
-from pinwait import gate_check, gate_corpus, run
+from pinwait import gate_check, gate_corpus, merge, run
 from pinwait.errors import UsageError
 from pinwait.gate_check import wrong
 from pinwait.gate_corpus import Entry, PatchSpec
@@ -40,7 +40,7 @@ def _check(name="uml", outcome=Outcome.PASS, *findings):
 	return Check(name, outcome, "reason", list(findings))
 
 
-FINE = (_check(),)
+FINE = (_check("static"), _check("uml"))
 FAILS = (_check("static"), _check("uml", Outcome.FAIL, CASE))
 
 
@@ -114,16 +114,13 @@ GATE = r"""
 import json, os, re, subprocess, sys
 from pathlib import Path
 kind = Path(__file__).with_suffix(".mood").read_text()
-root = Path(next(word for word in sys.argv if word.startswith("--build-root=")).partition("=")[2])
+said = Path(next(word for word in sys.argv if word.startswith("--json=")).partition("=")[2])
 source = sys.argv[-1]
 text = sys.stdin.read() if source == "-" else Path(source).read_text()
 assert sys.argv[1] == "gate" and "--series=rfc" in sys.argv and not any(word.startswith("--profile=") for word in sys.argv)
 bad = "BUG" in text and kind != "blind" or kind == "strict"
 if kind == "breaks":
-	sys.exit(1)
-folder = root / "results" / f"{len(list((root / 'results').glob('*')))}-gate"
-folder.mkdir(parents=True)
-(folder / "command").write_text(" ".join(sys.argv))
+	sys.exit("broken")
 patch_id = subprocess.run(["git", "patch-id", "--stable"], input=text, capture_output=True, text=True).stdout.split()[0]
 finding = {"kind": "case", "id": "s.c", "held": True, "where": "", "text": ""}
 outcome = "fail" if bad else "pass"
@@ -132,10 +129,7 @@ content = {"problem": "", "verdict": {"outcome": outcome, "exit_code": code, "fi
 	   "patches": [{"number": 1, "subject": re.search(r"Subject: \[PATCH\] (.*)", text)[1], "author": "Casey Doe <casey@example.org>",
 			"patch_id": patch_id, "outcome": outcome,
 			"checks": [{"name": "uml", "outcome": outcome, "reason": "", "findings": [finding] if bad else []}]}]}
-(folder / "judgement.json").write_text("{" if kind == "garbles" else json.dumps(content))
-if kind == "twice":
-	(folder.parent / "another-gate").mkdir()
-	(folder.parent / "another-gate/judgement.json").write_text("{}")
+said.write_text("{" if kind == "garbles" else json.dumps(content))
 sys.exit(0 if kind == "swallows" else code)
 """
 
@@ -160,7 +154,7 @@ def _gate(monkeypatch, tmp_path):
 	def start(mood, *args, **named):
 		tool.with_suffix(".mood").write_text(mood, encoding="utf-8")
 		code = gate_check.check_gate(run.Options(build_root=root), *args, **named)
-		return code, json.loads((root / "gate-corpus/gate-corpus.json").read_text(encoding="utf-8"))
+		return code, json.loads((root / "results/latest/gate-corpus.json").read_text(encoding="utf-8"))
 	return start
 
 
@@ -169,26 +163,22 @@ def test_gate_that_is_right(gate, capsys):
 	assert code == 0
 	output = capsys.readouterr().out
 	assert output.splitlines()[-1] == "3 of 3 verdicts right" and "WRONG" not in output
-	assert (content["right"], content["total"]) == (3, 3)
-	assert {one["name"]: (one["expected"], one["got"], one["exit_code"]) for one in content["verdicts"]} == {
+	assert (content["kind"], content["shard"]) == ("gate-corpus", "")
+	assert {one["name"]: (one["expected"], one["got"], one["exit_code"]) for one in content["verdicts"] if one["right"]} == {
 		"fine": ("good", "good", 0), "buggy": ("bad", "bad", 1), "piped": ("bad", "bad", 1)}
 
 
 @pytest.mark.parametrize("mood, right, said", [
 	("blind", 1, "the verdict is 'good', not 'bad'"), ("strict", 2, "the verdict is 'bad', not 'good'"),
-	("swallows", 1, "the exit code is 0, not 1"), ("breaks", 0, "the gate left 0 judgements"),
+	("swallows", 1, "the exit code is 0, not 1"), ("breaks", 0, "its last words: broken"),
 	("garbles", 0, "no judgement to be read"),
 ])
 def test_gate_that_is_wrong(gate, capsys, mood, right, said):
 	code, content = gate(mood)
 	output = capsys.readouterr().out
-	assert code == 1 and content["right"] == right
+	assert code == 1 and sum(one["right"] for one in content["verdicts"]) == right
 	assert output.splitlines()[-1] == f"{right} of 3 verdicts right"
 	assert said in output and "WRONG" in output
-
-
-def test_another_gate_at_the_same_time(gate):
-	assert gate("twice", ["fine"])[0] == 0
 
 
 @pytest.mark.parametrize("choice, names", [
@@ -201,11 +191,23 @@ def test_choice(gate, choice, names):
 
 @pytest.mark.parametrize("choice, said", [
 	({"names": ["none"]}, "unknown input 'none'"), ({"sample": 1, "names": ["fine"]}, "takes no names"), ({"sample": -1}, "number of inputs"),
-	({"shard": "3/2"}, "is no shard"), ({"shard": "x"}, "is no shard"), ({"shard": "9/9"}, "no input in share 9/9"),
+	({"shard": "3/2"}, "is no shard"), ({"shard": "9/9"}, "shard 9/9 has no input"),
 ])
 def test_choice_that_makes_no_sense(gate, choice, said):
 	with pytest.raises(UsageError, match=said):
 		gate("honest", **choice)
+
+
+def test_shards_can_be_merged(gate, tmp_path, capsys):
+	parts = []
+	for index in (1, 2):
+		gate("blind", shard=f"{index}/2")
+		parts.append(str((tmp_path / "build/results/latest").resolve()))
+	options = run.Options(build_root=tmp_path / "build")
+	assert merge.merge(options, parts) == 1
+	assert "1 of 3 verdicts right; not piped, buggy" in capsys.readouterr().out
+	assert merge.merge(options, parts[:1]) == 1
+	assert "shard 2/2 is missing" in capsys.readouterr().out
 
 
 def test_sample_holds_every_verdict():
