@@ -25,6 +25,9 @@ LIMIT = 64 << 20	# bytes of input that are read: no series for a mailing list co
 SUFFIXES = (".patch", ".mbox", ".mbx", ".eml", ".diff", ".txt", ".gz")
 BARE_DIFF = re.compile(rb"\s*(?:diff --git |Index: |--- \S)")
 TAG = re.compile(r"^\s*(?:Re:\s*)?\[([^\]]*)\]", re.IGNORECASE)
+REPLY = re.compile(r"\s*(?:re|aw|sv)\s*:", re.IGNORECASE)
+# What `git format-patch` writes at the top of a file that somebody attaches.
+ENCLOSED = re.compile(rb"From [0-9a-f]{40} Mon Sep 17 |From: [^\n]+\n(?:[\w-]+: [^\n]*\n)*Subject: \[PATCH")
 NUMBER = re.compile(r"\b(\d+)/(\d+)$")
 VERSION = re.compile(r"\bv(\d+)\b", re.IGNORECASE)
 BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\b", re.MULTILINE)
@@ -175,6 +178,8 @@ def _add(submission: Submission, mail: Path, source: str, scratch: Path, subject
 	"""Add a mail's patch to a submission; of a mail without one only the trailers, and a note."""
 	raw = mail.read_bytes()
 	bare = bool(BARE_DIFF.match(raw))
+	if not bare:
+		raw = _enclosed(raw)
 	number = len(submission.patches) + 1
 	info, message, diff = scratch / f"{number}.info", scratch / f"{number}.message", scratch / f"{number}.diff"
 	headers: email.message.Message | None = None
@@ -197,6 +202,9 @@ def _add(submission: Submission, mail: Path, source: str, scratch: Path, subject
 		submission.prerequisites += [found for found in PREREQUISITE.findall(body + text)
 					     if found not in submission.prerequisites]
 	title = _header(headers, "Subject") or fields.get("Subject", "")
+	if REPLY.match(title):
+		submission.notes.append(f"left out, for it is an answer: '{title}'")
+		return
 	if not re.search(r"^(?:diff --git |--- |GIT binary patch)", text, re.MULTILINE):
 		submission.notes.append(f"no diff in '{title or source}'")
 		return
@@ -222,6 +230,15 @@ def _add(submission: Submission, mail: Path, source: str, scratch: Path, subject
 		path, source, title or plain, plain, author, _header(headers, "Message-ID").strip("<> \n"), body, bare,
 		tuple(dict.fromkeys(files)), hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
 		_patch_id(text), *((int(place[1]), int(place[2])) if place else (0, 0)), int(version[1]) if version else 1))
+
+
+def _enclosed(raw: bytes) -> bytes:
+	"""Return the mail that a mail has attached as a file, if it is of format-patch; else the mail itself."""
+	for part in email.message_from_bytes(raw, policy=email.policy.compat32).walk():
+		if part.get_content_maintype() == "text" and isinstance(payload := part.get_payload(decode=True), bytes) \
+		   and ENCLOSED.match(payload):
+			return payload
+	return raw
 
 
 def _header(headers: "email.message.Message | None", name: str) -> str:
@@ -252,6 +269,7 @@ def _patch_id(text: str) -> str:
 
 def _in_order(found: list[Patch], notes: list[str]) -> list[Patch]:
 	"""Return a series in its own order. Raises CannotJudge if it is not all there, or more than one."""
+	found = _once(found, notes)
 	numbered = [patch for patch in found if patch.total]
 	if len(numbered) < len(found) or len(found) == 1:
 		notes += [f"patch {patch.number} of {patch.total} alone: the others were not given"
@@ -263,19 +281,23 @@ def _in_order(found: list[Patch], notes: list[str]) -> list[Patch]:
 	totals = sorted({patch.total for patch in found})
 	if len(totals) > 1:
 		raise CannotJudge(f"the mails are of several series, of {' and '.join(map(str, totals))} patches: give one")
-	unique: dict[tuple[int, str], Patch] = {}
-	for patch in found:
-		if (patch.number, patch.sha256) in unique:
-			notes.append(f"patch {patch.number} of {patch.total} is there twice, the same")
-		unique.setdefault((patch.number, patch.sha256), patch)
-	counts = Counter(number for number, _ in unique)
+	counts = Counter(patch.number for patch in found)
 	twice = [number for number, times in counts.items() if times > 1]
 	if twice:
 		raise CannotJudge(f"there are different patches {twice[0]} of {totals[0]}")
 	missing = [number for number in range(1, totals[0] + 1) if number not in counts]
 	if missing:
 		raise CannotJudge(f"patch {', '.join(map(str, missing))} of {totals[0]} is missing")
-	return sorted(unique.values(), key=lambda patch: patch.number)
+	return sorted(found, key=lambda patch: patch.number)
+
+
+def _once(found: Iterable[Patch], notes: list[str]) -> list[Patch]:
+	"""Return patches without those that came twice, as they do from an mbox with everybody's copy."""
+	kept: dict[tuple[str, str], Patch] = {}
+	for patch in found:
+		if kept.setdefault((patch.title, patch.sha256), patch) is not patch:
+			notes.append(f"'{patch.title}' is there more than once, the same")
+	return list(kept.values())
 
 
 def _complaint(error: CommandFailed) -> str:

@@ -135,7 +135,24 @@ def test_what_cannot_be_judged(tmp_path, text, why):
 
 def test_the_same_patch_twice_is_one(tmp_path):
 	found = _read(tmp_path, _series(2) + _series(1, 2))
-	assert ([patch.number for patch in found.patches], found.notes) == ([1, 2], ["patch 1 of 2 is there twice, the same"])
+	assert ([patch.number for patch in found.patches], found.notes) == ([1, 2], ["'[PATCH 1/2] change 1' is there more than once, the same"])
+
+
+def test_the_same_patch_twice_without_numbers(tmp_path):
+	assert len(_read(tmp_path, GOOD + GOOD).patches) == 1
+
+
+def test_an_answer_is_no_patch_even_with_a_diff(tmp_path):
+	found = _read(tmp_path, GOOD + GOOD.replace("[PATCH]", "Re: [PATCH]").replace("twenty", "thirty"))
+	assert (len(found.patches), found.notes) == (1, ["left out, for it is an answer: 'Re: [PATCH] change it'"])
+
+
+def test_attached_file_of_format_patch(tmp_path):
+	text = ('From x Mon Sep 17 00:00:00 2001\nFrom: Other <o@b>\nSubject: my patch\nMIME-Version: 1.0\n'
+		'Content-Type: multipart/mixed; boundary="xx"\n\n--xx\nContent-Type: text/plain\n\nHello.\n\n--xx\n'
+		f'Content-Type: text/x-patch; name="0001.patch"\nContent-Disposition: attachment\n\n{GOOD}\n--xx--\n')
+	patch = _read(tmp_path, text).patches[0]
+	assert (patch.subject, patch.author, patch.message) == ("change it", "A Developer <dev@localhost>", "Why.\n")
 
 
 def test_different_patches_of_one_number(tmp_path):
