@@ -406,6 +406,7 @@ static void waiter_ends_with_drop(struct kunit *test)
 
 	folio_wakeup_key_get(test);
 	w = start_waiter(test, folio, 60 * HZ);
+	wait_until_asleep(w->task, &w->done);
 	folio_hold_release(hold);
 	wait_for_completion(&w->done);
 	folio_hold_join(hold);
@@ -443,6 +444,7 @@ static void waiter_times_out_when_off(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, folio_wakeup_key_count(), 0);
 	w = start_waiter(test, folio, HZ);
+	wait_until_asleep(w->task, &w->done);
 	folio_hold_release(hold);
 	wait_for_completion(&w->done);
 
@@ -469,16 +471,17 @@ static void migration_after_bypass(struct kunit *test)
 	hold = folio_hold_how(test, tf->folio, how, NULL, 100);
 	m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
 	folio_migration_add(m, tf);
-	m->on_alloc = release_hold_on_alloc;
-	m->data = hold;
-	folio_migration_run(m);
+	folio_migration_start(m);
+	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
+	folio_hold_release(hold);
 	folio_hold_join(hold);
+	folio_migration_join(m);
 
 	KUNIT_EXPECT_EQ(test, m->rc, 0);
 	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
 	if (drop_wakes(how->kind))
 		expect_took(test, m, hold->delay,
-			    ktime_add(hold->delay, ticks_to_ktime(2)));
+			    ktime_add(hold->delay, ticks_to_ktime(4)));
 	else
 		expect_took(test, m, ticks_to_ktime(p->wait),
 			    ticks_to_ktime(wait_at_most(p->wait)));
