@@ -16,7 +16,7 @@ from .errors import CannotJudge
 RUN = {
 	"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "git": "git",
 	"libelf-dev": "", "libssl-dev": "", "cpio": "cpio", "xz-utils": "xz", "ccache": "ccache",
-	"python3-junitparser": "", "python3-jinja2": "", "python3-unidiff": "",
+	"python3-junitparser": "", "python3-jinja2": "",
 }
 CHECK = {
 	"mypy": "mypy", "sparse": "sparse", "shellcheck": "shellcheck", "codespell": "codespell",

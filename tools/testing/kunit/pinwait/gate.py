@@ -31,7 +31,7 @@ from .sandbox import Sandbox
 from .series import NONE
 from .shard import Shard
 from .trial import Result, Trials
-from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, PROFILE_OF, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
+from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
 # What no build reads: patches that touch nothing else leave the kernel as it is.
@@ -245,6 +245,8 @@ class _Gate:
 			patch.checks.append(Check(APPLY, Outcome.CANNOT_JUDGE, reason))
 
 	def _try_all(self) -> None:
+		if (self.shop.kernel.tree / worktree.UNFINISHED).exists():
+			self.shop.check_out(0)	# a look at the text alone needs a tree, too
 		units = self.asked.shard.block(shard.units(self.checks, len(self.patches), self.asked.only))
 		for number in sorted({number for _, number in units}):
 			here = [check for check in self.checks if (check, number) in units]
@@ -258,7 +260,8 @@ class _Gate:
 		"""Find out what the checks need to know of the state before a patch, and of the one after it."""
 		shop, main = self.shop, self.asked.profiles[0]
 		builds = list(dict.fromkeys([*([main] if WARNINGS in checks else []),
-					     *(PROFILE_OF.get(name, name) for name in checks if name not in (STATIC, WARNINGS, COVERAGE))]))
+					     *(STUBS_PROFILE if name == STUBS else name for name in checks
+					       if name not in (STATIC, WARNINGS, COVERAGE))]))
 		more = [WARNINGS] if WARNINGS in checks else []
 		shop.look(number - 1, builds)
 		for name in builds:
@@ -292,7 +295,7 @@ class _Gate:
 		check.findings = compare.held_first(check.findings)
 		if check.held and check.outcome is Outcome.PASS:
 			check.outcome, check.reason = Outcome.FAIL, _named(check.held)
-		answer = self.shop.answers.get((number, PROFILE_OF.get(name, name)))
+		answer = self.shop.answers.get((number, STUBS_PROFILE if name == STUBS else name))
 		check.seconds = round(time.monotonic() - start + (answer.seconds if answer else 0), 1)
 		check.cached = bool(answer and answer.result and answer.result.cached)
 		check.command = replace(self.asked, checks=(name,), only=number if len(self.patches) > 1 else 0,

@@ -201,7 +201,8 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 
 def _commits_by_patch_id(user: kdir.UserTree) -> dict[str, str]:
 	"""Return the latest commits of a tree's HEAD by their stable patch-id."""
-	log = user.git("log", "-p", "--no-merges", *PLAIN, f"-n{LOOKED_BACK}", "--format=commit %H", "HEAD")
+	# The first commit of a history, or of a shallow one, is the whole tree.
+	log = user.git("-c", "log.showRoot=false", "log", "-p", "--no-merges", *PLAIN, f"-n{LOOKED_BACK}", "--format=commit %H", "HEAD")
 	ids = run(["git", "patch-id", "--stable"], stdin=log + "\n").splitlines()
 	return {line.split()[0]: line.split()[1] for line in ids}
 

@@ -50,8 +50,9 @@ class UserTree:
 
 	def uncommitted(self, staged: bool) -> str:
 		"""Return the diff from HEAD to the index if staged, or to the files that git knows."""
-		return self.git("diff", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color",
+		diff = self.git("diff", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color",
 				"--src-prefix=a/", "--dst-prefix=b/", *(["--cached"] if staged else []), "HEAD", "--")
+		return f"{diff}\n" if diff else ""
 
 	def git_path(self, name: str) -> Path:
 		"""Return where git keeps a file of its own, for linked worktrees too."""

@@ -88,7 +88,7 @@ def checkpatch(tools: Path, tree: Path, patch: Path, message: bool) -> list[tupl
 
 	message tells whether there is a commit message to be looked at. Raises CannotJudge if it breaks.
 	"""
-	argv = ["perl", str(tools / CHECKPATCH[0]), *CHECKPATCH[1:], f"--root={tree}", *([] if message else ["--no-signoff"]),
+	argv = ["perl", str(tools / CHECKPATCH[0]), *CHECKPATCH[1:], f"--root={tree}", *([] if message else ["--no-signoff", "--ignore=COMMIT_MESSAGE"]),
 		str(patch)]
 	try:
 		output = run(argv, cwd=tree)

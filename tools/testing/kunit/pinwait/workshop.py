@@ -24,7 +24,6 @@ from .trial import Result, Trials
 
 STATIC, WARNINGS, STUBS, COVERAGE, APPLY = "static", "warnings", "stubs", "coverage", "apply"
 STUBS_PROFILE, COVERAGE_PROFILE = "uml-stubs", coverage.PROFILE
-PROFILE_OF = {STUBS: STUBS_PROFILE, COVERAGE: COVERAGE_PROFILE}
 THROUGH = 3		# C files through which a header is looked at
 WIDE = 60		# C files: what more of them include is too much to build once more for coverage
 # Of a boot in virtual time: so many times what the base took, in wall seconds, and no less than so many seconds.

@@ -7,7 +7,7 @@ from dataclasses import replace
 import fakes
 import pytest
 
-from pinwait import ground, patches, trailers
+from pinwait import ground, kdir, patches, trailers
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.ground import Wanted
 from pinwait.progress import Progress
@@ -116,6 +116,24 @@ def test_patch_that_is_in_the_tree_already(place, tmp_path):
 	base, states, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, TWO))
 	assert not states.failure and texts[0][:2] == ["changed 10", "line 20"]
 	assert "for the first patch is its commit" in base.choice[0]
+
+
+def test_first_commit_of_a_history_is_no_patch(place, tmp_path):
+	"""It holds the whole tree: to look for patches in it takes for ever."""
+	tree = fakes.user_tree(tmp_path / "user")
+	assert ground._commits_by_patch_id(kdir.UserTree(tree)) == {}
+
+
+def test_uncommitted_change_is_a_patch(place, tmp_path):
+	tree = _user(tmp_path)
+	text = (tree / "mm/migrate.c").read_text().replace("line 40\n", "last line\n")
+	(tree / "mm/migrate.c").write_text(text)
+	user = kdir.UserTree(tree)
+	assert user.uncommitted(staged=True) == ""
+	(tmp_path / "x").mkdir()
+	submission = patches.read_diff(user.uncommitted(staged=False), "x", tmp_path / "x")
+	_, states, _, _ = _try(replace(place, kdir=str(tree), series="none", base="HEAD", trusted=True), submission)
+	assert not states.failure and submission.patches[0].bare
 
 
 def test_prerequisites(place, tmp_path):
