@@ -5,6 +5,7 @@ import argparse
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,15 +52,17 @@ def _answer(args: argparse.Namespace) -> int:
 		kill_descendants()
 		print(f"\ninterrupted; {run.RESUMES}", file=sys.stderr)
 		return INTERRUPTED
-	except (PinwaitError, OSError) as error:
+	except Exception as error:	# Python's own exit code for it, 1, would blame a patch
 		kill_descendants()
 		if is_disk_full(error):
 			print(f"pinwait: disk full: {error}\n{_free(args.build_root)}", file=sys.stderr)
 			return CANNOT_JUDGE
-		if not isinstance(error, PinwaitError):
-			raise
-		print(f"pinwait: {error}", file=sys.stderr)
-		return error.exit_code
+		if isinstance(error, PinwaitError):
+			print(f"pinwait: {error}", file=sys.stderr)
+			return error.exit_code
+		traceback.print_exc()
+		print("pinwait: that is a mistake of the tool's, and says nothing about a patch", file=sys.stderr)
+		return CANNOT_JUDGE
 
 
 def parser() -> Parser:

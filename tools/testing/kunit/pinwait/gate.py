@@ -264,17 +264,15 @@ class _Gate:
 					       if name not in (STATIC, WARNINGS, COVERAGE))]))
 		more = [WARNINGS] if WARNINGS in checks else []
 		shop.look(number - 1, builds)
-		for name in builds:
-			self._is_sound(number, name)
+		for name in builds if number == 1 else ():
+			self._is_sound(name)
 		shop.look(number - 1, more)
 		if all(NOT_BUILT.match(name) for name in self.patches[number - 1].files):
 			shop.same(number)
 		shop.look(number, [*builds, *more, *([COVERAGE] if self._is_measured(number, checks) else [])])
 
-	def _is_sound(self, number: int, name: str) -> None:
+	def _is_sound(self, name: str) -> None:
 		"""Raise CannotJudge if the base itself does not build, or does not come to the tests."""
-		if number > 1:
-			return
 		base = self.shop.result(0, name)
 		if base.error:
 			raise CannotJudge(f"no patch can be judged, for the base does not build in profile {name}: {base.error}")
@@ -349,6 +347,8 @@ class _Gate:
 		if sources:
 			check.reason = f"W=1 and sparse say nothing new of {', '.join(sources[:NAMED])}"
 			check.reason += f" and {len(sources) - NAMED} more" if len(sources) > NAMED else ""
+		answer = shop.answers.get((number, WARNINGS))
+		self.judgement.not_checked += [f"patch {number}: {answer.problem}"] if answer and answer.problem else []
 		return check
 
 	def _said(self, index: int, names: Sequence[str]) -> dict[str, compare.Item]:
@@ -379,19 +379,29 @@ class _Gate:
 	def _suite(self, name: str, number: int) -> Check:
 		"""What the suites say in a profile, compared with what they said before."""
 		check = self._compared(name, name, number)
-		after = self.shop.result(number, name)
 		if check.outcome is Outcome.PASS and not check.held:
-			check.reason = after.verdict.reason
-			added = after.cases - self.shop.result(number - 1, name).cases
-			check.reason += f", {len(added)} of them added by the patch" if added else ""
+			after, index = self.shop.result(number, name), self._last_built(number, name)
+			added = after.cases - self.shop.result(index, name).cases
+			check.reason = "" if after.verdict.outcome is Outcome.PASS else "nothing new: "
+			check.reason += after.verdict.reason + (f", {len(added)} of them added by the patch" if added else "")
+			check.reason += f", compared with the state after patch {index}, the last one that was built" if index < number - 1 else ""
 		return check
+
+	def _last_built(self, number: int, name: str) -> int:
+		"""Return the last state before a patch that was built; the base is, or nothing can be judged."""
+		index = number - 1
+		while index and self.shop.result(index, name).error:
+			index -= 1
+			self.shop.look(index, [name])
+		if index < number - 1 and not index:
+			self._is_sound(name)
+		return index
 
 	def _compared(self, check_name: str, name: str, number: int) -> Check:
 		"""Compare the state after a patch with the last one before it that was built."""
 		shop = self.shop
 		after = shop.result(number, name)
-		index = next((at for at in range(number - 1, 0, -1) if not shop.result(at, name).error), 0)
-		before = shop.result(number - 1 if after.error else index, name)
+		before = shop.result(number - 1 if after.error else self._last_built(number, name), name)
 		check = Check(check_name, Outcome.PASS, "", log=self._keep_logs(number, check_name, after.folder))
 		check.findings = (compare.compare if shop.trials[name].boots else compare.builds)(before, after)
 		if after.error and before.error:
@@ -410,8 +420,6 @@ class _Gate:
 			check.findings += self._weakened(number)
 		if after.log.blind and not before.log.blind and not check.held:
 			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "; ".join(after.log.blind)
-		if index < number - 1:
-			check.reason = f"compared with the state after patch {index}, the last one that was built"
 		return check
 
 	def _keep_logs(self, number: int, check: str, folder: Path) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import gate, kdir, sandbox, tell
-from .errors import CannotJudge, UsageError
+from .errors import CannotJudge, PinwaitError, UsageError
 from .gate import Asked
 from .judgement import Judgement
 from .proc import CommandFailed, run
@@ -23,7 +23,6 @@ from .workshop import STATIC, WARNINGS
 QUICK_CHECKS = (STATIC, WARNINGS)
 FULL_PROFILES = ("uml", "uml-debug", "uml-kasan", "uml-smp", "uml-rt")
 HOOK, MARK = "pre-push", "# pinwait's pre-push hook; presubmit --remove-hook removes it."
-NOTHING = "0" * 40
 MANY = 50		# commits: more than that are no series, but somebody else's history
 
 
@@ -55,18 +54,16 @@ def pushed(options: Options, lines: Iterator[str], full: bool) -> int:
 
 	Only a bad patch stops the push: what cannot be judged is said, and is the developer's to decide.
 	"""
-	user = kdir.UserTree(Path(options.kdir))
 	for line in lines:
 		_, local, remote_ref, remote = line.split()
 		if set(local) == {"0"}:
 			continue
-		commits = _range_of(user, local, remote)
-		number = int(user.git("rev-list", "--count", commits)) if commits else 0
-		if not number or number > MANY:
-			print(f"presubmit: {remote_ref}: not checked: " + (f"{number} commits are no series" if number else "no commit is new"),
-			      file=sys.stderr)
+		try:
+			commits = _range_of(kdir.UserTree(Path(options.kdir)), local, remote)
+			code = presubmit(options, False, commits, full)
+		except PinwaitError as error:
+			print(f"presubmit: {remote_ref}: not checked: {error}", file=sys.stderr)
 			continue
-		code = presubmit(options, False, commits, full)
 		if code == EXIT_CODES[Outcome.FAIL]:
 			return code
 		if code:
@@ -133,14 +130,16 @@ def _judge(options: Options, asked: Asked, full: bool) -> tuple[Judgement, Path]
 
 
 def _range_of(user: kdir.UserTree, local: str, remote: str) -> str:
-	"""Return the commits that a push brings, "" if it cannot be told."""
-	try:
-		if set(remote) != {"0"} and user.git("cat-file", "-t", remote) == "commit":
-			return f"{remote}..{local}"
+	"""Return the commits that a push brings. Raises PinwaitError if that is no series."""
+	if set(remote) == {"0"}:
 		new = user.git("rev-list", local, "--not", "--remotes").splitlines()
-		return f"{new[-1]}~1..{local}" if new else ""
-	except CommandFailed as error:
-		raise CannotJudge(f"cannot tell which commits are pushed: {error}") from error
+		commits = f"{new[-1]}~1..{local}" if new else ""
+	else:
+		commits = f"{remote}..{local}"
+	number = int(user.git("rev-list", "--count", commits)) if commits else 0
+	if not number or number > MANY:
+		raise CannotJudge(f"{number} commits are no series" if number else "no commit is new")
+	return commits
 
 
 def _hook(options: Options) -> Path:

@@ -20,6 +20,7 @@ from .judgement import Covered
 from .kernel import Kernel
 from .proc import become_worker
 from .progress import Progress
+from .report import write_whole
 from .trial import Result, Trials
 
 STATIC, WARNINGS, STUBS, COVERAGE, APPLY = "static", "warnings", "stubs", "coverage", "apply"
@@ -159,7 +160,7 @@ class Workshop:
 		start = time.monotonic()
 		answer = Answer(what)
 		if what == WARNINGS:
-			answer.lines = self._warnings(index)
+			answer.lines, answer.problem = self._warnings(index)
 		elif what == COVERAGE:
 			try:
 				answer.counts = self._counts(index, progress)
@@ -179,26 +180,30 @@ class Workshop:
 			return 0
 		return min(trial.timeout, max(LEAST_PATIENCE, round(PATIENCE * base.log.wall_seconds)))
 
-	def _warnings(self, index: int) -> dict[str, list[str]]:
-		"""Return the messages of W=1 and sparse by file, and note them."""
+	def _warnings(self, index: int) -> tuple[dict[str, list[str]], str]:
+		"""Return the messages of W=1 and sparse by file, and note them; and what could not be looked at."""
 		trial = self.trials[self.main]
 		folder = trial.folder(self.states[index])
 		folder.mkdir(parents=True, exist_ok=True)
 		noted = self._noted(index)
-		files = self._looked_at(index)
-		there = [name for name in files if (self.kernel.tree / name).exists() and name not in noted]
-		_, output = lint.compile_anew(self.kernel.tree, trial.obj, there, trial.request, trial.root,
-					      folder / f"{WARNINGS}.log", sparse=True) if there else (True, "")
-		found = build.warnings(output, self.kernel.tree)
-		noted |= {name: [] for name in files}
-		for line in dict.fromkeys(found):
-			name = line.partition(":")[0]
+		new = [name for name in self._looked_at(index) if name not in noted]
+		there = [name for name in new if (self.kernel.tree / name).exists()]
+		found: list[str] = []
+		unseen: list[str] = []
+		if there:
+			good, output = lint.compile_anew(self.kernel.tree, trial.obj, there, trial.request, trial.root,
+							 folder / f"{WARNINGS}.log", sparse=True)
+			found = build.warnings(output, self.kernel.tree)
+			unseen = lint.not_seen_by_sparse(output, there) if good else []
+		noted |= {name: [] for name in new}
+		for line in found:
 			# What a header says is said once, whichever file it was seen through.
-			noted.setdefault(name, []).append(line)
-		partial = folder / f"{WARNINGS}.partial"
-		partial.write_text(json.dumps(noted), encoding="utf-8")
-		partial.rename(folder / f"{WARNINGS}.json")
-		return noted
+			told = noted.setdefault(line.partition(":")[0], [])
+			told += [line] if line not in told else []
+		# What sparse did not see is not known: the next judgement tries again.
+		known = {name: lines for name, lines in noted.items() if name not in unseen}
+		write_whole(folder / f"{WARNINGS}.json", json.dumps(known))
+		return noted, f"sparse did not look at {', '.join(unseen)}" if unseen else ""
 
 	def _counts(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
 		"""Return how often each line of what differs in a state is executed by the suites."""

@@ -8,7 +8,7 @@ import fakes
 import pytest
 
 from pinwait import gate, kdir, presubmit
-from pinwait.errors import UsageError
+from pinwait.errors import CannotJudge, UsageError
 from pinwait.gate import Asked
 from pinwait.run import Options
 
@@ -101,6 +101,18 @@ def test_only_a_bad_patch_stops_a_push(tree, asked, capsys):
 	asked[1][:] = [judgements.failing_case(), judgements.cannot_judge()]
 	assert _push(tree, line) == 1
 	assert _push(tree, line) == 0 and "pushed without a judgement" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [CannotJudge("disk full"), UsageError("holds 1 merges")])
+def test_what_cannot_be_judged_does_not_stop_a_push(tree, monkeypatch, capsys, error):
+	def judge(*_args):
+		raise error
+	monkeypatch.setattr(gate, "judge", judge)
+	base = fakes.git(tree, "rev-parse", "HEAD")
+	_commit(tree, "a")
+	assert _push(tree, f"refs/heads/x {fakes.git(tree, 'rev-parse', 'HEAD')} refs/heads/x {base}") == 0
+	assert f"not checked: {error}" in capsys.readouterr().err
+	assert _push(tree, f"refs/heads/x {'ab' * 20} refs/heads/x {base}") == 0
 
 
 def test_histories_are_not_judged(tree, asked, capsys, monkeypatch):
