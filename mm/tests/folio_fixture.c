@@ -32,6 +32,7 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/vmstat.h>
+#include <linux/workqueue.h>
 
 #ifdef CONFIG_UML
 #include <linux/time-internal.h>
@@ -224,6 +225,29 @@ static bool balance_equal(const struct folio_balance *a, const struct folio_bala
 	       a->isolated_file == b->isolated_file && a->pins == b->pins;
 }
 
+static void cpu_gets_on(struct work_struct *work)
+{
+}
+
+/*
+ * A CPU that is just folding its counters may show a page twice or not at all.
+ * What is read twice alike, with every CPU having got on in between, is true.
+ */
+static void balance_read_settled(struct folio_balance *b)
+{
+	struct folio_balance last;
+	int tries = 100;
+
+	balance_read(b);
+	if (num_online_cpus() == 1)
+		return;
+	do {
+		last = *b;
+		schedule_on_each_cpu(cpu_gets_on);
+		balance_read(b);
+	} while (!balance_equal(b, &last) && tries--);
+}
+
 /**
  * folio_balance() - note what must not change: key and counters
  * @test: the running test
@@ -236,7 +260,7 @@ struct folio_balance *folio_balance(struct kunit *test)
 
 	if (b) {
 		b->test = test;
-		balance_read(b);
+		balance_read_settled(b);
 	}
 	return b;
 }
@@ -252,10 +276,7 @@ void expect_balance(const struct folio_balance *before)
 	struct folio_balance after;
 	int tries = 100;
 
-	/*
-	 * A CPU that is just folding its counters may show a page twice or not
-	 * at all.  A real imbalance stays.
-	 */
+	/* A real imbalance stays. */
 	balance_read(&after);
 	while (!balance_equal(before, &after) && tries--) {
 		schedule_timeout_uninterruptible(1);
