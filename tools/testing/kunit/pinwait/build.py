@@ -36,7 +36,11 @@ WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
 
 
 class DoesNotBuild(CannotJudge):
-	"""The tree cannot be configured, or not compiled: the fault of what is in it."""
+	"""The tree cannot be configured, or not compiled: the fault of what is in it, as `why` says."""
+
+	def __init__(self, why: str, log: Path):
+		super().__init__(f"{why}\n(all of it: {log})")
+		self.why = why
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _logged(argv: Sequence[str], env: dict[str, str], log: int, tree: Path) -> N
 	if subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode:
 		path = Path(os.readlink(f"/proc/self/fd/{log}"))
 		text = path.read_text(encoding="utf-8", errors="replace")
-		raise DoesNotBuild(f"{explain(text, tree)}\n(all of it: {path})")
+		raise DoesNotBuild(explain(text, tree), path)
 
 
 def base_options() -> list[str]:

@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import build, deps, expected, profile, report, run, series, worktree
+from . import build, deps, expected, lint, profile, report, run, series, worktree
 from .errors import PinwaitError, UsageError
+from .kernel import Kernel
 from .progress import Progress
 from .results import Outcome, Status, leaf_id
 
 KUNIT = run.PROJECT / "tools/testing/kunit"
 # Files of the kernel that the series changes and that have to stay as clean as our own.
 CHANGED = ("mm/migrate.c", "mm/folio.c")
-# make's C=2: every source, not only what is compiled.
-SPARSE = ("C=2", f"CF=-include {KUNIT / 'sparse-compat.h'}")
 SAMPLE = 20		# mutants that are tried
 INPUTS = 8		# of the gate's corpus that are judged
 # The control, in which migration for a longterm pin never waits: what has to fail, and what still has to pass.
@@ -86,32 +85,27 @@ class Step:
 			yield ready, progress
 
 	@contextmanager
-	def built(self) -> Iterator[tuple[run.Prepared, Path, Progress]]:
-		"""Give the worktree and the object folder of the profile, built."""
+	def built(self) -> Iterator[tuple[run.Prepared, build.Request, Progress]]:
+		"""Give the worktree, with the profile's objects built, and what they were built for."""
 		with self.prepared() as (ready, progress):
 			request = build.Request(profile.load(run.CONFIGS, self.options.profile), self.options.jobs)
-			done = build.build(ready.kernel, ready.commit, request, self.options.build_root,
-					   self.log.with_suffix(".build.log"), progress)
-			yield ready, done.obj, progress
+			build.build(ready.kernel, ready.commit, request, self.options.build_root,
+				    self.log.with_suffix(".build.log"), progress)
+			yield ready, request, progress
 
-	def compile(self, tree: Path, obj: Path, sources: Sequence[str], *more: str) -> None:
-		"""Compile the C files among sources with W=1; one result: no error, no warning in sources.
-
-		An object that is up to date would be silent, so it is removed first.
-		"""
-		objects = [name.removesuffix(".c") + ".o" for name in sources if name.endswith(".c")]
-		for name in objects:
-			(obj / name).unlink(missing_ok=True)
-		code, output = self.tool(["make", "-C", str(tree), f"O={obj}", "ARCH=um", "W=1",
-					  f"-j{self.options.jobs}", *build.base_options(), *more, *objects])
+	def compile(self, kernel: Kernel, request: build.Request, sources: Sequence[str], sparse: bool = False) -> None:
+		"""Compile the C files among sources with W=1; one result: no error, no warning in sources, none unseen by sparse."""
+		files = [name for name in sources if name.endswith(".c")]
+		root = self.options.build_root
+		good, output = lint.compile_anew(kernel.tree, build.object_folder(root, kernel, request), files, request, root,
+						 self.log, sparse)
 		warnings = [line for line in output.splitlines() if re.search(r"\b(?:warning|error):", line)
 			    and any(f"{name}:" in line for name in sources)]
 		self.note("\n".join(["", f"in {' '.join(sources)}:", *(warnings or ["no warnings"])]))
-		unchecked = [name for name in sources if name.endswith(".c") and set(SPARSE) <= set(more)
-			     and not re.search(rf"^ +CHECK +(?:\S*/)?{re.escape(name)}$", output, re.MULTILINE)]
-		if unchecked:
-			self.note(f"error: sparse did not see {' '.join(unchecked)}")
-		self.count.add(code == 0 and not warnings and not unchecked and bool(objects))
+		unseen = lint.not_seen_by_sparse(output, files) if sparse else []
+		if unseen:
+			self.note(f"error: sparse did not see {' '.join(unseen)}")
+		self.count.add(good and not warnings and not unseen and bool(files))
 
 	def judged(self, subcommand: str, options: run.Options, *more: str) -> dict[str, Any]:
 		"""Run a subcommand of the tool; return its summary.json.
@@ -141,7 +135,7 @@ def check(options: run.Options, names: Sequence[str]) -> int:
 	unknown = [name for name in names if name not in STEPS]
 	if unknown:
 		raise UsageError(f"unknown step '{unknown[0]}'; there are: {', '.join(STEPS)}")
-	deps.ensure(deps.RUN | deps.CHECK | deps.GATE)
+	deps.ensure(deps.RUN | deps.CHECK)
 	folder = options.build_root / "check"
 	folder.mkdir(parents=True, exist_ok=True)
 	total = Count()
@@ -204,11 +198,10 @@ def _codespell(step: Step) -> None:
 def _checkpatch(step: Step) -> None:
 	patches = sorted(path for path in run.PROJECT.glob("patches/*/*/*.patch") if not path.name.startswith("0000"))
 	with step.prepared() as (ready, _):
-		tool = ["scripts/checkpatch.pl", "--strict", "--no-summary", "--show-types"]
 		for patch in patches:
-			step.check([*tool, str(patch)], ready.kernel.tree)
+			step.check([*lint.CHECKPATCH, str(patch)], ready.kernel.tree)
 		# It looks for a parameter's documentation in the patch at hand, and a file is none.
-		step.check([*tool, "--ignore=UNDOCUMENTED_SETUP", "--file", *_c_sources()], ready.kernel.tree)
+		step.check([*lint.CHECKPATCH, "--ignore=UNDOCUMENTED_SETUP", "--file", *_c_sources()], ready.kernel.tree)
 
 
 def _kernel_doc(step: Step) -> None:
@@ -294,13 +287,13 @@ def _schema(step: Step) -> None:
 
 def _warnings(step: Step) -> None:
 	"""Our sources and the files that the series changes: gcc with W=1, and sparse."""
-	with step.built() as (ready, obj, _):
-		step.compile(ready.kernel.tree, obj, [*_c_sources(), *CHANGED], *SPARSE)
+	with step.built() as (ready, request, _):
+		step.compile(ready.kernel, request, [*_c_sources(), *CHANGED], sparse=True)
 
 
 def _patches(step: Step) -> None:
 	"""After each patch of the series, the files it touches compile without a warning."""
-	with step.built() as (ready, obj, progress):
+	with step.built() as (ready, request, progress):
 		kernel = ready.kernel
 		for number, patch in enumerate(ready.series.patches, 1):
 			part = replace(ready.series, patches=ready.series.patches[:number])
@@ -308,7 +301,7 @@ def _patches(step: Step) -> None:
 			worktree.check_out(kernel, commit, step.options.build_root / "strays", progress)
 			touched = re.findall(r"^\+\+\+ b/(.*\.[ch])$", patch.read_text(encoding="utf-8"), re.MULTILINE)
 			step.note(f"patch {number}: {patch.name}")
-			step.compile(kernel.tree, obj, [*touched, *(name for name in CHANGED if name not in touched)])
+			step.compile(kernel, request, [*touched, *(name for name in CHANGED if name not in touched)])
 
 
 def _environment(build_root: Path) -> dict[str, str]:

@@ -273,7 +273,7 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"gate": (_gate, "say of each patch good, bad and why, or cannot judge",
 		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
-	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, args.shard),
+	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard)),
 		       "does the gate judge inputs rightly whose verdict is known?",
 		       (_kernel_options, _series_option, _corpus_options, _shard_option)),
 	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",

@@ -131,7 +131,7 @@ def added_lines(kernel: Kernel, ready: Prepared) -> dict[str, set[int]]:
 	before = series.apply(kernel, replace(chosen, patches=()))
 	after = series.apply(kernel, chosen)
 	names = kernel.git("diff", "--name-only", before, after).splitlines()
-	return {name: parse_hunks(kernel.git("diff", "-U0", "--no-ext-diff", before, after, "--", name))
+	return {name: parse_hunks(kernel.git.changed(before, after, name))
 		for name in names if name.endswith((".c", ".h"))}
 
 

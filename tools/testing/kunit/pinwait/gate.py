@@ -36,8 +36,6 @@ from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PR
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
 # What no build reads: patches that touch nothing else leave the kernel as it is.
 NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/|(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
-TOOLS = re.compile(r"tools/testing/kunit/|scripts/(?:checkpatch|kernel-doc|spelling|const_structs)|tools/(?:docs|lib/python)/")
-HANGS_REPEATED = 1	# a boot that hangs takes its whole time limit
 NAMED = 3		# findings that a reason names
 
 
@@ -58,11 +56,7 @@ class Asked:
 
 	def reproduce(self, options: Options, kernel: str) -> str:
 		"""Return the command line that asks the same again."""
-		words = ["tools/testing/kunit/pinwait.py", "gate"]
-		words += [f"--tarball={options.tarball}"] if options.tarball else []
-		words += [f"--kdir={options.kdir}"] if options.kdir else []
-		words += [] if options.tarball or options.kdir else [f"--kernel={kernel}"]
-		words += [f"--patches={options.patches}"] if options.patches else []
+		words = options.source("gate", kernel)
 		words += [f"--series={self.series}"] if self.series else []
 		words += [f"--base={self.base}"] if self.base and not self.range else []
 		words += [f"--range={self.range}"] if self.range else []
@@ -71,9 +65,7 @@ class Asked:
 		words += [f"--checks={','.join(self.checks)}"] if self.checks else []
 		words += [f"--only={self.only}"] if self.only else []
 		words += [] if self.isolation else ["--no-isolation"]
-		for name in ("kernel_args", "kconfig_add", "make_options"):
-			words += [f"--{name}={value}" for value in getattr(options, name)]
-		return shlex.join([*words, *self.sources])
+		return shlex.join([*words, *options.passed_on(), *self.sources])
 
 
 def judge(options: Options, asked: Asked, quiet: bool = False) -> tuple[Judgement, Path]:
@@ -223,8 +215,9 @@ class _Gate:
 		main = self.asked.profiles[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)
 		self.judgement.not_checked += [f"{name}: patched, but what judges is the base's" for name in dict.fromkeys(
-			name for patch in self.patches for name in patch.files if TOOLS.match(name))]
-		self.shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches)], trials, main, self.options.build_root / "strays", self.progress)
+			name for patch in self.patches for name in patch.files if lint.judges(name))]
+		self.shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches)], trials, main,
+				     self.options.build_root / "strays", self.progress)
 
 	def _seed(self, obj: Path) -> None:
 		"""Begin with objects that `run` has made: the gate's own are apart, for patched code could write to them."""
@@ -435,8 +428,9 @@ class _Gate:
 		"""Boot base and patch in turns where something new was seen, and count: never is a boot simply repeated."""
 		trial = self.shop.trials[name]
 		held = [finding for finding in findings if finding.held]
-		times = self.asked.repeat if after.log.ending is not Ending.HANG else HANGS_REPEATED
-		if not (held and trial.boots and times > 1):
+		times = self.asked.repeat
+		# A boot that hangs takes its whole time limit.
+		if not held or not trial.boots or times < 2 or after.log.ending is Ending.HANG:
 			return findings
 		boots: dict[str, list[set[str]]] = {"before": [set()], "after": [{finding.id for finding in held}]}
 		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
@@ -473,7 +467,7 @@ class _Gate:
 		cases: set[str] = set()
 		for name in tests:
 			before, after = (self._text(index, name) for index in (number - 1, number))
-			diff = shop.kernel.git("diff", "-U0", "--no-ext-diff", shop.states[number - 1], shop.states[number], "--", name)
+			diff = shop.kernel.git.changed(shop.states[number - 1], shop.states[number], name)
 			cases |= {f"{weakening.suite_of(name)}.{case}" for case in weakening.touched_cases(before, after, diff)}
 		suites = {weakening.suite_of(name) for name in tests}
 		mutants = weakening.select(promises.load(PROMISES), corpus.load(MUTANTS), suites, cases)

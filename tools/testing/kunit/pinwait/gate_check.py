@@ -15,6 +15,7 @@ from typing import Any
 
 from . import corpus, deps, gate_corpus, gate_inputs, run
 from .errors import UsageError
+from .gate import Asked
 from .gate_corpus import BAD, CANNOT_JUDGE, GOOD, OUTCOMES, Entry
 from .gate_inputs import Input
 from .patches import TAG
@@ -46,32 +47,31 @@ class Answer:
 		return not self.wrong
 
 
-def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0, shard: str = "") -> int:
+def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0, shard: Shard = Shard()) -> int:
 	"""Have the gate judge the inputs of the corpus, those named, or a sample; return 0 if all verdicts are right.
 
 	Raises UsageError for an unknown input, or a choice that leaves none.
 	"""
 	if sample < 0 or sample and names:
 		raise UsageError("a sample is a number of inputs, and takes no names")
-	part = Shard.parse(shard)
 	entries = gate_corpus.load(CORPUS, names)
-	entries = list(part.spread(gate_corpus.sample(entries, sample) if sample else entries))
+	entries = list(shard.spread(gate_corpus.sample(entries, sample) if sample else entries))
 	if not entries:
-		raise UsageError(f"shard {part} has no input: there are too few for so many")
-	deps.ensure(deps.RUN | deps.CHECK | deps.GATE)
+		raise UsageError(f"shard {shard} has no input: there are too few for so many")
+	deps.ensure(deps.RUN | deps.CHECK)
 	progress = Progress()
 	# What other shards on this machine make is not to be in the way.
-	place = options.build_root / "gate-corpus" / (str(part).replace("/", "-of-") or "all")
+	place = options.build_root / "gate-corpus" / (str(shard).replace("/", "-of-") or "all")
 	with run.prepared(options, progress) as ready, progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
-		workshop = gate_inputs.Workshop(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS), place)
-		made = workshop.make(entries)
+		maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS), place)
+		made = maker.make(entries)
 	folder = run.new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
 	answers: list[Answer] = []
 	for number, given in enumerate(made, 1):
 		answers.append(_asked(_command(options, ready.kernel.name), given, folder))
 		print(_row(answers[-1]), flush=True)
 		progress.say(f"{number} of {len(made)} inputs judged")
-		_write(folder, part, answers)
+		_write(folder, shard, answers)
 	run.point_latest(folder)
 	right = sum(answer.right for answer in answers)
 	if right < len(answers):
@@ -83,9 +83,8 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 
 def _command(options: run.Options, kernel: str) -> list[str]:
 	"""Return the words that call the gate, without an input."""
-	words = shlex.split(options.reproduce("gate", kernel))[1:]
-	return [sys.executable, str(TOOL), *(word for word in words if not word.startswith("--profile=")),
-		f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
+	words = shlex.split(Asked(series=options.series).reproduce(options, kernel))[1:]
+	return [sys.executable, str(TOOL), *words, f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
 
 
 def _write(folder: Path, shard: Shard, answers: Sequence[Answer]) -> None:

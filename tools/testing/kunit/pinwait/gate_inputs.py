@@ -54,7 +54,7 @@ class _File:
 	content: bytes
 
 
-class Workshop:
+class Maker:
 	"""Makes inputs for one commit: base, series and the project's sources."""
 
 	def __init__(self, kernel: Git, commit: str, base: str, mutants: Sequence[Mutant], folder: Path):

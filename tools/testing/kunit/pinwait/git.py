@@ -48,6 +48,10 @@ class Git:
 		except CommandFailed:
 			return None
 
+	def changed(self, before: str, after: str, name: str) -> str:
+		"""Return the diff of a file between two commits, without context."""
+		return self("diff", "-U0", "--no-ext-diff", before, after, "--", name)
+
 	def has_tree(self, ref: str) -> bool:
 		"""Tell whether all folders of a commit can be read."""
 		try:

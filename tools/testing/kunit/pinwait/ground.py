@@ -20,8 +20,6 @@ from .progress import Progress
 from .series import NONE, Series
 
 DEFAULT_SERIES = "rfc"
-# Whatever the user configured, a diff is to look as git am expects it.
-PLAIN = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "--no-color")
 LOOKED_BACK = 200	# commits of KDIR in which prerequisites, and a nearer base, are looked for
 
 
@@ -110,11 +108,6 @@ def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
 	return result
 
 
-def pristine(ground: Ground, state: str, project: Path) -> str:
-	"""Return the commit of a state with our sources as they were before any patch."""
-	return worktree.compose(ground.kernel, state, project)
-
-
 def nearest(ground: Ground, wanted: Wanted, patches: Sequence[Patch], progress: Progress) -> str:
 	"""Name a base that all patches apply to, and how to ask for it; "" if none is known."""
 	for words, kernel, found in _candidates(ground, wanted, progress):
@@ -188,7 +181,7 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 	if todo:
 		with series.scratch(kernel.git, applied) as tree:
 			for name in todo:
-				mail = user.git("format-patch", "-1", "--stdout", "--no-signature", *PLAIN, lying[name])
+				mail = user.git("format-patch", "-1", "--stdout", "--no-signature", *kdir.PLAIN, lying[name])
 				try:
 					tree("am", "-q", "--keep-non-patch", stdin=mail + "\n")
 				except CommandFailed as error:
@@ -202,7 +195,7 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 def _commits_by_patch_id(user: kdir.UserTree) -> dict[str, str]:
 	"""Return the latest commits of a tree's HEAD by their stable patch-id."""
 	# The first commit of a history, or of a shallow one, is the whole tree.
-	log = user.git("-c", "log.showRoot=false", "log", "-p", "--no-merges", *PLAIN, f"-n{LOOKED_BACK}", "--format=commit %H", "HEAD")
+	log = user.git("-c", "log.showRoot=false", "log", "-p", "--no-merges", *kdir.PLAIN, f"-n{LOOKED_BACK}", "--format=commit %H", "HEAD")
 	ids = run(["git", "patch-id", "--stable"], stdin=log + "\n").splitlines()
 	return {line.split()[0]: line.split()[1] for line in ids}
 
@@ -265,7 +258,7 @@ def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str
 	if merges := user.git("rev-list", "--merges", f"{start}..{end}").splitlines():
 		raise CannotJudge(f"{commits} holds {len(merges)} merges ({merges[0][:12]}): give a range without, A..B")
 	mails = user.git("format-patch", "--stdout", "--no-signature", "--no-attach", "--no-thread", "--no-cover-letter",
-			 "--binary", "--full-index", *PLAIN, f"{start}..{end}")
+			 "--binary", "--full-index", *kdir.PLAIN, f"{start}..{end}")
 	if not mails:
 		raise UsageError(f"there is no commit in {commits}")
 	path = scratch / "range.mbox"

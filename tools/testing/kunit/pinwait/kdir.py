@@ -19,6 +19,9 @@ WORKTREE_GIB = 3.0
 # Whatever the user configured, reading the tree must neither run anything nor write anything.
 READ_ONLY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.splitIndex=false")
 
+# Nor is a diff to look other than git am expects it.
+PLAIN = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "--no-color")
+
 
 class UserTree:
 	"""The git tree KDIR names. Raises UsageError if it is no kernel tree under git."""
@@ -50,8 +53,7 @@ class UserTree:
 
 	def uncommitted(self, staged: bool) -> str:
 		"""Return the diff from HEAD to the index if staged, or to the files that git knows."""
-		diff = self.git("diff", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color",
-				"--src-prefix=a/", "--dst-prefix=b/", *(["--cached"] if staged else []), "HEAD", "--")
+		diff = self.git("diff", "--binary", "--full-index", *PLAIN, *(["--cached"] if staged else []), "HEAD", "--")
 		return f"{diff}\n" if diff else ""
 
 	def git_path(self, name: str) -> Path:

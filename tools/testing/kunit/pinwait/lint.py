@@ -19,17 +19,22 @@ from .proc import CommandFailed, run
 
 COMPAT = Path(__file__).resolve().parents[1] / "sparse-compat.h"
 CHECKPATCH = ("scripts/checkpatch.pl", "--strict", "--no-summary", "--show-types")
-# Scripts that judge, and all that they read.
+# Scripts that judge, what is theirs, and what else they read.
 TOOLS = ("scripts/checkpatch.pl", "scripts/spelling.txt", "scripts/const_structs.checkpatch", "scripts/kernel-doc",
-	 "scripts/kernel-doc.py", "tools/docs", "tools/lib/python", "scripts/lib", "tools/testing/kunit",
-	 "Documentation/dev-tools/checkpatch.rst", "MAINTAINERS")
+	 "scripts/kernel-doc.py", "tools/docs", "tools/lib/python", "scripts/lib", "tools/testing/kunit")
+TEXTS = ("Documentation/dev-tools/checkpatch.rst", "MAINTAINERS")
 VERDICT = re.compile(r"^(ERROR|WARNING|CHECK):([A-Z_0-9]+): (.*)$")
+
+
+def judges(name: str) -> bool:
+	"""Tell whether a file of the tree is one of the scripts that judge, or theirs."""
+	return any(name == tool or name.startswith(f"{tool}/") for tool in TOOLS)
 
 
 def export_tools(git: Git, commit: str, folder: Path) -> Path:
 	"""Write the scripts of a commit to a folder of their own, once, and return it."""
 	if not folder.exists():
-		listed = git("ls-tree", "--name-only", commit, *TOOLS).splitlines()
+		listed = git("ls-tree", "--name-only", commit, *TOOLS, *TEXTS).splitlines()
 		partial = folder.with_name(f"{folder.name}.{os.getpid()}")
 		partial.mkdir(parents=True)
 		archive = partial / "tools.tar"

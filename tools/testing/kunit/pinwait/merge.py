@@ -31,7 +31,7 @@ def merge(options: Options, paths: Sequence[str]) -> int:
 
 	Raises UsageError for what is no result of a shard, or not of the same job.
 	"""
-	deps.ensure(deps.RUN)
+	deps.ensure(deps.RUN | deps.REPORT)
 	parts = [_load(path) for path in _files(paths)]
 	kinds = {str(part.content["kind"]) for part in parts}
 	if len(kinds) > 1:

@@ -181,7 +181,7 @@ def _add(submission: Submission, mail: Path, source: str, scratch: Path, subject
 	if not bare:
 		raw = _enclosed(raw)
 	number = len(submission.patches) + 1
-	info, message, diff = scratch / f"{number}.info", scratch / f"{number}.message", scratch / f"{number}.diff"
+	message, diff = scratch / f"{number}.message", scratch / f"{number}.diff"
 	headers: email.message.Message | None = None
 	if bare:
 		text = raw.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
@@ -192,7 +192,6 @@ def _add(submission: Submission, mail: Path, source: str, scratch: Path, subject
 				   stdin=raw.decode("utf-8", "surrogateescape"), env=ISOLATION)
 		except CommandFailed as error:
 			raise CannotJudge(f"{source}: not to be read as a mail: {_complaint(error)}") from error
-		info.write_text(told, encoding="utf-8", errors="surrogateescape")
 		fields = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
 		body = message.read_text(encoding="utf-8", errors="surrogateescape")
 		text = diff.read_text(encoding="utf-8", errors="surrogateescape")

@@ -8,29 +8,21 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from . import gate, kdir, sandbox, tell
+from . import gate, kdir, profile, sandbox, tell
 from .errors import CannotJudge, PinwaitError, UsageError
 from .gate import Asked
 from .judgement import Judgement
 from .proc import CommandFailed, run
 from .results import EXIT_CODES, Outcome
-from .run import PROJECT, Options
-from .workshop import STATIC, WARNINGS
+from .run import CONFIGS, PROJECT, Options
+from .workshop import COVERAGE_PROFILE, STATIC, STUBS_PROFILE, WARNINGS
 
 QUICK_CHECKS = (STATIC, WARNINGS)
-FULL_PROFILES = ("uml", "uml-debug", "uml-kasan", "uml-smp", "uml-rt")
 HOOK, MARK = "pre-push", "# pinwait's pre-push hook; presubmit --remove-hook removes it."
 MANY = 50		# commits: more than that are no series, but somebody else's history
-
-
-@dataclass(frozen=True)
-class Change:
-	"""What is to be looked at, and why that."""
-	asked: Asked
-	why: str
 
 
 def presubmit(options: Options, staged: bool, commits: str, full: bool, series: str = "") -> int:
@@ -40,9 +32,9 @@ def presubmit(options: Options, staged: bool, commits: str, full: bool, series: 
 	comes before them, "" for the default.
 	"""
 	user = kdir.UserTree(Path(options.kdir))
-	change = chosen(user, staged, commits)
-	print(f"presubmit: {change.why}", file=sys.stderr, flush=True)
-	judgement, folder = _judge(options, replace(change.asked, series=series), full)
+	asked, why = chosen(user, staged, commits)
+	print(f"presubmit: {why}", file=sys.stderr, flush=True)
+	judgement, folder = _judge(options, replace(asked, series=series), full)
 	tell.write_all(judgement, folder)
 	tell.print_judgement(judgement, sys.stdout)
 	print(f"results: {folder}", file=sys.stderr)
@@ -71,25 +63,25 @@ def pushed(options: Options, lines: Iterator[str], full: bool) -> int:
 	return 0
 
 
-def chosen(user: kdir.UserTree, staged: bool, commits: str) -> Change:
-	"""Return what is to be judged: what was asked for, else what upstream lacks, what is staged, the last commit."""
+def chosen(user: kdir.UserTree, staged: bool, commits: str) -> tuple[Asked, str]:
+	"""Return what is to be judged, and why that: what was asked for, else what upstream lacks, what is staged, the last commit."""
 	if staged:
-		return Change(Asked(staged=True), "what is staged")
+		return Asked(staged=True), "what is staged"
 	if commits.isdigit():
-		return Change(Asked(range=f"HEAD~{commits}..HEAD"), f"the last {commits} commits" if commits != "1" else "the last commit")
+		return Asked(range=f"HEAD~{commits}..HEAD"), f"the last {commits} commits" if commits != "1" else "the last commit"
 	if commits:
-		return Change(Asked(range=commits), f"commits {commits}")
+		return Asked(range=commits), f"commits {commits}"
 	try:
 		upstream = user.git("rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}")
 		number = int(user.git("rev-list", "--count", f"{upstream}..HEAD"))
 	except CommandFailed:
 		upstream, number = "", 0
 	if number:
-		return Change(Asked(range=f"{upstream}..HEAD"), f"{number} commits that {upstream} has not")
+		return Asked(range=f"{upstream}..HEAD"), f"{number} commits that {upstream} has not"
 	if user.uncommitted(staged=True):
-		return Change(Asked(staged=True), "what is staged")
+		return Asked(staged=True), "what is staged"
 	why = f"nothing is ahead of {upstream}" if upstream else "the branch has no upstream"
-	return Change(Asked(range="HEAD~1..HEAD"), f"the last commit, for {why} and nothing is staged")
+	return Asked(range="HEAD~1..HEAD"), f"the last commit, for {why} and nothing is staged"
 
 
 def install_hook(options: Options, full: bool) -> int:
@@ -118,14 +110,15 @@ def remove_hook(options: Options) -> int:
 
 
 def _judge(options: Options, asked: Asked, full: bool) -> tuple[Judgement, Path]:
-	profiles = FULL_PROFILES if full else Asked.profiles
+	every = tuple(name for name in profile.names(CONFIGS) if name not in (STUBS_PROFILE, COVERAGE_PROFILE))
+	profiles = every if full else Asked.profiles
 	# It is the developer's own code: where it cannot be kept in, it may run all the same.
 	closed = not sandbox.failure()
 	asked = replace(asked, profiles=profiles, isolation=closed, checks=() if full else (*QUICK_CHECKS, *profiles))
 	judgement, folder = gate.judge(options, asked)
 	if not full:
 		judgement.not_checked.append("quick: no build without page migration, no coverage of the changed lines, not the profiles "
-					     f"{', '.join(name for name in FULL_PROFILES if name not in profiles)}; FULL=1 has them all")
+					     f"{', '.join(name for name in every if name not in profiles)}; FULL=1 has them all")
 	return judgement, folder
 
 

@@ -32,11 +32,7 @@ def load(configs: Path, name: str) -> Profile:
 
 	Raises UsageError for an unknown name, and for a table with a wrong or missing key.
 	"""
-	file = configs / "profiles.toml"
-	try:
-		tables: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-	except (OSError, tomllib.TOMLDecodeError) as error:
-		raise UsageError(f"{file}: {error}") from error
+	file, tables = _tables(configs)
 	if name not in tables:
 		listed = "\n".join(f"  {key}: {table.get('description', '')}" for key, table in tables.items())
 		raise UsageError(f"unknown profile '{name}'; there are:\n{listed}")
@@ -53,3 +49,16 @@ def load(configs: Path, name: str) -> Profile:
 	return Profile(name, table["description"], tuple(path for path in fragments if path.is_file()),
 		       table["arch"], tuple(table["kernel_args"]), table["timeout"], table["virtual_time"],
 		       table["objects"])
+
+
+def names(configs: Path) -> list[str]:
+	"""Return the names of all profiles. Raises UsageError if they cannot be read."""
+	return list(_tables(configs)[1])
+
+
+def _tables(configs: Path) -> tuple[Path, dict[str, Any]]:
+	file = configs / "profiles.toml"
+	try:
+		return file, tomllib.loads(file.read_text(encoding="utf-8"))
+	except (OSError, tomllib.TOMLDecodeError) as error:
+		raise UsageError(f"{file}: {error}") from error

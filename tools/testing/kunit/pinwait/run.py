@@ -50,18 +50,24 @@ class Options:
 
 	def reproduce(self, subcommand: str, kernel: str) -> str:
 		"""Return the command line that does the same again; kernel is what was found."""
-		words = ["tools/testing/kunit/pinwait.py", subcommand]
-		words += [f"--tarball={self.tarball}"] if self.tarball else []
-		words += [f"--kdir={self.kdir}"] if self.kdir else []
-		words += [] if self.tarball or self.kdir else [f"--kernel={kernel}"]
-		words += [f"--patches={self.patches}"] if self.patches else []
+		words = self.source(subcommand, kernel)
 		words += [f"--series={self.series}"] if subcommand != "prove" else []
 		words += [f"--mutant={self.mutant}"] if self.mutant else []
 		words += [f"--profile={self.profile}"]
 		words += [f"--timeout={self.timeout}"] if self.timeout else []
-		for name in ("kernel_args", "kconfig_add", "make_options"):
-			words += [f"--{name}={value}" for value in getattr(self, name)]
-		return shlex.join(words + ([self.filter] if self.filter else []))
+		return shlex.join([*words, *self.passed_on(), *([self.filter] if self.filter else [])])
+
+	def source(self, subcommand: str, kernel: str) -> list[str]:
+		"""Return the words that call the tool for a kernel; kernel is what was found."""
+		words = ["tools/testing/kunit/pinwait.py", subcommand]
+		words += [f"--tarball={self.tarball}"] if self.tarball else []
+		words += [f"--kdir={self.kdir}"] if self.kdir else []
+		words += [] if self.tarball or self.kdir else [f"--kernel={kernel}"]
+		return words + ([f"--patches={self.patches}"] if self.patches else [])
+
+	def passed_on(self) -> list[str]:
+		"""Return the options that are handed on to make and to the kernel."""
+		return [f"--{name}={value}" for name in ("kernel_args", "kconfig_add", "make_options") for value in getattr(self, name)]
 
 	@property
 	def series_root(self) -> Path:

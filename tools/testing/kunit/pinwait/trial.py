@@ -20,6 +20,7 @@ from .build import Built, DoesNotBuild, Request
 from .expected import Expected
 from .kernel import Kernel
 from .progress import Progress
+from .report import write_whole
 from .results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
 
 RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
@@ -102,7 +103,7 @@ class Trials:
 		try:
 			built = build.build(self.kernel, commit, self.request, self.root, folder / BUILD_LOG, progress)
 		except DoesNotBuild as error:
-			result.error = str(error).partition("\n(all of it: ")[0]
+			result.error = error.why
 		else:
 			for name in BOOTABLE if self.boots else (build.BINARY,):
 				shutil.copy2(built.obj / name, folder / name)
@@ -145,9 +146,7 @@ class Trials:
 			del content[name]
 		for case in content["log"]["cases"]:
 			case["status"] = case["status"].value
-		partial = result.folder / f"{RESULT}.partial"
-		partial.write_text(json.dumps(content), encoding="utf-8")
-		partial.rename(result.folder / RESULT)
+		write_whole(result.folder / RESULT, json.dumps(content))
 		kept = sorted(result.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
 		for old in kept[KEPT:]:
 			shutil.rmtree(old, ignore_errors=True)

@@ -228,8 +228,7 @@ class Workshop:
 		counts = self.answers[index, COVERAGE].counts or {}
 		found = []
 		for name in counts:
-			diff = self.kernel.git("diff", "-U0", "--no-ext-diff", self.states[index - 1], self.states[index], "--", name)
-			changed = sorted(coverage.parse_hunks(diff))
+			changed = sorted(coverage.parse_hunks(self.kernel.git.changed(self.states[index - 1], self.states[index], name)))
 			seen = counts.get(name, {})
 			if changed:
 				found.append(Covered(name, [line for line in changed if seen.get(line)],

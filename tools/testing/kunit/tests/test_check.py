@@ -4,12 +4,15 @@
 import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import fakes
 import pytest
 
-from pinwait import check, run
+from pinwait import build, check, lint, profile, run
 from pinwait.errors import CannotJudge, PinwaitError, UsageError
+
+REQUEST = build.Request(profile.load(run.CONFIGS, "uml"), 1)
 
 
 @pytest.fixture(name="steps")
@@ -103,6 +106,15 @@ def test_a_run_that_fails_is_never_counted_as_good(tmp_path, counts, outcome, pa
 	assert (step.count.passed, step.count.failed) == (passed, failed)
 
 
+@pytest.fixture(name="compiling")
+def _compiling(tmp_path, monkeypatch):
+	"""A step, and what the compiler says in it."""
+	def step(good, output):
+		monkeypatch.setattr(lint, "compile_anew", lambda *_args: (good, output))
+		return check.Step(run.Options(), tmp_path / "log", check.Count())
+	return step
+
+
 @pytest.mark.parametrize("code, line, good", [
 	(0, "", True),
 	(0, "../mm/other.c:1:1: warning: not ours", True),
@@ -110,14 +122,16 @@ def test_a_run_that_fails_is_never_counted_as_good(tmp_path, counts, outcome, pa
 	(0, "../mm/a.h:1:1: warning: bad", False),
 	(2, "", False),
 ])
-def test_compile_starts_afresh_and_sees_warnings_of_its_files(tmp_path, monkeypatch, code, line, good):
-	(tmp_path / "mm").mkdir()
-	(tmp_path / "mm/a.o").write_text("old", encoding="utf-8")
-	monkeypatch.setattr(check.Step, "tool", lambda *_args, **_more: (code, f"  CC mm/a.o\n{line}\n"))
-	step = check.Step(run.Options(), tmp_path / "log", check.Count())
-	step.compile(tmp_path, tmp_path, ["mm/a.c", "mm/a.h"])
-	assert not (tmp_path / "mm/a.o").exists()
+def test_compile_sees_warnings_of_its_files(compiling, code, line, good):
+	step = compiling(code == 0, f"  CC mm/a.o\n{line}\n")
+	step.compile(SimpleNamespace(tree=Path("/tree"), name="k"), REQUEST, ["mm/a.c", "mm/a.h"])
 	assert (step.count.passed, step.count.failed) == ((1, 0) if good else (0, 1))
+
+
+def test_nothing_to_compile_is_a_failure(compiling):
+	step = compiling(True, "")
+	step.compile(SimpleNamespace(tree=Path("/tree"), name="k"), REQUEST, ["mm/a.h"])
+	assert step.count.failed == 1
 
 
 @pytest.mark.parametrize("output, good", [
@@ -126,10 +140,9 @@ def test_compile_starts_afresh_and_sees_warnings_of_its_files(tmp_path, monkeypa
 	("Makefile:1: C=2 specified, but sparse is not available or not up to date\n  CC      mm/a.o\n", False),
 	("  CHECK   ../mm/aa.c\n", False),
 ])
-def test_sparse_that_did_not_run_is_a_failure(tmp_path, monkeypatch, output, good):
-	monkeypatch.setattr(check.Step, "tool", lambda *_args, **_more: (0, output))
-	step = check.Step(run.Options(), tmp_path / "log", check.Count())
-	step.compile(tmp_path, tmp_path, ["mm/a.c"], *check.SPARSE)
+def test_sparse_that_did_not_run_is_a_failure(compiling, output, good):
+	step = compiling(True, output)
+	step.compile(SimpleNamespace(tree=Path("/tree"), name="k"), REQUEST, ["mm/a.c"], sparse=True)
 	assert (step.count.failed == 0) is good
 
 

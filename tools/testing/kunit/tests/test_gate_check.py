@@ -16,6 +16,7 @@ from pinwait.gate_corpus import Entry, PatchSpec
 from pinwait.gate_inputs import Input, Known
 from pinwait.judgement import Change, Check, Finding, Judgement, PatchJudgement, to_json
 from pinwait.results import Outcome
+from pinwait.shard import Shard
 
 KNOWN = (Known("one", "A <a@localhost>", "1" * 40), Known("two", "B <b@localhost>", "2" * 40))
 CASE = Finding("case", "suite.case", Change.NEW, True, "expected 1, was 2", "suite.case")
@@ -151,9 +152,9 @@ def _gate(monkeypatch, tmp_path):
 	monkeypatch.setattr(gate_check.run, "prepared", lambda *_: contextlib.nullcontext(SimpleNamespace(kernel=ready, commit=commit)))
 	root = tmp_path / "build"
 
-	def start(mood, *args, **named):
+	def start(mood, *args, shard="", **named):
 		tool.with_suffix(".mood").write_text(mood, encoding="utf-8")
-		code = gate_check.check_gate(run.Options(build_root=root), *args, **named)
+		code = gate_check.check_gate(run.Options(build_root=root), *args, shard=Shard.parse(shard), **named)
 		return code, json.loads((root / "results/latest/gate-corpus.json").read_text(encoding="utf-8"))
 	return start
 

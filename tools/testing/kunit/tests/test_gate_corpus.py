@@ -87,7 +87,7 @@ def _workshop(tmp_path):
 			 f"M 100644 inline mm/migrate.c\ndata {len(text)}\n{text}\nM 100644 inline {name}\ndata 1\nx\n"
 		ready.git("fast-import", "--quiet", "--force", stdin=stream)
 		parent = ready.git("rev-parse", "refs/heads/x")
-	return lambda name="inputs": gate_inputs.Workshop(ready.git, parent, ready.base_commit, [], tmp_path / name)
+	return lambda name="inputs": gate_inputs.Maker(ready.git, parent, ready.base_commit, [], tmp_path / name)
 
 
 def test_inputs_are_real_mails_and_always_the_same(tmp_path, workshop):
@@ -161,7 +161,7 @@ def _made(tmp_path_factory):
 	applied = series.apply(ready, series.find(run.PROJECT / "patches", run.Options.series, ready, Progress()))
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
 	commit = worktree.compose(ready, applied, run.PROJECT)
-	workshop = gate_inputs.Workshop(ready.git, commit, ready.base_commit, corpus.load(run.MUTANTS), tmp_path_factory.mktemp("corpus"))
+	workshop = gate_inputs.Maker(ready.git, commit, ready.base_commit, corpus.load(run.MUTANTS), tmp_path_factory.mktemp("corpus"))
 	# Nothing is to be learnt from its size here.
 	return workshop, {given.entry.name: given for given in workshop.make([entry for entry in ENTRIES if entry.name != "huge"])}
 

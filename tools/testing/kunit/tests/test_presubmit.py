@@ -27,8 +27,8 @@ def _commit(tree, text):
 
 
 def _chosen(tree, staged=False, commits=""):
-	change = presubmit.chosen(kdir.UserTree(tree), staged, commits)
-	return change.asked.range or ("staged" if change.asked.staged else ""), change.why
+	asked, why = presubmit.chosen(kdir.UserTree(tree), staged, commits)
+	return asked.range or ("staged" if asked.staged else ""), why
 
 
 def test_commits_that_upstream_has_not(tree):
@@ -75,7 +75,7 @@ def test_quick_says_what_it_does_not_check(tree, asked, capsys):
 	assert asked[0][0].checks == ("static", "warnings", "uml") and asked[0][0].profiles == Asked.profiles
 	assert "FULL=1 has them all" in capsys.readouterr().out
 	presubmit.presubmit(Options(kdir=str(tree)), False, "", True)
-	assert asked[0][1].checks == () and set(asked[0][1].profiles) == set(presubmit.FULL_PROFILES)
+	assert asked[0][1].checks == () and set(asked[0][1].profiles) == {"uml", "uml-debug", "uml-kasan", "uml-smp", "uml-rt"}
 
 
 def _push(tree, *lines):
