@@ -5,16 +5,18 @@ A mutant is a file, a text that stands in it once, what to put in its place, and
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import UsageError
 
 NEEDED = {"name", "file", "old", "new", "why"}
 OPTIONAL = {"profile", "equivalent"}
 SAME_OBJECT = "object"	# the value of `equivalent` that needs no proof in words
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,7 @@ def load(folder: Path, names: Sequence[str] = ()) -> list[Mutant]:
 	Raises UsageError for a mutant that makes no sense, a name used twice, an unknown name.
 	"""
 	found: dict[str, Mutant] = {}
-	for file in sorted(folder.glob("*.toml")):
-		try:
-			tables: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-		except tomllib.TOMLDecodeError as error:
-			raise UsageError(f"{file}: {error}") from error
+	for file, tables in read(folder):
 		rebuild = tuple(tables.get("rebuild", ()))
 		for table in tables.get("mutant", ()):
 			table = {"file": tables.get("file"), **table}
@@ -68,15 +66,34 @@ def load(folder: Path, names: Sequence[str] = ()) -> list[Mutant]:
 			if table["old"] == table["new"]:
 				raise UsageError(f"{file}: mutant {name} changes nothing")
 			found[name] = Mutant(**table, rebuild=rebuild)
-	if unknown := [name for name in names if name not in found]:
-		raise UsageError(f"unknown mutant '{unknown[0]}'; there are: {', '.join(found)}")
-	if not found:
-		raise UsageError(f"{folder} holds no mutants")
-	return [mutant for mutant in found.values() if not names or mutant.name in names]
+	return select(found, names, "mutant", folder)
 
 
 def sample(mutants: Sequence[Mutant], count: int) -> list[Mutant]:
 	"""Return count mutants spread evenly, always the same, of those that are to be killed and need no profile."""
 	there = [mutant for mutant in mutants if not mutant.profile and not mutant.equivalent]
-	count = min(count, len(there))
-	return [there[index * len(there) // count] for index in range(count)]
+	return spread(there, count)
+
+
+def read(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+	"""Give each file of a corpus with its tables. Raises UsageError for one that is no TOML."""
+	for file in sorted(folder.glob("*.toml")):
+		try:
+			yield file, tomllib.loads(file.read_text(encoding="utf-8"))
+		except tomllib.TOMLDecodeError as error:
+			raise UsageError(f"{file}: {error}") from error
+
+
+def select(found: Mapping[str, Item], names: Sequence[str], what: str, folder: Path) -> list[Item]:
+	"""Return what was found, or of it what is named. Raises UsageError for an unknown name, and for nothing."""
+	if unknown := [name for name in names if name not in found]:
+		raise UsageError(f"unknown {what} '{unknown[0]}'; there are: {', '.join(found)}")
+	if not found:
+		raise UsageError(f"{folder} holds no {what}s")
+	return [item for name, item in found.items() if not names or name in names]
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+	"""Return count items, or all if they are fewer, spread evenly and always the same."""
+	count = min(count, len(items))
+	return [items[index * len(items) // count] for index in range(count)]

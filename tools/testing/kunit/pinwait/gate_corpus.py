@@ -6,13 +6,13 @@ An entry says what is changed in the kernel, in what form it reaches the gate, a
 
 import dataclasses
 import re
-import tomllib
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from . import corpus
 from .errors import UsageError
 from .results import Outcome
 
@@ -152,11 +152,7 @@ def load(folder: Path, names: Sequence[str] = ()) -> list[Entry]:
 	Raises UsageError for an entry that makes no sense, a name used twice, an unknown name.
 	"""
 	found: dict[str, Entry] = {}
-	for file in sorted(folder.glob("*.toml")):
-		try:
-			tables: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-		except tomllib.TOMLDecodeError as error:
-			raise UsageError(f"{file}: {error}") from error
+	for file, tables in corpus.read(folder):
 		if set(tables) != {"input"}:
 			raise UsageError(f"{file}: there are to be tables [[input]] and nothing else")
 		for table in tables["input"]:
@@ -167,18 +163,12 @@ def load(folder: Path, names: Sequence[str] = ()) -> list[Entry]:
 			if entry.name in found:
 				raise UsageError(f"{where}: there is another one of that name")
 			found[entry.name] = entry
-	if unknown := [name for name in names if name not in found]:
-		raise UsageError(f"unknown input '{unknown[0]}'; there are: {', '.join(found)}")
-	if not found:
-		raise UsageError(f"{folder} holds no inputs")
-	return [entry for entry in found.values() if not names or entry.name in names]
+	return corpus.select(found, names, "input", folder)
 
 
 def sample(entries: Sequence[Entry], count: int) -> list[Entry]:
 	"""Return count entries spread evenly, always the same, of those that are not slow."""
-	there = [entry for entry in entries if not entry.slow]
-	count = min(count, len(there))
-	return [there[index * len(there) // count] for index in range(count)]
+	return corpus.spread([entry for entry in entries if not entry.slow], count)
 
 
 def _problem(entry: Entry) -> str:
