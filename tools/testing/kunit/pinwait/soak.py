@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from .run import Options, Session
 from .shard import Shard
 
 OVERSUBSCRIPTION = 4	# CPU hogs per processor
+KINDS = 20		# of failures of which a log is kept
 KTAP_LINE = re.compile(r"^(\[ *[\d.]+\] )? *(KTAP version|TAP version|\d+\.\.\d+|(not )?ok \d|# )")
 
 
@@ -69,13 +70,14 @@ class _Worker:
 
 @dataclass
 class _Tally:
-	"""What all boots so far came to; the logs of the first, and of the first bad one, are kept."""
+	"""What all boots so far came to; the logs of the first are kept, and of the first that is bad in each way."""
 	session: Session
 	ended: int = 0
 	failures: int = 0
 	differences: int = 0
 	first: _Boot | None = None
 	bad: _Boot | None = None
+	kinds: set[str] = field(default_factory=set)
 
 	def add(self, boot: _Boot) -> None:
 		"""Count a boot, say what is wrong with it, and remove its folder."""
@@ -90,8 +92,9 @@ class _Tally:
 			why = boot.answer.reason if boot.failed \
 				else f"not the same as boot 1: {_difference(self.first.trace, boot.trace)}"
 			self.session.progress.say(f"boot {boot.number}: {why}")
-			if self.bad is None:
-				self.bad = boot
+			self.bad = self.bad or boot
+			if why not in self.kinds and len(self.kinds) < KINDS:
+				self.kinds.add(why)
 				_keep(boot.folder, self.session.folder / f"boot-{boot.number}")
 		shutil.rmtree(boot.folder)
 

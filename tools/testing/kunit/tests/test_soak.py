@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Soaking: every boot counts, in virtual time each one repeats the first, the first bad log is kept."""
+"""Soaking: every boot counts, in virtual time each one repeats the first, the first log that is bad in each way is kept."""
 
 import io
 from contextlib import contextmanager, nullcontext
@@ -82,11 +82,20 @@ def test_all_boots_pass(soaked, parallel):
 
 
 @pytest.mark.parametrize("parallel", [1, 4])
-def test_failures_are_counted_and_the_first_is_kept(soaked, parallel):
-	session, code, said = soaked(4, {2: _failing(), 4: _failing()}, virtual_time=False, parallel=parallel)
-	assert (code, said) == (1, "soak: 2 failures of 4")
+def test_failures_are_counted_and_the_first_of_each_kind_is_kept(soaked, parallel):
+	other = changed(lines_of("two-suites"), "    ok 2 ok_last", "    not ok 2 ok_last")
+	session, code, said = soaked(5, {2: _failing(), 4: _failing(), 5: other}, virtual_time=False, parallel=parallel)
+	assert (code, said) == (1, "soak: 3 failures of 5")
 	assert "not ok 2 ok_only" in (session.folder / "boot-2/kernel.log").read_text(encoding="utf-8")
 	assert not (session.folder / "boot-4").exists()
+	assert "not ok 2 ok_last" in (session.folder / "boot-5/kernel.log").read_text(encoding="utf-8")
+	assert "ok_only" in session.finished.reason
+
+
+def test_there_is_an_end_to_what_is_kept(soaked, monkeypatch):
+	monkeypatch.setattr(soak, "KINDS", 0)
+	session, code, _said = soaked(2, {2: _failing()}, virtual_time=False)
+	assert code == 1 and not (session.folder / "boot-2").exists()
 
 
 def test_failing_first_boot_is_a_failure(soaked):
