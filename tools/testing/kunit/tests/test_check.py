@@ -128,6 +128,22 @@ def test_compile_sees_warnings_of_its_files(compiling, code, line, good):
 	assert (step.count.passed, step.count.failed) == ((1, 0) if good else (0, 1))
 
 
+def test_what_is_compiled_anew_has_no_old_object(tmp_path, monkeypatch):
+	fakes.write(tmp_path, {"mm/a.o": "old", "mm/b.o": "old"})
+	said = "mm/a.c:1:1: warning: unused\n"
+
+	def make(argv, stdout, **_more):
+		assert argv[-1] == "mm/a.o" and "W=1" in argv and not (tmp_path / "mm/a.o").exists()
+		stdout.write(said.encode())
+		stdout.flush()
+		return SimpleNamespace(returncode=2)
+	monkeypatch.setattr(lint.subprocess, "run", make)
+	log = tmp_path / "log"
+	log.write_text("before\n", encoding="utf-8")
+	assert lint.compile_anew(tmp_path, tmp_path, ["mm/a.c"], REQUEST, tmp_path, log, sparse=False) == (False, said)
+	assert (tmp_path / "mm/b.o").exists()
+
+
 def test_nothing_to_compile_is_a_failure(compiling):
 	step = compiling(True, "")
 	step.compile(SimpleNamespace(tree=Path("/tree"), name="k"), REQUEST, ["mm/a.h"])

@@ -76,8 +76,8 @@ def test_sample_is_spread_and_leaves_out_what_is_slow(tmp_path):
 	assert [entry.name for entry in gate_corpus.sample(entries, 9)] == ["a0", "a1", "a2", "a4", "a5"]
 
 
-@pytest.fixture(name="workshop")
-def _workshop(tmp_path):
+@pytest.fixture(name="maker")
+def _maker(tmp_path):
 	"""Make inputs for a kernel that is small."""
 	ready = fakes.prepared(tmp_path / "kernel")
 	text = ready.git("cat-file", "blob", "HEAD:mm/migrate.c").replace("line 3\n", "line three\n") + "\n"
@@ -90,16 +90,16 @@ def _workshop(tmp_path):
 	return lambda name="inputs": gate_inputs.Maker(ready.git, parent, ready.base_commit, [], tmp_path / name)
 
 
-def test_inputs_are_real_mails_and_always_the_same(tmp_path, workshop):
+def test_inputs_are_real_mails_and_always_the_same(tmp_path, maker):
 	entries = _corpus(tmp_path, ENTRY.replace("'good'", "'good'\nbase = 'prerequisites'"))
-	(made,), (again,) = (workshop(name).make(entries) for name in ("one", "two"))
+	(made,), (again,) = (maker(name).make(entries) for name in ("one", "two"))
 	assert made.sent == again.sent
 	text = made.sent[0].decode()
 	assert re.match(r"From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\nFrom: Casey Doe <casey@example.org>\nDate: .*\n"
 			r"Subject: \[PATCH\] s\nMessage-ID: <\S+>\n", text)
 	assert re.search(r"\nSigned-off-by: Casey Doe <casey@example.org>\n---\n", text)
 	assert re.search(r"^index [0-9a-f]{12}\.\.[0-9a-f]{12} 100644$", text, re.MULTILINE)
-	shop = workshop("three")
+	shop = maker("three")
 	assert re.search(rf"\nbase-commit: {shop.base}\nprerequisite-patch-id: {shop.prerequisites()[0]}\n-- \n", text)
 	assert len(shop.prerequisites()) == 1
 	assert Path(made.arguments[0]).read_bytes() == made.sent[0]
@@ -110,11 +110,11 @@ def test_inputs_are_real_mails_and_always_the_same(tmp_path, workshop):
 	(("line 7", "line 3"), "stands 10 times"), (("mm/migrate.c", "mm/none.c"), "there is no file mm/none.c"),
 	(("'good'", "'good'\nform = ['sung']"), "there is no form sung"), ((EDIT, PATCH + "mutant = 'm'\n"), "there is no mutant m"),
 ])
-def test_input_that_does_not_fit(tmp_path, workshop, change, said):
+def test_input_that_does_not_fit(tmp_path, maker, change, said):
 	text = ENTRY.replace("'line 7\\n'", "'line 7'").replace(*change) if change[0] == "line 7" else ENTRY.replace(*change)
 	text = text.replace('"line 3\\n"', '"line 3"')
 	with pytest.raises(UsageError, match=re.escape(said)):
-		workshop().make(_corpus(tmp_path, text))
+		maker().make(_corpus(tmp_path, text))
 
 
 @pytest.mark.parametrize("deliver, files, arguments", [
@@ -122,9 +122,9 @@ def test_input_that_does_not_fit(tmp_path, workshop, change, said):
 	("files", ["0001-t.patch", "0002-s.patch"], ["0001-t.patch", "0002-s.patch"]),
 	("directory", ["0001-t.patch", "0002-s.patch"], ["a"]), ("maildir", ["cur", "new", "tmp"], ["a"]),
 ])
-def test_delivery(tmp_path, workshop, deliver, files, arguments):
+def test_delivery(tmp_path, maker, deliver, files, arguments):
 	second = EDIT.replace("'s'", "'t'").replace("line 7", "line 20").replace("line seven", "line twenty")
-	(made,) = workshop().make(_corpus(tmp_path, ENTRY.replace("'good'", f"'good'\ndeliver = '{deliver}'\norder = [2, 1]") + second))
+	(made,) = maker().make(_corpus(tmp_path, ENTRY.replace("'good'", f"'good'\ndeliver = '{deliver}'\norder = [2, 1]") + second))
 	assert [known.subject for known in made.patches] == ["s", "t"] and all(known.patch_id for known in made.patches)
 	assert [Path(argument).name for argument in made.arguments] == arguments
 	assert sorted(path.name for path in (tmp_path / "inputs/inputs/a").iterdir()) == files
@@ -161,19 +161,19 @@ def _made(tmp_path_factory):
 	applied = series.apply(ready, series.find(run.PROJECT / "patches", run.Options.series, ready, Progress()))
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
 	commit = worktree.compose(ready, applied, run.PROJECT)
-	workshop = gate_inputs.Maker(ready.git, commit, ready.base_commit, corpus.load(run.MUTANTS), tmp_path_factory.mktemp("corpus"))
+	maker = gate_inputs.Maker(ready.git, commit, ready.base_commit, corpus.load(run.MUTANTS), tmp_path_factory.mktemp("corpus"))
 	# Nothing is to be learnt from its size here.
-	return workshop, {given.entry.name: given for given in workshop.make([entry for entry in ENTRIES if entry.name != "huge"])}
+	return maker, {given.entry.name: given for given in maker.make([entry for entry in ENTRIES if entry.name != "huge"])}
 
 
 @pytest.fixture(name="tree", scope="module")
 def _tree(made, tmp_path_factory):
 	"""A work tree with the files of the kernel that any input touches."""
-	workshop, inputs = made
+	maker, inputs = made
 	folder = tmp_path_factory.mktemp("tree")
 	names = {name.decode() for given in inputs.values() for mail in (*given.mails, *_as_sent(given)) for name in TOUCHED.findall(mail)}
 	for name in names:
-		file = None if ".." in name or name.startswith("/") else workshop.file(name)
+		file = None if ".." in name or name.startswith("/") else maker.file(name)
 		if file:
 			fakes.write(folder, {name: file.content.decode("utf-8", "surrogateescape")})
 			(folder / name).chmod(int(file.mode[-3:], 8))
