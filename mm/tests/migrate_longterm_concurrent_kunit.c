@@ -289,7 +289,13 @@ static void other_reason_beside(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before);
 }
 
-#define NR_BYSTANDERS	16
+/*
+ * Compaction does not isolate more while a sixteenth of all folios on the LRU
+ * are isolated, and the one that waits is.  A kthread does not sleep over it but
+ * tries again, for as long as that lasts: there have to be folios enough beside
+ * those that compaction itself leaves in the CPUs' batches.
+ */
+#define NR_BYSTANDERS	64
 
 static unsigned long vm_event(enum vm_event_item item)
 {
