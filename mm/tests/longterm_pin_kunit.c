@@ -316,6 +316,8 @@ static void lru_batch_adds(struct kunit *test)
 	const struct longterm_pin_param *p = test->param_value;
 	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
 
+	/* A batch that becomes full is emptied. */
+	lru_add_drain_all();
 	user_pages_fill(up, NR_PAGES);
 	KUNIT_ASSERT_FALSE(test, folio_test_lru(user_pages_folio(up, THE_PAGE)));
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
