@@ -29,6 +29,8 @@ KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
 MAKE = ("LOCALVERSION=",)
 # `make run` hands its own options and variables down to every make below it.
 FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT")
+# What no build reads: where nothing else differs the kernel is the same.
+NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/|(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
 ERROR = re.compile(r"(?:^|\s)(?:fatal )?error: |undefined reference to |: multiple definition of |"
 		   r"^ERROR: modpost|: syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
 
@@ -94,6 +96,44 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 			kunit(output.fileno(), "build", *common, f"--jobs={request.jobs}")
 	stamp.write_text(wanted + _state(obj), encoding="utf-8")
 	return Built(obj, compiler)
+
+
+def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) -> str:
+	"""Return the tree that the kernel in the object folder was built from if commit makes the same one, else "".
+
+	It does if all that differs is read by no build, or is a C source that is there before and after and that
+	nothing in the folder was made from.
+	"""
+	obj = object_folder(build_root, kernel, request)
+	try:
+		text = (obj / STAMP).read_text(encoding="utf-8")
+		(tree, *rest), end = json.JSONDecoder().raw_decode(text)
+	except (OSError, ValueError):
+		return ""
+	wanted, *others = json.loads(identity(kernel, commit, request))
+	if rest != others or text[end:] != _state(obj):
+		return ""
+	names: list[str] = []
+	for line in kernel.git("diff-tree", "-r", "--no-renames", "--name-status", tree, wanted).splitlines():
+		status, _, name = line.partition("\t")
+		if NOT_BUILT.match(name):
+			continue
+		if status != "M" or not name.endswith((".c", ".h")):
+			return ""
+		names.append(name)
+	return "" if names and _made_from(obj, names) else str(tree)
+
+
+def _made_from(obj: Path, names: Sequence[str]) -> bool:
+	"""Tell whether anything in a folder may have been made from one of some sources, as Kbuild noted."""
+	needles = [f"/{name}" for name in names]
+	built = (obj / STAMP).stat().st_mtime_ns
+	for path in obj.rglob(".*.cmd"):
+		text = path.read_text(encoding="utf-8", errors="replace")
+		# A file that was compiled by itself, from another state, is not what the kernel was made from.
+		if any(needle in text for needle in needles) or path.stat().st_mtime_ns > built:
+			return True
+	return False
 
 
 def object_folder(build_root: Path, kernel: Kernel, request: Request) -> Path:

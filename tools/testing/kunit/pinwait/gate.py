@@ -34,8 +34,6 @@ from .trial import Result, Trials
 from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
-# What no build reads: patches that touch nothing else leave the kernel as it is.
-NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/|(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
 NAMED = 3		# findings that a reason names
 
 
@@ -260,7 +258,7 @@ class _Gate:
 		for name in builds if number == 1 else ():
 			self._is_sound(name)
 		shop.look(number - 1, more)
-		if all(NOT_BUILT.match(name) for name in self.patches[number - 1].files):
+		if all(build.NOT_BUILT.match(name) for name in self.patches[number - 1].files):
 			shop.same(number)
 		shop.look(number, [*builds, *more, *([COVERAGE] if self._is_measured(number, checks) else [])])
 
@@ -275,7 +273,7 @@ class _Gate:
 
 	def _is_measured(self, number: int, checks: Sequence[str]) -> bool:
 		files = self.patches[number - 1].files
-		return (COVERAGE in checks and any(name.endswith((".c", ".h")) and not NOT_BUILT.match(name) for name in files)
+		return (COVERAGE in checks and any(name.endswith((".c", ".h")) and not build.NOT_BUILT.match(name) for name in files)
 			and not self.shop.wide(number))
 
 	def _check(self, name: str, number: int) -> Check:

@@ -92,7 +92,7 @@ class Trials:
 		patience is the time in wall seconds after which a boot is taken to hang, where the profile's is too long.
 		Raises CannotJudge if the machine, not the state, is at fault.
 		"""
-		found = self.known(commit)
+		found = self.known(commit) or self._same(commit)
 		if found:
 			return found
 		folder = self.folder(commit)
@@ -120,6 +120,11 @@ class Trials:
 		result.seconds = round(sum(progress.seconds.values()) - spent, 1)
 		self._keep(result)
 		return result
+
+	def _same(self, commit: str) -> Result | None:
+		"""Return what came of a state from which the same kernel was built."""
+		tree = build.stands_for(self.kernel, commit, self.request, self.root)
+		return self.known(tree) if tree else None
 
 	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0) -> tuple[LogResult, Verdict]:
 		"""Boot a state that was built, once more; the console is kept in folder."""

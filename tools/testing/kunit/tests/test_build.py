@@ -2,6 +2,7 @@
 """Building: once per change, and a failure in a few lines."""
 
 import io
+import os
 from dataclasses import replace
 
 import fakes
@@ -102,12 +103,15 @@ def _menuconfig(bench):
 	(bench.obj / ".config").write_text("edited")
 
 
-def _change_tree(bench):
+def _commit(bench, files):
 	git = bench.kernel.git
-	fakes.write(bench.kernel.tree, {"mm/migrate.c": "new\n"})
-	git("add", "-u")
-	commit = git("commit-tree", git("write-tree"), "-m", "new")
-	bench.kernel = replace(bench.kernel, base_commit=commit)
+	fakes.write(bench.kernel.tree, files)
+	git("add", "-f", *files)
+	return git("commit-tree", git("write-tree"), "-m", "new")
+
+
+def _change_tree(bench):
+	bench.kernel = replace(bench.kernel, base_commit=_commit(bench, {"mm/migrate.c": "new\n"}))
 
 
 @pytest.mark.parametrize("change", [_edit_config, _add_option, _add_kconfig, _lose_binary, _change_binary, _menuconfig,
@@ -117,6 +121,51 @@ def test_builds_again_after(bench, change):
 	change(bench)
 	assert bench.build() == 2
 	assert bench.build() == 0
+
+
+def _stands(bench, files):
+	"""Tell whether the kernel that was built is the one that a commit with other files makes."""
+	tree = build.stands_for(bench.kernel, _commit(bench, files), bench.request, bench.root)
+	assert tree in ("", bench.kernel.git("rev-parse", f"{bench.kernel.base_commit}^{{tree}}"))
+	return bool(tree)
+
+
+def _compiled(bench, *names):
+	"""Note, as Kbuild does, what an object was made from."""
+	path = bench.obj / "mm/.other.o.cmd"
+	path.parent.mkdir(exist_ok=True)
+	path.write_text("".join(f"  /tree/{name} \\\n" for name in names))
+
+
+@pytest.mark.parametrize("files, same", [
+	({"mm/migrate.c": "new\n"}, True), ({"mm/migrate.c": "new\n", "Documentation/x.rst": "new\n"}, True),
+	({"include/linux/mm.h": "new\n"}, False), ({"mm/migrate.c": "new\n", "include/linux/mm.h": "new\n"}, False),
+	({"mm/Kconfig": "new\n"}, False), ({"mm/new.c": "new\n"}, False), ({"include/linux/new.h": "new\n"}, False),
+	({"Documentation/x.rst": "new\n"}, True)])
+def test_same_kernel_if_nothing_was_made_from_it(bench, files, same):
+	_compiled(bench, "mm/other.c", "include/linux/mm.h")
+	bench.build()
+	assert _stands(bench, files) is same
+
+
+def _compile_by_itself(bench):
+	_compiled(bench, "mm/other.c")
+	late = (bench.obj / build.STAMP).stat().st_mtime_ns + 1
+	os.utime(bench.obj / "mm/.other.o.cmd", ns=(late, late))
+
+
+@pytest.mark.parametrize("change", [_edit_config, _add_option, _add_kconfig, _lose_binary, _change_binary, _menuconfig,
+				    _compile_by_itself])
+def test_same_kernel_only_of_the_same_build(bench, change):
+	_compiled(bench, "mm/other.c")
+	bench.build()
+	assert _stands(bench, {"mm/migrate.c": "new\n"})
+	change(bench)
+	assert not _stands(bench, {"mm/migrate.c": "new\n"})
+
+
+def test_same_kernel_of_nothing_built(bench):
+	assert not _stands(bench, {"mm/migrate.c": "new\n"})
 
 
 def test_failed_build_is_not_taken_for_done(bench):
