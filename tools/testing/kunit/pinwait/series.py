@@ -79,7 +79,7 @@ def _find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> tuple
 def apply(kernel: Kernel, series: Series) -> str:
 	"""Return the commit of base plus support plus series, made away from the worktree.
 
-	Raises CannotJudge, naming patch, file and hunk, if a patch does not apply.
+	A tree of a developer may have some of the patches already. Raises CannotJudge, naming patch, file and hunk, if a patch does not apply.
 	"""
 	patches = series.support + series.patches
 	if not patches:
@@ -94,10 +94,21 @@ def apply(kernel: Kernel, series: Series) -> str:
 			try:
 				tree("am", "-q", "--keep-non-patch", str(patch.resolve()))
 			except CommandFailed as error:
-				raise CannotJudge(_explain(patch, error.output, kernel)) from error
+				if not _is_there(tree, patch):
+					raise CannotJudge(_explain(patch, error.output, kernel)) from error
+				tree("am", "--abort")
 		commit = tree("rev-parse", "HEAD")
 	git("update-ref", ref, commit)
 	return commit
+
+
+def _is_there(tree: Git, patch: Path) -> bool:
+	"""Tell whether a patch could be taken back."""
+	try:
+		tree("apply", "--cached", "--check", "--reverse", str(patch.resolve()))
+	except CommandFailed:
+		return False
+	return True
 
 
 @contextmanager

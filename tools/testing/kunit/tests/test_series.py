@@ -6,6 +6,7 @@ import io
 import fakes
 import pytest
 
+from pinwait import kernel as kernels
 from pinwait import series
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.progress import Progress
@@ -61,6 +62,24 @@ def test_names_patch_file_and_hunk(kernel, tmp_path):
 		series.apply(kernel, chosen)
 	assert kernel.git("worktree", "list").count("\n") == 0
 	assert not (kernel.tree / ".git/pinwait-scratch").exists()
+	assert not (kernel.tree / ".git/rebase-apply").exists()
+
+
+@pytest.mark.parametrize("there", [(1,), (2,), (1, 2), (1, 2, 3)])
+def test_patches_that_are_there_are_not_applied_again(tmp_path, there):
+	words = {1: "ten", 2: "twenty", 3: "thirty"}
+	patches = {number: fakes.patch(number * 10, f"line {number * 10}", word) for number, word in words.items()}
+	text = fakes.MIGRATE
+	for number in there:
+		text = text.replace(f"line {number * 10}\n", f"{words[number]}\n")
+	tree = fakes.source(tmp_path / "7.3.4-2")
+	fakes.write(tree, {"mm/migrate.c": text})
+	kernels.import_tree(tree, "theirs")
+	kernel = kernels.load(tree)
+	commit = series.apply(kernel, _find(_series(tmp_path, *patches.values()), kernel)[0])
+	made = kernel.git("cat-file", "blob", f"{commit}:mm/migrate.c")
+	assert all(f"\n{word}\n" in made for word in words.values())
+	assert int(kernel.git("rev-list", "--count", f"{kernel.base_commit}..{commit}")) == 3 - len(there)
 	assert not (kernel.tree / ".git/rebase-apply").exists()
 
 
