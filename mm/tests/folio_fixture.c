@@ -1637,6 +1637,7 @@ void folio_migration_run(struct folio_migration *m)
 {
 	struct test_folio *tf;
 
+	m->began_tick = jiffies;
 	m->began_at = ktime_get();
 	set_fail_nth(m->fail_nth);
 	m->rc = migrate_pages(&m->from, get_dst, put_dst, (unsigned long)m,
@@ -1644,6 +1645,7 @@ void folio_migration_run(struct folio_migration *m)
 	m->fail_nth = set_fail_nth(0);
 	list_for_each_entry(tf, &m->folios, entry)
 		tf->src_refs = folio_ref_count(tf->folio);
+	m->ended_tick = jiffies;
 	m->ended_at = ktime_get();
 }
 
@@ -1920,4 +1922,22 @@ void expect_took(struct kunit *test, const struct folio_migration *m,
 	KUNIT_EXPECT_GE(test, took, lower);
 	if (folio_fixture_virtual_time())
 		KUNIT_EXPECT_LE(test, took, upper);
+}
+
+/**
+ * expect_took_ticks() - expect a migration to have waited so long
+ * @test: the running test
+ * @m: a migration that is over
+ * @least: at least so many ticks
+ * @most: at most so many ticks, asserted in virtual time only
+ *
+ * Waits are counted in ticks.  In real time those may come late and then several
+ * at once: then a wait is shorter than as many of them usually take.
+ */
+void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
+		       unsigned int least, unsigned int most)
+{
+	KUNIT_EXPECT_GE(test, m->ended_tick - m->began_tick, least);
+	if (folio_fixture_virtual_time())
+		expect_took(test, m, ticks_to_ktime(least), ticks_to_ktime(most));
 }

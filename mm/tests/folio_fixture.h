@@ -206,7 +206,9 @@ struct folio_hold {
  * @rc: what migrate_pages() returned
  * @nr_succeeded: what it said of the number of migrated folios
  * @began_at: when it was called
+ * @began_tick: in which tick that was
  * @ended_at: when it returned
+ * @ended_tick: in which tick that was
  * @fail_nth: which point of fault injection in migrate_pages() fails, counted
  *	from 1; 0 for none.  Afterwards what is left of it: 0 if it has failed.
  * @folios: the &struct test_folio that take part
@@ -229,7 +231,9 @@ struct folio_migration {
 	int rc;
 	unsigned int nr_succeeded;
 	ktime_t began_at;
+	unsigned long began_tick;
 	ktime_t ended_at;
+	unsigned long ended_tick;
 	unsigned int fail_nth;
 	struct list_head folios;
 	struct list_head from;
@@ -348,6 +352,8 @@ void expect_at_destination(struct kunit *test, struct test_folio *tf);
 void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs);
 void expect_took(struct kunit *test, const struct folio_migration *m,
 		 ktime_t lower, ktime_t upper);
+void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
+		       unsigned int least, unsigned int most);
 
 /* A case with a parameter array that takes more than a second of kernel time. */
 #define KUNIT_CASE_PARAM_WITH_INIT_SLOW(test_name, param_init_fn)		\

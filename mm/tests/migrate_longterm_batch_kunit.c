@@ -300,8 +300,8 @@ static void lasting_references(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, b->m->rc, b->nr_held);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, b->nr - b->nr_held);
 	KUNIT_EXPECT_EQ(test, list_count_nodes(&b->m->from), b->nr_held);
-	expect_took(test, b->m, ticks_to_ktime(waits * p->wait),
-		    ticks_to_ktime(waits * wait_at_most(p->wait)));
+	expect_took_ticks(test, b->m, waits * p->wait,
+			  waits * wait_at_most(p->wait));
 
 	folio_migration_putback(b->m);
 	for (i = 0; i < b->nr; i++) {
@@ -334,8 +334,8 @@ static void transient_behind_lasting(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 2);
-	expect_took(test, b->m, ticks_to_ktime(waits * p->wait),
-		    ticks_to_ktime(waits * wait_at_most(p->wait)));
+	expect_took_ticks(test, b->m, waits * p->wait,
+			  waits * wait_at_most(p->wait));
 
 	folio_migration_putback(b->m);
 	expect_unharmed(test, b->tf[0], 1);
@@ -555,8 +555,8 @@ static void no_destination_behind_lasting(struct kunit *test)
 	b = run_without_destination(test, &first, false);
 
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
-	expect_took(test, b->m, ticks_to_ktime(p->async_attempts * p->wait),
-		    ticks_to_ktime(p->async_attempts * wait_at_most(p->wait)));
+	expect_took_ticks(test, b->m, p->async_attempts * p->wait,
+			  p->async_attempts * wait_at_most(p->wait));
 	folio_migration_putback(b->m);
 	expect_unharmed(test, b->tf[0], 1);
 	expect_unharmed(test, b->tf[1], 0);

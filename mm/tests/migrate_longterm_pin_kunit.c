@@ -196,8 +196,8 @@ static void expect_lasting_reference_fails(struct kunit *test,
 	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&m->from));
 	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	expect_took(test, m, ticks_to_ktime(attempts * p->wait),
-		    ticks_to_ktime(attempts * wait_at_most(p->wait)));
+	expect_took_ticks(test, m, attempts * p->wait,
+			  attempts * wait_at_most(p->wait));
 
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 1);
@@ -722,8 +722,7 @@ static void mapped_again_meanwhile(struct kunit *test)
 	if (p->recounts)
 		expect_took(test, m, 0, ticks_to_ktime(p->wait / 2));
 	else
-		expect_took(test, m, ticks_to_ktime(p->wait),
-			    ticks_to_ktime(wait_at_most(p->wait)));
+		expect_took_ticks(test, m, p->wait, wait_at_most(p->wait));
 	if (folio_fixture_virtual_time())
 		KUNIT_EXPECT_EQ(test, m->nr_allocs, 2);
 	expect_migrated_after(test, m, tf, hold);

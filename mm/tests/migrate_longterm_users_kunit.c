@@ -60,8 +60,8 @@ static void expect_waited_in_vain(struct kunit *test, struct waiting *w)
 	const unsigned int waits = p->async_attempts + p->sync_attempts;
 
 	KUNIT_EXPECT_EQ(test, w->m->rc, 1);
-	expect_took(test, w->m, ticks_to_ktime(waits * p->wait),
-		    ticks_to_ktime(waits * wait_at_most(p->wait)));
+	expect_took_ticks(test, w->m, waits * p->wait,
+			  waits * wait_at_most(p->wait));
 }
 
 /**
@@ -248,10 +248,9 @@ static void holder_needs_lock_sync(struct kunit *test)
 	waiting_for_lock_user(test, &w, MIGRATE_SYNC);
 
 	if (p->holds_folio)
-		expect_took(test, w.m,
-			    ticks_to_ktime(p->async_attempts * p->wait),
-			    ticks_to_ktime((p->async_attempts + p->sync_attempts) *
-					   wait_at_most(p->wait)));
+		expect_took_ticks(test, w.m, p->async_attempts * p->wait,
+				  (p->async_attempts + p->sync_attempts) *
+				  wait_at_most(p->wait));
 	if (!p->holds_folio || !w.m->rc) {
 		expect_migrated_after_drop(test, &w);
 		return;
