@@ -113,8 +113,12 @@ def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) 
 	wanted, *others = json.loads(identity(kernel, commit, request))
 	if rest != others or text[end:] != _state(obj):
 		return ""
+	try:
+		differing = kernel.git("diff-tree", "-r", "--no-renames", "--name-status", tree, wanted).splitlines()
+	except CommandFailed:		# that state was thrown away
+		return ""
 	names: list[str] = []
-	for line in kernel.git("diff-tree", "-r", "--no-renames", "--name-status", tree, wanted).splitlines():
+	for line in differing:
 		status, _, name = line.partition("\t")
 		if NOT_BUILT.match(name):
 			continue

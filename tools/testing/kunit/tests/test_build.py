@@ -154,8 +154,14 @@ def _compile_by_itself(bench):
 	os.utime(bench.obj / "mm/.other.o.cmd", ns=(late, late))
 
 
+def _forget_tree(bench):
+	stamp = bench.obj / build.STAMP
+	tree = bench.kernel.git("rev-parse", f"{bench.kernel.base_commit}^{{tree}}")
+	stamp.write_text(stamp.read_text().replace(tree, "0123456789" * 4))
+
+
 @pytest.mark.parametrize("change", [_edit_config, _add_option, _add_kconfig, _lose_binary, _change_binary, _menuconfig,
-				    _compile_by_itself])
+				    _compile_by_itself, _forget_tree])
 def test_same_kernel_only_of_the_same_build(bench, change):
 	_compiled(bench, "mm/other.c")
 	bench.build()
