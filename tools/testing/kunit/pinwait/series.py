@@ -12,7 +12,7 @@ from pathlib import Path
 from .errors import CannotJudge, UsageError
 from .git import Git
 from .kernel import Kernel
-from .proc import CommandFailed, run
+from .proc import CommandFailed, lock, run
 from .progress import Progress
 from .results import PatchId
 
@@ -113,16 +113,20 @@ def _is_there(tree: Git, patch: Path) -> bool:
 
 @contextmanager
 def scratch(git: Git, commit: str) -> Iterator[Git]:
-	"""Yield a work tree at commit in which only files that git touches come into being."""
+	"""Yield a work tree at commit in which only files that git touches come into being.
+
+	There is one for each kernel, also for who looks at a kernel whose worktree another one has locked.
+	"""
 	path = git.path / ".git/pinwait-scratch"
-	_remove(git, path)
-	git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(path), commit)
-	try:
-		tree = Git(path)
-		tree("read-tree", "HEAD")
-		yield tree
-	finally:
+	with lock(path.with_suffix(".lock"), f"the scratch tree of {git.path.name}"):
 		_remove(git, path)
+		git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(path), commit)
+		try:
+			tree = Git(path)
+			tree("read-tree", "HEAD")
+			yield tree
+		finally:
+			_remove(git, path)
 
 
 def _remove(git: Git, path: Path) -> None:

@@ -2,6 +2,7 @@
 """Applying a series: repeatable, and precise about what does not apply."""
 
 import io
+import threading
 
 import fakes
 import pytest
@@ -81,6 +82,22 @@ def test_patches_that_are_there_are_not_applied_again(tmp_path, there):
 	assert all(f"\n{word}\n" in made for word in words.values())
 	assert int(kernel.git("rev-list", "--count", f"{kernel.base_commit}..{commit}")) == 3 - len(there)
 	assert not (kernel.tree / ".git/rebase-apply").exists()
+
+
+def test_one_at_a_time_has_the_scratch_tree(kernel):
+	second = threading.Event()
+
+	def other():
+		with series.scratch(kernel.git, kernel.base_commit):
+			second.set()
+
+	thread = threading.Thread(target=other)
+	with series.scratch(kernel.git, kernel.base_commit) as tree:
+		thread.start()
+		assert not second.wait(0.5)
+		assert tree("rev-parse", "HEAD") == kernel.base_commit
+	assert second.wait(60)
+	thread.join()
 
 
 def test_counts_hunks_by_file(tmp_path):
