@@ -144,13 +144,27 @@ bool user_pages_can_be_movable(void)
 	return false;
 }
 
+/*
+ * The mapping goes with the thread of the case, which may take a moment longer
+ * than the case.  Whoever closes the file last drains the LRU batches of its CPU:
+ * that is not to happen in the middle of the next case.
+ */
+static void close_memfd(struct file *file)
+{
+	unsigned int tries = HZ;
+
+	while (file_count(file) > 1 && tries--)
+		schedule_timeout_uninterruptible(1);
+	__fput_sync(file);
+}
+
 static void user_pages_release(void *data)
 {
 	struct user_pages *up = data;
 
 	user_pages_unpin(up);
 	if (up->file)
-		__fput_sync(up->file);
+		close_memfd(up->file);
 }
 
 /**
