@@ -805,6 +805,9 @@ static struct kunit_case fail_folio_hold_cases[] = {
 	KUNIT_CASE(delay),
 	KUNIT_CASE_SLOW(holds_overlap),
 	KUNIT_CASE(refs),
+	/* Before those that drain several holds as well: a failure shows here. */
+	KUNIT_CASE(drain),
+	KUNIT_CASE(shutdown),
 	KUNIT_CASE(refs_do_not_overflow),
 	KUNIT_CASE(reasons),
 	KUNIT_CASE(probability),
@@ -814,8 +817,6 @@ static struct kunit_case fail_folio_hold_cases[] = {
 	KUNIT_CASE(task_filter),
 	KUNIT_CASE(fail_nth),
 	KUNIT_CASE(counters),
-	KUNIT_CASE(drain),
-	KUNIT_CASE(shutdown),
 	KUNIT_CASE(not_armed),
 	KUNIT_CASE(migration_fails_fast),
 	KUNIT_CASE(debugfs_numbers),
