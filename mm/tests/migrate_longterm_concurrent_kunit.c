@@ -290,8 +290,8 @@ static void other_reason_beside(struct kunit *test)
 }
 
 /*
- * Compaction does not isolate more while a sixteenth of all folios on the LRU
- * are isolated, and the one that waits is.  A kthread does not sleep over it but
+ * Compaction does not isolate more while the isolated folios are more than a
+ * sixteenth of those on the LRU, and the one that waits is isolated.  A kthread does not sleep over it but
  * tries again, for as long as that lasts: there have to be folios enough beside
  * those that compaction itself leaves in the CPUs' batches.
  */

@@ -79,7 +79,8 @@ def _find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> tuple
 def apply(kernel: Kernel, series: Series) -> str:
 	"""Return the commit of base plus support plus series, made away from the worktree.
 
-	A tree of a developer may have some of the patches already. Raises CannotJudge, naming patch, file and hunk, if a patch does not apply.
+	A tree of a developer may have some of the patches already. Raises CannotJudge, naming patch, file and hunk, if
+	one does not apply.
 	"""
 	patches = series.support + series.patches
 	if not patches:
