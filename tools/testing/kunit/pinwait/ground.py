@@ -156,6 +156,9 @@ def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: lis
 		applied = series.apply(kernel, found)
 		choice.append(f"series: none, for {error}")
 		return found, applied
+	there = len(found.support + found.patches) - int(kernel.git("rev-list", "--count", f"{kernel.base_commit}..{applied}"))
+	if there:
+		choice.append(f"series: {there} patches of {found.name} and support are in the tree already")
 	how = "as given" if wanted.series else "the default"
 	choice.append(f"series: {found.name}, {how}" + ("" if found.patches else "; cases of the change fail without it"))
 	return found, applied

@@ -153,6 +153,17 @@ def test_prerequisite_that_the_series_has(place, tmp_path):
 	assert not any("prerequisite" in line for line in base.choice)
 
 
+def test_series_that_a_tree_has_already(place, tmp_path):
+	tree = _user(tmp_path)
+	text = (tree / "mm/migrate.c").read_text().replace("line 30\n", "changed 30\n")
+	fakes.write(tree, {"mm/migrate.c": text})
+	fakes.git(tree, "commit", "-qam", "the series")
+	new = fakes.patch(38, "line 38", "changed 38").replace(" line 41\n", "").replace("-35,7 +35,7", "-35,6 +35,6")
+	base, states, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, new))
+	assert not states.failure and texts[0] == ["changed 10", "changed 20", "changed 30"]
+	assert base.series.name == "rfc" and "series: 1 patches of rfc and support are in the tree already" in base.choice
+
+
 def test_series_that_does_not_apply_to_a_tree_is_left_out(place, tmp_path):
 	tree = _user(tmp_path)
 	fakes.write(tree, {"mm/migrate.c": "".join(f"other {number}\n" for number in range(40))})
