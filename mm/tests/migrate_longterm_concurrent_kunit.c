@@ -291,9 +291,10 @@ static void other_reason_beside(struct kunit *test)
 
 /*
  * Compaction does not isolate more while the isolated folios are more than a
- * sixteenth of those on the LRU, and the one that waits is isolated.  A kthread does not sleep over it but
- * tries again, for as long as that lasts: there have to be folios enough beside
- * those that compaction itself leaves in the CPUs' batches.
+ * sixteenth of those on the LRU, and the one that waits is isolated.  A kthread
+ * does not sleep over it but tries again, for as long as that lasts: there have
+ * to be folios enough beside those that compaction itself leaves in the CPUs'
+ * batches.
  */
 #define NR_BYSTANDERS	64
 

@@ -199,9 +199,9 @@ def _checkpatch(step: Step) -> None:
 	patches = sorted(path for path in run.PROJECT.glob("patches/*/*/*.patch") if not path.name.startswith("0000"))
 	with step.prepared() as (ready, _):
 		for patch in patches:
-			step.check([*lint.CHECKPATCH, str(patch)], ready.kernel.tree)
+			step.check([*lint.CHECKPATCH, "--quiet", str(patch)], ready.kernel.tree)
 		# It looks for a parameter's documentation in the patch at hand, and a file is none.
-		step.check([*lint.CHECKPATCH, "--ignore=UNDOCUMENTED_SETUP", "--file", *_c_sources()], ready.kernel.tree)
+		step.check([*lint.CHECKPATCH, "--quiet", "--ignore=UNDOCUMENTED_SETUP", "--file", *_c_sources()], ready.kernel.tree)
 
 
 def _kernel_doc(step: Step) -> None:
