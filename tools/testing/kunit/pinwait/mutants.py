@@ -21,7 +21,7 @@ from .build import Built
 from .corpus import Mutant
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel
-from .proc import become_worker
+from .proc import become_worker, workers
 from .progress import Progress
 from .results import Ending, LogResult, Outcome, Status, Verdict
 from .run import CONFIGS, MUTANTS, PROMISES, Options, Session
@@ -132,17 +132,14 @@ def _try_all(session: Session, group: Sequence[Mutant]) -> tuple[LogResult, list
 		try:
 			log = shop.prove()
 			fates: list[Fate] = []
-			context = multiprocessing.get_context("fork")
-			started = context.Value("i", 0)
+			started = multiprocessing.get_context("fork").Value("i", 0)
 			with session.progress.stage("mutants", f"profile {options.profile}",
 						    lambda: f"{len(fates)} of {len(group)} tried"), \
-			     context.Pool(min(options.jobs, len(group)), _Worker.start, (shop, started)) as pool:
-				for fate in pool.imap(_Worker.attempt, group):
+			     workers(min(options.jobs, len(group)), _Worker.start, shop, started) as pool:
+				for fate in pool.map(_Worker.attempt, group):
 					fates.append(fate)
 					if not fate.good:
 						session.progress.say(f"{fate.name}: {fate.outcome}, {fate.killer}")
-				pool.close()
-				pool.join()
 		finally:
 			shutil.rmtree(shop.scratch, ignore_errors=True)
 	return log, fates
@@ -247,7 +244,7 @@ class _Worker:
 	@classmethod
 	def attempt(cls, mutant: Mutant) -> Fate:
 		"""Try a mutant."""
-		# Not in start(): a pool starts a worker that fails there again, for ever.
+		# Not in start(): of a worker that fails there nobody learns why.
 		cls.bench = cls.bench or cls.shop.bench(cls.number)
 		return cls.shop.attempt(cls.bench, mutant)
 

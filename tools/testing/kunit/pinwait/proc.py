@@ -4,6 +4,7 @@
 import ctypes
 import errno
 import fcntl
+import multiprocessing
 import os
 import shlex
 import shutil
@@ -11,13 +12,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import CannotJudge, PinwaitError
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 TERM_GRACE = 5.0	# seconds a process gets to clean up after SIGTERM
 GIB = 1 << 30
 
@@ -40,14 +44,16 @@ def run(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] 
 	env is added to the environment. Raises CommandFailed.
 	"""
 	try:
-		done = subprocess.run(argv, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin,
-				      stdin=subprocess.DEVNULL if stdin is None else None,
-				      capture_output=True, encoding="utf-8", errors="surrogateescape")
+		done = subprocess.run(argv, cwd=cwd, env={**os.environ, **(env or {})},
+				      input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
+				      stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True)
 	except FileNotFoundError:
 		raise CommandFailed(argv, 127, f"{argv[0]}: not found") from None
+	# Not in text mode, which would take carriage returns away, of files and patches, too.
+	output = done.stdout.decode("utf-8", "surrogateescape")
 	if done.returncode:
-		raise CommandFailed(argv, done.returncode, done.stdout + done.stderr)
-	return done.stdout
+		raise CommandFailed(argv, done.returncode, output + done.stderr.decode("utf-8", "surrogateescape"))
+	return output
 
 
 def become_subreaper() -> None:
@@ -64,13 +70,32 @@ def interrupt_on_signals() -> None:
 
 
 def become_worker() -> None:
-	"""Make a forked worker process end at once when it is told to, and leave no process behind."""
+	"""Make a forked worker process end at once when it is told to or the tool dies, and leave no process behind."""
 	def end(_signum: int, _frame: object) -> None:
 		kill_descendants()
 		os._exit(1)
 	become_subreaper()
 	for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 		signal.signal(signum, end)
+	ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+@contextmanager
+def workers(count: int, start: Callable[..., None], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
+	"""Yield forked processes to work in, each of which begins with start(*arguments) and calls become_worker().
+
+	Whatever is raised meanwhile ends them, and all other descendants. Raises CannotJudge if one of them is killed.
+	"""
+	try:
+		with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), start, arguments) as pool:
+			try:
+				yield pool
+			except BaseException:
+				kill_descendants()
+				raise
+	except BrokenProcessPool as error:
+		raise CannotJudge("a process of the tool's was killed in the middle of its work, as the kernel does when there "
+				  "is no memory left: see `dmesg`; with --jobs=1 less is needed") from error
 
 
 def ignore_interrupts() -> None:
@@ -129,6 +154,10 @@ def _reap() -> None:
 		pass
 
 
+# Open files of the locks that are held: a child that is given them keeps the locks if the tool is killed.
+HELD: list[int] = []
+
+
 @contextmanager
 def lock(path: Path, what: str) -> Iterator[None]:
 	"""Hold path's lock; wait for another holder, and say for what."""
@@ -144,7 +173,11 @@ def lock(path: Path, what: str) -> Iterator[None]:
 		file.truncate(0)
 		file.write(f"process {os.getpid()}: {shlex.join(sys.argv)}\n")
 		file.flush()
-		yield
+		HELD.append(file.fileno())
+		try:
+			yield
+		finally:
+			HELD.remove(file.fileno())
 
 
 def need_space(folder: Path, gib: float, what: str) -> None:

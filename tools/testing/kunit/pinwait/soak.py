@@ -3,7 +3,6 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from . import deps, report, verdict
 from .build import Built
 from .errors import UsageError
 from .kernel import Kernel
-from .proc import become_worker
+from .proc import become_worker, workers
 from .progress import Progress
 from .results import LogResult, Outcome, Verdict
 from .run import Options, Session
@@ -141,12 +140,9 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 			scratch.mkdir()
 			with session.progress.stage("boot", f"profile {options.profile}",
 						    lambda: f"{tally.ended} of {len(numbers)} boots"), \
-			     multiprocessing.get_context("fork").Pool(min(parallel, len(numbers)), _Worker.start,
-								      (session, kernel, done, scratch)) as pool:
-				for boot in pool.imap(_Worker.boot, numbers):
+			     workers(min(parallel, len(numbers)), _Worker.start, session, kernel, done, scratch) as pool:
+				for boot in pool.map(_Worker.boot, numbers):
 					tally.add(boot)
-				pool.close()
-				pool.join()
 			scratch.rmdir()
 		(session.folder / "soak.json").write_text(json.dumps(tally.summary(shard), indent=1) + "\n", encoding="utf-8")
 		code = session.finish(*tally.verdict())

@@ -2,6 +2,7 @@
 """No process is left behind, and two runs do not use one worktree at once."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -74,6 +75,77 @@ def test_lock_waits_and_says_for_what(tmp_path, capfd):
 		assert time.monotonic() - start > 0.3
 	error = capfd.readouterr().err
 	assert f"waiting for the kernel worktree k, in use by process {holder.pid}" in error
+
+
+def test_lock_is_kept_by_the_build_of_a_tool_that_was_killed(tmp_path, capfd):
+	code = ("import subprocess, sys\nfrom pathlib import Path\nfrom pinwait import proc\n"
+		"with proc.lock(Path(sys.argv[1]), 'x'):\n"
+		" child = subprocess.Popen(['sleep', '1'], stdout=subprocess.DEVNULL, pass_fds=proc.HELD)\n print('held', flush=True)\n child.wait()")
+	package = os.path.dirname(os.path.dirname(proc.__file__))
+	holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "l")], stdout=subprocess.PIPE,
+				  env={**os.environ, "PYTHONPATH": package})
+	holder.stdout.readline()
+	holder.kill()
+	holder.wait()
+	with proc.lock(tmp_path / "l", "the kernel worktree k"):
+		assert not proc.descendants(os.getpid())	# sleep, adopted, is over
+	assert "waiting for the kernel worktree k" in capfd.readouterr().err
+	assert not proc.HELD
+
+
+def _ready():
+	proc.become_worker()
+
+
+def _double(number):
+	if number == 13:
+		os.kill(os.getpid(), signal.SIGKILL)
+	if number == 14:
+		raise ValueError("fourteen")
+	return 2 * number
+
+
+def test_workers():
+	with proc.workers(2, _ready) as pool:
+		assert list(pool.map(_double, range(5))) == [0, 2, 4, 6, 8]
+
+
+def test_killed_worker_is_said():
+	with pytest.raises(CannotJudge, match="was killed in the middle"):
+		with proc.workers(2, _ready) as pool:
+			list(pool.map(_double, [1, 13, 2]))
+
+
+def test_what_a_worker_raises():
+	with pytest.raises(ValueError, match="fourteen"):
+		with proc.workers(2, _ready) as pool:
+			list(pool.map(_double, [1, 14, 2]))
+
+
+def test_interrupt_ends_workers():
+	start = time.monotonic()
+	with pytest.raises(KeyboardInterrupt):
+		with proc.workers(2, _ready) as pool:
+			pool.submit(time.sleep, 60)
+			time.sleep(0.2)
+			raise KeyboardInterrupt
+	assert time.monotonic() - start < 30 and not proc.descendants(os.getpid())
+
+
+def test_workers_end_with_the_tool(tmp_path):
+	code = ("import sys, time\nfrom pinwait import proc\n"
+		"with proc.workers(2, proc.become_worker) as pool:\n"
+		" pool.submit(time.sleep, 60)\n time.sleep(0.2)\n print(*proc.descendants(proc.os.getpid()), flush=True)\n time.sleep(60)")
+	package = os.path.dirname(os.path.dirname(proc.__file__))
+	tool = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": package}, text=True)
+	pids = tool.stdout.readline().split()
+	assert len(pids) == 2
+	tool.kill()
+	tool.wait()
+	deadline = time.monotonic() + 30
+	while proc.descendants(os.getpid()) and time.monotonic() < deadline:
+		time.sleep(0.05)
+	assert not proc.descendants(os.getpid())
 
 
 def test_free_lock_is_silent(tmp_path, capfd):
