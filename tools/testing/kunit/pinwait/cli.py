@@ -19,6 +19,8 @@ from .shard import Shard
 INTERRUPTED = 130
 USAGE = 64
 CANNOT_JUDGE = 2
+# All that is ever made in a build root.
+MADE = ("kernels", "cache", "ccache", "obj", "results", "gate", "gate-corpus", "check", "strays", "mutants-*", "build.log")
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -224,11 +226,11 @@ def _presubmit_options(sub: argparse.ArgumentParser) -> None:
 def _presubmit(args: argparse.Namespace) -> int:
 	given = options(args)
 	if args.install_hook:
-		return presubmit.install_hook(given, args.full)
+		return presubmit.install_hook(given, args.full, args.series or "")
 	if args.remove_hook:
 		return presubmit.remove_hook(given)
 	if args.pushed:
-		return presubmit.pushed(given, sys.stdin, args.full)
+		return presubmit.pushed(given, sys.stdin, args.full, args.series or "")
 	return presubmit.presubmit(given, args.staged, args.range, args.full, args.series or "")
 
 
@@ -237,13 +239,24 @@ def _merge_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _clean(args: argparse.Namespace) -> int:
-	for name in ("obj", "results"):
-		shutil.rmtree(Path(args.build_root, name), ignore_errors=True)
-	return 0
+	return _remove(Path(args.build_root), ("obj", "results"))
 
 
 def _distclean(args: argparse.Namespace) -> int:
-	shutil.rmtree(args.build_root, ignore_errors=True)
+	root = Path(args.build_root)
+	code = _remove(root, MADE)
+	if root.is_dir() and not any(root.iterdir()):
+		root.rmdir()
+	return code
+
+
+def _remove(root: Path, patterns: Sequence[str]) -> int:
+	"""Remove what the tool has made below a build root, and nothing else: it may be anybody's folder."""
+	for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
+		if path.is_dir() and not path.is_symlink():
+			shutil.rmtree(path)
+		else:
+			path.unlink()
 	return 0
 
 

@@ -77,6 +77,7 @@ def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterat
 	with lock(kernels / f"{name}.lock", f"the kernel worktree {name}"):
 		if ready:
 			kernel = ready
+			worktree.free_refs(kernel.git)
 			if submission.base_commit:
 				choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
 			choice.append(f"base: {kernel.base}, which is prepared")
@@ -99,7 +100,7 @@ def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
 	with series.scratch(kernel.git, composed if inside else ground.applied) as tree:
 		for patch in patches:
 			try:
-				tree("am", "-q", "--keep-non-patch", str(patch.path.resolve()))
+				tree("am", "-q", "--keep-non-patch", "--keep-cr", str(patch.path.resolve()))
 			except CommandFailed as error:
 				result.failure = f"does not apply to {ground.base}: {series.stumbled(patch.path, error.output)}"
 				break
@@ -184,9 +185,9 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 	if todo:
 		with series.scratch(kernel.git, applied) as tree:
 			for name in todo:
-				mail = user.git("format-patch", "-1", "--stdout", "--no-signature", *kdir.PLAIN, lying[name])
+				mail = user.git("format-patch", "-1", "--stdout", "--no-signature", "--no-base", "--no-notes", *kdir.PLAIN, lying[name])
 				try:
-					tree("am", "-q", "--keep-non-patch", stdin=mail + "\n")
+					tree("am", "-q", "--keep-non-patch", "--keep-cr", stdin=mail + "\n")
 				except CommandFailed as error:
 					raise CannotJudge(f"prerequisite {name} ({lying[name][:12]}) does not apply: "
 							  f"{error.output.strip().splitlines()[0]}") from error
@@ -219,7 +220,7 @@ def _apply(kernel: Kernel, commit: str, patches: Sequence[Patch]) -> bool:
 	with series.scratch(kernel.git, commit) as tree:
 		try:
 			for patch in patches:
-				tree("am", "-q", "--keep-non-patch", str(patch.path.resolve()))
+				tree("am", "-q", "--keep-non-patch", "--keep-cr", str(patch.path.resolve()))
 		except CommandFailed:
 			return False
 	return True
@@ -261,7 +262,7 @@ def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str
 	if merges := user.git("rev-list", "--merges", f"{start}..{end}").splitlines():
 		raise CannotJudge(f"{commits} holds {len(merges)} merges ({merges[0][:12]}): give a range without, A..B")
 	mails = user.git("format-patch", "--stdout", "--no-signature", "--no-attach", "--no-thread", "--no-cover-letter",
-			 "--binary", "--full-index", *kdir.PLAIN, f"{start}..{end}")
+			 "--no-base", "--no-notes", "--binary", "--full-index", *kdir.PLAIN, f"{start}..{end}")
 	if not mails:
 		raise UsageError(f"there is no commit in {commits}")
 	path = scratch / "range.mbox"

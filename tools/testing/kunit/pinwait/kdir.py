@@ -5,7 +5,8 @@ its objects."""
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import CannotJudge, UsageError
@@ -13,14 +14,15 @@ from .git import IDENTITY, Git
 from .kernel import BASE_REF, Kernel, makefile_version, missing_kernel_files
 from .proc import CommandFailed, need_space, run
 from .progress import Progress
-from .worktree import UNFINISHED
+from .report import write_whole
+from .worktree import UNFINISHED, free_refs
 
 WORKTREE_GIB = 3.0
 # Whatever the user configured, reading the tree must neither run anything nor write anything.
 READ_ONLY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.splitIndex=false")
 
 # Nor is a diff to look other than git am expects it.
-PLAIN = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "--no-color")
+PLAIN = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "--no-color", "--unified=3")
 
 
 class UserTree:
@@ -38,11 +40,21 @@ class UserTree:
 			raise UsageError(f"KDIR {path} is no git tree with a commit: {error.output.strip()}") from error
 		if Path(top).resolve() != self.path:
 			raise UsageError(f"KDIR {path} is no git tree of its own, but a folder of {top}")
+		if partial := self._promisor():
+			raise UsageError(f"KDIR {path} is a partial clone: what is not there, git would fetch into it while it is read. Make "
+					 f"it a whole one with `git config --unset {partial}` and `git fetch --refetch`, or give another")
 
 	def git(self, *args: str, env: Mapping[str, str] | None = None) -> str:
 		"""Run git in the user's tree, with nothing allowed that writes to it."""
 		return run(["git", *READ_ONLY, *args], cwd=self.path,
 			   env={"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **(env or {})}).removesuffix("\n")
+
+	def _promisor(self) -> str:
+		"""Return the setting that makes the tree a partial clone, "" if it is none."""
+		try:
+			return self.git("config", "--type=bool", "--name-only", "--get-regexp", r"^remote\..*\.promisor$", "true").partition("\n")[0]
+		except CommandFailed:
+			return ""
 
 	def commit(self, name: str) -> str:
 		"""Return the commit that a name stands for. Raises UsageError if there is none."""
@@ -53,12 +65,22 @@ class UserTree:
 
 	def uncommitted(self, staged: bool) -> str:
 		"""Return the diff from HEAD to the index if staged, or to the files that git knows."""
-		diff = self.git("diff", "--binary", "--full-index", *PLAIN, *(["--cached"] if staged else []), "HEAD", "--")
+		with self._index() as env:
+			diff = self.git("diff", "--binary", "--full-index", *PLAIN, *(["--cached"] if staged else []), "HEAD", "--", env=env)
 		return f"{diff}\n" if diff else ""
 
 	def git_path(self, name: str) -> Path:
 		"""Return where git keeps a file of its own, for linked worktrees too."""
 		return self.path / self.git("rev-parse", "--git-path", name)
+
+	@contextmanager
+	def _index(self, parent: Path | None = None) -> Iterator[dict[str, str]]:
+		"""Yield the environment in which git uses a copy of the index: even a diff refreshes it."""
+		with tempfile.TemporaryDirectory(prefix="pinwait-", dir=parent) as scratch:
+			index = Path(scratch, "index")
+			if (theirs := self.git_path("index")).exists():
+				shutil.copyfile(theirs, index)
+			yield {"GIT_INDEX_FILE": str(index)}
 
 	def snapshot(self, ours: Git) -> tuple[str, int]:
 		"""Return a commit of HEAD plus uncommitted changes, made in our repository, and how
@@ -66,10 +88,8 @@ class UserTree:
 
 		Raises CannotJudge if an unfinished merge leaves files unmerged.
 		"""
-		with tempfile.TemporaryDirectory(dir=ours.path / ".git") as scratch:
-			index = Path(scratch, "index")
-			shutil.copyfile(self.git_path("index"), index)
-			env = {"GIT_INDEX_FILE": str(index), **IDENTITY,
+		with self._index(ours.path / ".git") as found:
+			env = {**found, **IDENTITY,
 			       "GIT_OBJECT_DIRECTORY": str(ours.path / ".git/objects"),
 			       "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.git_path("objects"))}
 			unmerged = self.git("ls-files", "-u", "-z", env=env)
@@ -94,12 +114,14 @@ def prepare(path: Path, kernels: Path, progress: Progress, at: str = "") -> Kern
 	user = UserTree(path)
 	tree = kernels / name_of(path)
 	git = Git(tree)
-	if not (tree / ".git/objects/info/alternates").exists():
+	alternates = tree / ".git/objects/info/alternates"
+	if not alternates.exists():
 		shutil.rmtree(tree, ignore_errors=True)
 		tree.mkdir(parents=True)
 		git.init()
-		(tree / ".git/objects/info/alternates").write_text(f"{user.git_path('objects').resolve()}\n",
-								     encoding="utf-8")
+	# Anew each time: a linked worktree's repository may have been moved.
+	write_whole(alternates, f"{user.git_path('objects').resolve()}\n")
+	free_refs(git)
 	# A shallow clone stays shallow for us, or its oldest commits would seem broken.
 	shallow = user.git_path("shallow")
 	(tree / ".git/shallow").unlink(missing_ok=True)

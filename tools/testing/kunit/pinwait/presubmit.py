@@ -5,6 +5,7 @@ As a pre-push hook it is run for what is pushed; a foreign hook is never overwri
 """
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,16 @@ from .run import CONFIGS, PROJECT, Options
 from .workshop import COVERAGE_PROFILE, STATIC, STUBS_PROFILE, WARNINGS
 
 QUICK_CHECKS = (STATIC, WARNINGS)
-HOOK, MARK = "pre-push", "# pinwait's pre-push hook; presubmit --remove-hook removes it."
+HOOK = "pre-push"
+# If the tool is gone, or says anything but bad (or was interrupted), the push goes on.
+SCRIPT = """#!/bin/sh
+# pinwait's pre-push hook; presubmit --remove-hook removes it.
+[ -e {tool} ] || {{ echo "pinwait is not at "{tool}" any more: nothing is checked" >&2; exit 0; }}
+{command}
+case $? in 1|130) exit 1;; esac
+"""
+OURS = re.compile(re.escape(SCRIPT).replace(r"\{tool\}", "[^\n]+").replace(r"\{command\}", "[^\n]+").replace(r"\{\{", r"\{").replace(r"\}\}", r"\}"))
+TOOL = PROJECT / "tools/testing/kunit/pinwait.py"
 MANY = 50		# commits: more than that are no series, but somebody else's history
 
 
@@ -41,20 +51,20 @@ def presubmit(options: Options, staged: bool, commits: str, full: bool, series: 
 	return judgement.exit_code
 
 
-def pushed(options: Options, lines: Iterator[str], full: bool) -> int:
+def pushed(options: Options, lines: Iterator[str], full: bool, series: str = "") -> int:
 	"""Judge what git is about to push, as it says on the standard input of a pre-push hook.
 
 	Only a bad patch stops the push: what cannot be judged is said, and is the developer's to decide.
 	"""
 	for line in lines:
-		_, local, remote_ref, remote = line.split()
-		if set(local) == {"0"}:
-			continue
 		try:
+			_, local, remote_ref, remote = line.rstrip("\n").rsplit(" ", 3)	# the first may be any expression
+			if set(local) == {"0"}:
+				continue
 			commits = _range_of(kdir.UserTree(Path(options.kdir)), local, remote)
-			code = presubmit(options, False, commits, full)
-		except PinwaitError as error:
-			print(f"presubmit: {remote_ref}: not checked: {error}", file=sys.stderr)
+			code = presubmit(options, False, commits, full, series)
+		except (PinwaitError, OSError, ValueError) as error:
+			print(f"presubmit: {line.strip()}: not checked: {error}", file=sys.stderr)
 			continue
 		if code == EXIT_CODES[Outcome.FAIL]:
 			return code
@@ -84,15 +94,18 @@ def chosen(user: kdir.UserTree, staged: bool, commits: str) -> tuple[Asked, str]
 	return Asked(range="HEAD~1..HEAD"), f"the last commit, for {why} and nothing is staged"
 
 
-def install_hook(options: Options, full: bool) -> int:
-	"""Have git run presubmit before a push from the tree. Raises UsageError if another hook is there."""
-	path = _hook(options)
-	if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
+def install_hook(options: Options, full: bool, series: str = "") -> int:
+	"""Have git run presubmit before a push from the tree, with the same options.
+
+	Raises UsageError if another hook is there, or hooks are not the tree's alone.
+	"""
+	path, command = _hook(options), _command(options, full, series)
+	if os.path.lexists(path) and not _is_ours(path):
 		raise UsageError(f"{path} is there and not pinwait's: it is left alone; to have both, call this from it, with its "
-				 f"standard input: {_command(options, full)}")
+				 f"standard input: {command}")
 	path.parent.mkdir(parents=True, exist_ok=True)
 	partial = path.with_name(f"{path.name}.{os.getpid()}")
-	partial.write_text(f"#!/bin/sh\n{MARK}\nexec {_command(options, full)}\n", encoding="utf-8")
+	partial.write_text(SCRIPT.format(tool=shlex.quote(str(TOOL)), command=command), encoding="utf-8")
 	partial.chmod(0o755)
 	partial.replace(path)
 	print(f"installed {path}")
@@ -102,8 +115,10 @@ def install_hook(options: Options, full: bool) -> int:
 def remove_hook(options: Options) -> int:
 	"""Undo install_hook(); a foreign hook is left alone. Raises UsageError if there is none of ours."""
 	path = _hook(options)
-	if not path.exists() or MARK not in path.read_text(encoding="utf-8", errors="replace"):
-		raise UsageError(f"{path} is not pinwait's" if path.exists() else f"there is no hook {path}")
+	if not os.path.lexists(path):
+		raise UsageError(f"there is no hook {path}")
+	if not _is_ours(path):
+		raise UsageError(f"{path} is not pinwait's, or not as it was installed: remove it by hand")
 	path.unlink()
 	print(f"removed {path}")
 	return 0
@@ -136,11 +151,21 @@ def _range_of(user: kdir.UserTree, local: str, remote: str) -> str:
 
 
 def _hook(options: Options) -> Path:
+	"""Return where the hook belongs. Raises UsageError if that is not in the tree's repository."""
 	user = kdir.UserTree(Path(options.kdir))
 	# Asked without the options that keep hooks from running: they change the answer.
-	return user.path / run(["git", "rev-parse", "--git-path", f"hooks/{HOOK}"], cwd=user.path).removesuffix("\n")
+	common, path = (user.path / name for name in run(
+		["git", "rev-parse", "--git-common-dir", "--git-path", f"hooks/{HOOK}"], cwd=user.path).splitlines())
+	if not path.parent.resolve().is_relative_to(common.resolve()):
+		raise UsageError(f"git takes hooks from {path.parent} (core.hooksPath), which is not the tree's alone: nothing is changed there")
+	return path
 
 
-def _command(options: Options, full: bool) -> str:
-	tool = str(PROJECT / "tools/testing/kunit/pinwait.py")
-	return shlex.join([sys.executable, tool, "presubmit", f"--kdir={options.kdir}", "--pushed", *(["--full"] if full else [])])
+def _is_ours(path: Path) -> bool:
+	"""Tell whether a hook is as install_hook() leaves it: what somebody added is not to be lost."""
+	return path.is_file() and not path.is_symlink() and bool(OURS.fullmatch(path.read_text(encoding="utf-8", errors="replace")))
+
+
+def _command(options: Options, full: bool, series: str) -> str:
+	words = [sys.executable, str(TOOL), "presubmit", f"--kdir={options.kdir}", f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
+	return shlex.join([*words, "--pushed", *([f"--series={series}"] if series else []), *(["--full"] if full else [])])

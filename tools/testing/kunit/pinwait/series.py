@@ -15,6 +15,7 @@ from .kernel import Kernel
 from .proc import CommandFailed, lock, run
 from .progress import Progress
 from .results import PatchId
+from .worktree import SCRATCH_LOCK
 
 NONE = "none"
 SUPPORT = "support"	# what the suites need of any kernel, with or without a series under test
@@ -118,7 +119,7 @@ def scratch(git: Git, commit: str) -> Iterator[Git]:
 
 	There is one for each kernel, also for who looks at a kernel whose worktree another one has locked.
 	"""
-	path = git.path / ".git/pinwait-scratch"
+	path = git.path / ".git" / SCRATCH_LOCK.removesuffix(".lock")
 	with lock(path.with_suffix(".lock"), f"the scratch tree of {git.path.name}"):
 		_remove(git, path)
 		git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(path), commit)
@@ -132,7 +133,8 @@ def scratch(git: Git, commit: str) -> Iterator[Git]:
 
 def _remove(git: Git, path: Path) -> None:
 	shutil.rmtree(path, ignore_errors=True)
-	git("worktree", "prune")
+	# One whose making was interrupted is locked, and not pruned.
+	shutil.rmtree(git.path / ".git/worktrees" / path.name, ignore_errors=True)
 
 
 def _explain(patch: Path, output: str, kernel: Kernel) -> str:

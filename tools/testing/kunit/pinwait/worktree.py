@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from .kernel import Kernel
 from .progress import Progress
 
 UNFINISHED = ".git/pinwait-unfinished"	# a checkout was begun and may not be complete
+SCRATCH_LOCK = "pinwait-scratch.lock"	# our own, of the scratch tree
+REF_SECONDS = 5		# that a lock of git's on refs may be old
 OVERLAY = ("include", "mm", "Kconfig.kunit")
 MARK = "# pinwait: its suites and their options"
 HOOKS = {"mm/Kconfig": 'source "Kconfig.kunit"', "mm/Makefile": "obj-y += tests/"}
@@ -59,6 +62,18 @@ def broken(kernel: Kernel, commit: str, mutant: Mutant) -> str:
 	file = _broken(kernel.git, commit, mutant, ())
 	ref = f"refs/pinwait/composed-{hashlib.sha256(commit.encode() + file.content).hexdigest()[:40]}"
 	return kernel.git.commit_of(ref) or _commit(kernel.git, commit, [file], ref)
+
+
+def with_files(kernel: Kernel, commit: str, other: str, names: Sequence[str]) -> str:
+	"""Return a commit in which files are as another commit has them, as far as they are there."""
+	git = kernel.git
+	listed = [line.partition("\t") for line in git("ls-tree", other, "--", *names).splitlines()]
+	files = [Source(name, (git("cat-file", "blob", head.split()[2]) + "\n").encode("utf-8", "surrogateescape"), head.split()[0])
+		 for head, _, name in listed]
+	digest = hashlib.sha256(commit.encode() + "".join(f"{file.path}\n" for file in files).encode()
+				+ b"".join(file.content for file in files))
+	ref = f"refs/pinwait/composed-{digest.hexdigest()[:40]}"
+	return git.commit_of(ref) or _commit(git, commit, files, ref)
 
 
 def _commit(git: Git, parent: str, files: Sequence[Source], ref: str) -> str:
@@ -109,10 +124,21 @@ def check_out(kernel: Kernel, commit: str, strays: Path, progress: Progress) -> 
 	unfinished.unlink()
 
 
+def free_refs(git: Git) -> None:
+	"""Remove the locks of refs that a killed git left; git itself holds none for long."""
+	folder = git.path / ".git"
+	for path in [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]:
+		try:
+			if path.name != SCRATCH_LOCK and time.time() - path.stat().st_mtime > REF_SECONDS:
+				path.unlink()
+		except FileNotFoundError:
+			pass
+
+
 def _in_the_way(git: Git, head: str, commit: str) -> list[str]:
 	"""Return files that git does not know but that commit brings and would overwrite."""
 	added = git("diff", "--name-only", "--no-renames", "--diff-filter=A", head, commit).splitlines()
-	return [name for name in added if (git.path / name).exists()]
+	return [name for name in added if (git.path / name).is_file()]
 
 
 def _save_strays(kernel: Kernel, edited: list[str], untracked: list[str], strays: Path,

@@ -110,6 +110,16 @@ def test_make_targets_call_the_tool(tmp_path):
 	assert made().startswith("echo 'make run")
 
 
+def test_distclean_removes_what_is_the_tools_own(tmp_path):
+	fakes.write(tmp_path, {"build/kernels/k/x": "", "build/obj/y": "", "build/mutants-7.3-uml/z": "", "build/linux/Makefile": "mine\n"})
+	assert _run(tmp_path, "distclean").returncode == 0
+	assert [path.name for path in (tmp_path / "build").iterdir()] == ["linux"]
+	(tmp_path / "build/linux/Makefile").unlink()
+	(tmp_path / "build/linux").rmdir()
+	assert _run(tmp_path, "distclean").returncode == 0 and not (tmp_path / "build").exists()
+	assert _run(tmp_path, "distclean").returncode == 0
+
+
 def test_clean_keeps_kernels(tmp_path):
 	for name in ("obj", "results", "kernels"):
 		(tmp_path / "build" / name).mkdir(parents=True)

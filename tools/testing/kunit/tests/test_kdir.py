@@ -72,7 +72,47 @@ def test_tree_is_not_written(user, tmp_path, config):
 	os.utime(user / "MAINTAINERS")		# the index is stale: refreshing it would write it
 	before = _state(user)
 	_prepare(user, tmp_path)
+	assert "edited" in kdir.UserTree(user).uncommitted(False) and not kdir.UserTree(user).uncommitted(True)
 	assert _state(user) == before
+
+
+def test_partial_clone_is_refused(user, tmp_path):
+	fakes.git(user, "config", "uploadpack.allowFilter", "true")
+	fakes.git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{user}", "partial")
+	with pytest.raises(UsageError, match="is a partial clone: .* --unset remote.origin.promisor"):
+		kdir.UserTree(tmp_path / "partial")
+
+
+def test_alternates_are_mended(user, tmp_path):
+	ready, _ = _prepare(user, tmp_path)
+	alternates = ready.tree / ".git/objects/info/alternates"
+	right = alternates.read_text()
+	alternates.write_text("")
+	_prepare(user, tmp_path)
+	assert alternates.read_text() == right
+
+
+def test_lock_of_a_ref_that_a_killed_git_left(user, tmp_path):
+	ready, _ = _prepare(user, tmp_path)
+	lock = ready.tree / ".git/refs/pinwait/base.lock"
+	lock.touch()
+	os.utime(lock, (0, 0))
+	fakes.write(user, {"mm/migrate.c": "next\n"})
+	_prepare(user, tmp_path)
+	assert not lock.exists()
+
+
+def test_folder_becomes_a_file(user, tmp_path):
+	fakes.write(user, {"mm/odd/x.c": "x\n"})
+	fakes.git(user, "add", "-f", "mm/odd/x.c")
+	fakes.git(user, "commit", "-q", "-m", "folder")
+	_prepare(user, tmp_path)
+	fakes.git(user, "rm", "-q", "mm/odd/x.c")
+	fakes.write(user, {"mm/odd": "file\n"})
+	fakes.git(user, "add", "-f", "mm/odd")
+	fakes.git(user, "commit", "-q", "-m", "file")
+	ready, said = _prepare(user, tmp_path)
+	assert (ready.tree / "mm/odd").read_text() == "file\n" and said == ""
 
 
 def test_next_state_follows(user, tmp_path):

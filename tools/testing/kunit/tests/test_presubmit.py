@@ -3,6 +3,7 @@
 
 import io
 import os
+import subprocess
 
 import fakes
 import pytest
@@ -144,13 +145,76 @@ def test_foreign_hook_is_left_alone(tree):
 	assert hook.read_text() == "#!/bin/sh\nexit 0\n"
 
 
+def test_hook_that_is_a_link_is_left_alone(tree, tmp_path):
+	hook = tree / ".git/hooks/pre-push"
+	hook.symlink_to(tmp_path / "not there just now")
+	with pytest.raises(UsageError, match="not pinwait's"):
+		presubmit.install_hook(Options(kdir=str(tree)), False)
+	assert hook.is_symlink()
+
+
+def test_hook_that_somebody_added_to_is_left_alone(tree):
+	hook = tree / ".git/hooks/pre-push"
+	presubmit.install_hook(Options(kdir=str(tree)), False)
+	text = hook.read_text() + "git lfs pre-push\n"
+	hook.write_text(text)
+	for change in (lambda: presubmit.install_hook(Options(kdir=str(tree)), True), lambda: presubmit.remove_hook(Options(kdir=str(tree)))):
+		with pytest.raises(UsageError, match="not pinwait's"):
+			change()
+	assert hook.read_text() == text
+
+
+def test_hooks_of_more_than_this_tree(tree, tmp_path):
+	fakes.git(tree, "config", "core.hooksPath", str(tmp_path / "hooks"))
+	with pytest.raises(UsageError, match="core.hooksPath"):
+		presubmit.install_hook(Options(kdir=str(tree)), False)
+	assert not (tmp_path / "hooks").exists()
+
+
+def test_hook_of_a_linked_worktree(tree, tmp_path):
+	fakes.git(tree, "worktree", "add", "-q", str(tmp_path / "linked"))
+	assert presubmit.install_hook(Options(kdir=str(tmp_path / "linked")), False) == 0
+	assert (tree / ".git/hooks/pre-push").exists()
+
+
+@pytest.mark.parametrize("code, pushed", [(0, True), (1, False), (2, True), (64, True), (127, True), (130, False), (None, True)])
+def test_only_bad_stops_git(tree, tmp_path, monkeypatch, code, pushed):
+	tool = tmp_path / "pinwait.py"
+	if code is not None:
+		tool.write_text(f"raise SystemExit({code})")
+	monkeypatch.setattr(presubmit, "TOOL", tool)
+	presubmit.install_hook(Options(kdir=str(tree)), False)
+	_commit(tree, "a")
+	done = subprocess.run(["git", "push", "-q", "origin", "HEAD:refs/heads/new"], cwd=tree, capture_output=True, text=True)
+	assert (done.returncode == 0) is pushed
+	assert ("nothing is checked" in done.stderr) is (code is None)
+
+
+def test_what_is_pushed_may_be_any_expression(tree, asked):
+	base = fakes.git(tree, "rev-parse", "HEAD")
+	_commit(tree, "a")
+	assert _push(tree, f"HEAD@{{1 day ago}} {fakes.git(tree, 'rev-parse', 'HEAD')} refs/heads/x {base}") == 0
+	assert len(asked[0]) == 1
+
+
+def test_a_full_disk_does_not_stop_a_push(tree, monkeypatch, capsys):
+	def judge(*_args):
+		raise OSError(28, "No space left on device")
+	monkeypatch.setattr(gate, "judge", judge)
+	base = fakes.git(tree, "rev-parse", "HEAD")
+	_commit(tree, "a")
+	assert _push(tree, f"refs/heads/x {fakes.git(tree, 'rev-parse', 'HEAD')} refs/heads/x {base}") == 0
+	assert "not checked: [Errno 28]" in capsys.readouterr().err
+
+
 def test_hook_runs_presubmit(tree, tmp_path, monkeypatch):
 	"""The command in the hook is one that the tool understands, whatever folder the tree is in."""
 	spaced = tmp_path / "my tree"
 	tree.rename(spaced)
-	presubmit.install_hook(Options(kdir=str(spaced)), False)
+	presubmit.install_hook(Options(kdir=str(spaced), build_root=tmp_path / "b", jobs=3), False, "none")
 	from pinwait import cli
 	import shlex
-	words = shlex.split((spaced / ".git/hooks/pre-push").read_text().splitlines()[-1])
-	args = cli.parser().parse_args(words[3:])
+	words = shlex.split((spaced / ".git/hooks/pre-push").read_text().splitlines()[-2])
+	args = cli.parser().parse_args(words[2:])
 	assert args.pushed and args.kdir == str(spaced) and not args.full
+	assert (args.build_root, args.jobs, args.series) == (tmp_path / "b", 3, "none")

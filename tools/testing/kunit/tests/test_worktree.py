@@ -96,6 +96,16 @@ def test_removed_source_goes(kernel, project, tmp_path):
 	assert not (kernel.tree / "mm/tests/x.c").exists()
 
 
+def test_files_as_another_commit_has_them(kernel, project, tmp_path):
+	first = worktree.compose(kernel, kernel.base_commit, project)
+	fakes.write(project, {"mm/tests/x.c": "two\n", "mm/tests/new.c": "new\n"})
+	second = worktree.compose(kernel, kernel.base_commit, project)
+	mixed = worktree.with_files(kernel, second, first, ["mm/tests/x.c", "mm/tests/new.c"])
+	assert kernel.git("cat-file", "blob", f"{mixed}:mm/tests/x.c") == "one"
+	assert kernel.git("diff", "--name-only", second, mixed) == "mm/tests/x.c"
+	assert worktree.with_files(kernel, second, first, ["mm/tests/x.c"]) == mixed
+
+
 def test_stray_edits_are_saved_and_restored(kernel, project, tmp_path):
 	_check_out(kernel, project, tmp_path)
 	fakes.write(kernel.tree, {"mm/migrate.c": fakes.MIGRATE + "mine\n"})
