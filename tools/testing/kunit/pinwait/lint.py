@@ -4,11 +4,13 @@
 What judges a patch is not to come from it: scripts are those of a state before it.
 """
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from . import build
@@ -16,11 +18,14 @@ from .build import Request
 from .errors import CannotJudge
 from .git import Git
 from .proc import CommandFailed, run
+from .sandbox import Sandbox
 
 COMPAT = Path(__file__).resolve().parents[1] / "sparse-compat.h"
 CHECKPATCH = ("scripts/checkpatch.pl", "--strict", "--no-summary", "--show-types")
+# Scripts of the tree at hand that checkpatch calls.
+CALLED = ("scripts/get_maintainer.pl", "scripts/spdxcheck.py")
 # Scripts that judge, what is theirs, and what else they read.
-TOOLS = ("scripts/checkpatch.pl", "scripts/spelling.txt", "scripts/const_structs.checkpatch", "scripts/kernel-doc",
+TOOLS = ("scripts/checkpatch.pl", *CALLED, "scripts/spelling.txt", "scripts/const_structs.checkpatch", "scripts/kernel-doc",
 	 "scripts/kernel-doc.py", "tools/docs", "tools/lib/python", "scripts/lib", "tools/testing/kunit")
 TEXTS = ("Documentation/dev-tools/checkpatch.rst", "MAINTAINERS")
 VERDICT = re.compile(r"^(ERROR|WARNING|CHECK):([A-Z_0-9]+): (.*)$")
@@ -31,8 +36,9 @@ def judges(name: str) -> bool:
 	return any(name == tool or name.startswith(f"{tool}/") for tool in TOOLS)
 
 
-def export_tools(git: Git, commit: str, folder: Path) -> Path:
-	"""Write the scripts of a commit to a folder of their own, once, and return it."""
+def export_tools(git: Git, commit: str, parent: Path) -> Path:
+	"""Write the scripts of a commit to a folder of their own below parent, once, and return it."""
+	folder = parent / f"{commit[:16]}-{hashlib.sha256(' '.join(TOOLS + TEXTS).encode()).hexdigest()[:8]}"
 	if not folder.exists():
 		listed = git("ls-tree", "--name-only", commit, *TOOLS, *TEXTS).splitlines()
 		partial = folder.with_name(f"{folder.name}.{os.getpid()}")
@@ -57,8 +63,8 @@ def compile_anew(tree: Path, obj: Path, sources: Iterable[str], request: Request
 	objects = [str(Path(name).with_suffix(".o")) for name in sources]
 	for name in objects:
 		(obj / name).unlink(missing_ok=True)
-	argv = ["make", "-C", str(tree), f"O={obj}", f"ARCH={request.profile.arch}", "W=1", f"-j{request.jobs}", "-k",
-		*build.base_options(), *request.make_options, *(["C=2", f"CF=-include {COMPAT}"] if sparse else []), *objects]
+	argv = [*build.make_command(tree, obj, request), "W=1", "-k",
+		*(["C=2", f"CF=-include {COMPAT}"] if sparse else []), *objects]
 	env = build.environment(build_root)
 	with open(log, "ab") as output:
 		start = output.tell()
@@ -79,7 +85,7 @@ def includers(obj: Path, header: str, most: int) -> list[str]:
 	found: list[str] = []
 	for folder in ("mm", "kernel", "fs", "lib", "arch"):
 		for path in sorted((obj / folder).rglob(".*.o.cmd")):
-			text = path.read_text(encoding="utf-8", errors="replace")
+			text = build.noted(path)
 			source = re.search(r"^source_\S+ := (\S+\.c)$", text, re.MULTILINE)
 			if source and (needle in text or f"/{header}\n" in text):
 				found.append(str(path.relative_to(obj).with_name(path.name[1:].removesuffix(".o.cmd") + ".c")))
@@ -88,15 +94,19 @@ def includers(obj: Path, header: str, most: int) -> list[str]:
 	return found
 
 
-def checkpatch(tools: Path, tree: Path, patch: Path, message: bool) -> list[tuple[str, str, str]]:
+def checkpatch(box: Sandbox, tools: Path, tree: Path, patch: Path, message: bool) -> list[tuple[str, str, str]]:
 	"""Return checkpatch's verdicts on a patch: level, type, and text with the place.
 
-	message tells whether there is a commit message to be looked at. Raises CannotJudge if it breaks.
+	It is kept in the box, for it hands names of the patch's to a shell. message tells whether there is a commit
+	message to be looked at. Raises CannotJudge if it breaks.
 	"""
 	argv = ["perl", str(tools / CHECKPATCH[0]), *CHECKPATCH[1:], f"--root={tree}", *([] if message else ["--no-signoff", "--ignore=COMMIT_MESSAGE"]),
 		str(patch)]
+	# Neither the tree's .checkpatch.conf nor the user's is to have a say.
+	env = {"GIT_DIR": str(tree / ".git"), "HOME": "/"}
+	box = replace(box, readable=(*box.readable, patch, *borrowed(tree)))
 	try:
-		output = run(argv, cwd=tree)
+		output = run(box.command(argv, []), cwd=Path("/"), env=env)
 	except CommandFailed as error:
 		output = error.output
 		if error.returncode != 1:
@@ -108,6 +118,12 @@ def checkpatch(tools: Path, tree: Path, patch: Path, message: bool) -> list[tupl
 		if verdict:
 			found.append((verdict[1], verdict[2], "\n".join([verdict[3], *lines[1:]])))
 	return found
+
+
+def borrowed(tree: Path) -> list[Path]:
+	"""Return the folders of another repository in which a tree's has objects."""
+	alternates = tree / ".git/objects/info/alternates"
+	return [Path(line) for line in alternates.read_text(encoding="utf-8").splitlines()] if alternates.exists() else []
 
 
 def kernel_doc(tools: Path, tree: Path, sources: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import email.policy
 import gzip
 import hashlib
 import re
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -33,8 +34,8 @@ VERSION = re.compile(r"\bv(\d+)\b", re.IGNORECASE)
 BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\b", re.MULTILINE)
 PREREQUISITE = re.compile(r"^prerequisite-patch-id: ([0-9a-f]{40})\b", re.MULTILINE)
 NOBODY = "Nobody <nobody@localhost>"
-# Modes of what is no file: a symbolic link may lead out of the tree, a submodule to another one.
-REFUSED_MODES = {"120000": "a symbolic link", "160000": "a submodule"}
+# A file's mode, which git reads as C does: a sign, zeros and spaces before it do not change it.
+MODE = re.compile(r"^(?:(?:new file|new|old|deleted file) mode|index \S+)[ \t]+\+?([0-7]+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Patch:
 	message: str		# the commit message without its subject; "" for a bare diff
 	bare: bool		# a diff without any message
 	files: tuple[str, ...]	# that it touches, old and new names
+	renamed: tuple[tuple[str, str], ...]	# old and new names
 	sha256: str		# of the diff
 	patch_id: str		# git patch-id --stable, "" if git knows none
 	number: int = 0		# n of [PATCH n/m], 0 without
@@ -65,17 +67,18 @@ class Submission:
 	notes: list[str] = field(default_factory=list)	# what was left out of the input, and why
 
 
-def read(sources: Sequence[str], scratch: Path) -> Submission:
+def read(sources: Sequence[str], scratch: Path, keep_cr: bool = False) -> Submission:
 	"""Read patches from mboxes, mails, folders of them, or `-` for standard input.
 
-	scratch gets a file for each. Raises UsageError for a file that is not there, CannotJudge for input
+	scratch gets a file for each. Carriage returns at ends of lines are a mail's, and go, unless keep_cr. Raises UsageError for a file that is not there, CannotJudge for input
 	in which there is no patch, or not all of a series, or one that must not be applied.
 	"""
 	submission = Submission([])
 	for index, source in enumerate(sources):
-		for name, mails in _mailboxes(source, scratch / f"input-{index}"):
+		for name, mails in _mailboxes(source, scratch / f"input-{index}", keep_cr):
 			for mail in mails:
-				_add(submission, mail, name, scratch)
+				for raw in _enclosed(mail.read_bytes()):
+					_add(submission, raw, name, scratch, keep_cr=keep_cr)
 	if not submission.patches:
 		raise CannotJudge(f"{', '.join(sources)}: there is no patch in it"
 				  + (f" ({'; '.join(submission.notes)})" if submission.notes else ""))
@@ -85,9 +88,7 @@ def read(sources: Sequence[str], scratch: Path) -> Submission:
 def read_diff(diff: str, subject: str, scratch: Path) -> Submission:
 	"""Make a submission of a diff that has no message. Raises as read() does."""
 	submission = Submission([])
-	mail = scratch / "diff"
-	mail.write_text(diff, encoding="utf-8", errors="surrogateescape")
-	_add(submission, mail, subject, scratch, subject)
+	_add(submission, diff.encode("utf-8", "surrogateescape"), subject, scratch, subject, True)
 	return submission
 
 
@@ -112,18 +113,18 @@ def refusal(names: Iterable[str], diff: str) -> str:
 			return f"it touches {name}, which is outside of the tree"
 		if any(part.lower() == ".git" for part in parts):
 			return f"it touches {name}, which is git's own"
-	for mode in re.findall(r"^(?:new file|new|old|deleted file) mode (\d+)$|^index \S+ (\d+)$", diff, re.MULTILINE):
-		for what in mode:
-			if what in REFUSED_MODES:
-				return f"it brings or changes {REFUSED_MODES[what]}, which may lead out of the tree"
+	for mode in (int(text, 8) for text in MODE.findall(diff)):
+		if not stat.S_ISREG(mode):
+			what = "a symbolic link" if stat.S_ISLNK(mode) else "a submodule"
+			return f"it brings or changes {what}, which may lead out of the tree"
 	return ""
 
 
-def _mailboxes(source: str, folder: Path) -> list[tuple[str, list[Path]]]:
+def _mailboxes(source: str, folder: Path, keep_cr: bool) -> list[tuple[str, list[Path]]]:
 	"""Return each file of a source with the mails in it, split into folder."""
 	folder.mkdir(parents=True)
 	if source == "-":
-		return [("standard input", _split("standard input", sys.stdin.buffer.read(LIMIT + 1), folder))]
+		return [("standard input", _split("standard input", sys.stdin.buffer.read(LIMIT + 1), folder, keep_cr))]
 	path = Path(source)
 	if path.is_dir():
 		maildir = [path / name for name in ("cur", "new")]
@@ -140,11 +141,11 @@ def _mailboxes(source: str, folder: Path) -> list[tuple[str, list[Path]]]:
 	found = []
 	for index, file in enumerate(files):
 		with open(file, "rb") as stream:
-			found.append((str(file), _split(str(file), stream.read(LIMIT + 1), folder / str(index))))
+			found.append((str(file), _split(str(file), stream.read(LIMIT + 1), folder / str(index), keep_cr)))
 	return found
 
 
-def _split(name: str, content: bytes, folder: Path) -> list[Path]:
+def _split(name: str, content: bytes, folder: Path, keep_cr: bool) -> list[Path]:
 	"""Write each mail of a file to one of its own."""
 	if content.startswith(b"\x1f\x8b"):
 		try:
@@ -162,7 +163,7 @@ def _split(name: str, content: bytes, folder: Path) -> list[Path]:
 	if BARE_DIFF.match(content):
 		return [whole]
 	try:
-		run(["git", "mailsplit", "-b", f"-o{folder}", "--", str(whole)], env=ISOLATION)
+		run(["git", "mailsplit", "-b", *(["--keep-cr"] if keep_cr else []), f"-o{folder}", "--", str(whole)], env=ISOLATION)
 	except CommandFailed as error:
 		raise CannotJudge(f"{name} is no mailbox: {_complaint(error)}") from error
 	return sorted(file for file in folder.iterdir() if file.name.isdigit())
@@ -174,42 +175,42 @@ def _written(path: Path, content: bytes) -> Path:
 	return path
 
 
-def _add(submission: Submission, mail: Path, source: str, scratch: Path, subject: str = "") -> None:
+def _add(submission: Submission, raw: bytes, source: str, scratch: Path, subject: str = "", keep_cr: bool = False) -> None:
 	"""Add a mail's patch to a submission; of a mail without one only the trailers, and a note."""
-	raw = mail.read_bytes()
 	bare = bool(BARE_DIFF.match(raw))
-	if not bare:
-		raw = _enclosed(raw)
 	number = len(submission.patches) + 1
 	message, diff = scratch / f"{number}.message", scratch / f"{number}.diff"
 	headers: email.message.Message | None = None
 	if bare:
-		text = raw.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+		text = raw.decode("utf-8", "surrogateescape")
 		fields, body = {"Subject": subject or f"diff without a message: {Path(source).name}"}, ""
 	else:
 		try:
-			told = run(["git", "mailinfo", "-b", "--quoted-cr=strip", "--encoding=UTF-8", str(message), str(diff)],
+			told = run(["git", "mailinfo", "-b", f"--quoted-cr={'nowarn' if keep_cr else 'strip'}", "--encoding=UTF-8", str(message), str(diff)],
 				   stdin=raw.decode("utf-8", "surrogateescape"), env=ISOLATION)
 		except CommandFailed as error:
 			raise CannotJudge(f"{source}: not to be read as a mail: {_complaint(error)}") from error
 		fields = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
 		body = message.read_text(encoding="utf-8", errors="surrogateescape")
-		text = diff.read_text(encoding="utf-8", errors="surrogateescape")
+		text = diff.read_bytes().decode("utf-8", "surrogateescape")
 		headers = email.message_from_bytes(raw, policy=email.policy.compat32)
-		# Trailers stand after the signature of format-patch: in the diff part, or, of a cover letter, in the body.
-		submission.base_commit = submission.base_commit or next(iter(BASE.findall(body + text)), "")
-		submission.prerequisites += [found for found in PREREQUISITE.findall(body + text)
-					     if found not in submission.prerequisites]
+	text = text if keep_cr else text.replace("\r\n", "\n")
 	title = _header(headers, "Subject") or fields.get("Subject", "")
 	if REPLY.match(title):
 		submission.notes.append(f"left out, for it is an answer: '{title}'")
 		return
+	if not bare:
+		# Trailers stand after the signature of format-patch: in the diff part, or, of a cover letter, in the body.
+		submission.base_commit = submission.base_commit or next(iter(BASE.findall(body + text)), "")
+		submission.prerequisites += [found for found in PREREQUISITE.findall(body + text)
+					     if found not in submission.prerequisites]
 	if not re.search(r"^(?:diff --git |--- |GIT binary patch)", text, re.MULTILINE):
 		submission.notes.append(f"no diff in '{title or source}'")
 		return
 	diff.write_text(text, encoding="utf-8", errors="surrogateescape")
 	try:
-		files = numstat(diff) + _old_names(text)
+		moved = _renames(text)
+		files = numstat(diff) + [old for _, old, _ in moved]
 		refused = refusal(files, text)
 	except CannotJudge as error:
 		raise CannotJudge(f"{source}: {title or 'patch'}: {error}") from error
@@ -227,17 +228,17 @@ def _add(submission: Submission, mail: Path, source: str, scratch: Path, subject
 			f"\n{body}---\n{text}", encoding="utf-8", errors="surrogateescape")
 	submission.patches.append(Patch(
 		path, source, title or plain, plain, author, _header(headers, "Message-ID").strip("<> \n"), body, bare,
-		tuple(dict.fromkeys(files)), hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
+		tuple(dict.fromkeys(files)), tuple((old, new) for how, old, new in moved if how == "rename"), hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
 		_patch_id(text), *((int(place[1]), int(place[2])) if place else (0, 0)), int(version[1]) if version else 1))
 
 
-def _enclosed(raw: bytes) -> bytes:
-	"""Return the mail that a mail has attached as a file, if it is of format-patch; else the mail itself."""
-	for part in email.message_from_bytes(raw, policy=email.policy.compat32).walk():
-		if part.get_content_maintype() == "text" and isinstance(payload := part.get_payload(decode=True), bytes) \
-		   and ENCLOSED.match(payload):
-			return payload
-	return raw
+def _enclosed(raw: bytes) -> list[bytes]:
+	"""Return the mails of format-patch that a mail has attached as files; without any, the mail itself."""
+	if BARE_DIFF.match(raw):
+		return [raw]
+	parts = email.message_from_bytes(raw, policy=email.policy.compat32).walk()
+	payloads = [part.get_payload(decode=True) for part in parts if part.get_content_maintype() == "text"]
+	return [payload for payload in payloads if isinstance(payload, bytes) and ENCLOSED.match(payload)] or [raw]
 
 
 def _header(headers: "email.message.Message | None", name: str) -> str:
@@ -250,9 +251,10 @@ def _header(headers: "email.message.Message | None", name: str) -> str:
 	return re.sub(r"\s+", " ", text).strip()
 
 
-def _old_names(diff: str) -> list[str]:
-	"""Return the names that files had before a rename, which numstat does not tell."""
-	return [name.strip('"') for name in re.findall(r"^(?:rename|copy) from (.+)$", diff, re.MULTILINE)]
+def _renames(diff: str) -> list[tuple[str, str, str]]:
+	"""Return how ("rename" or "copy"), from and to which name a diff moves files, which numstat does not tell."""
+	found = re.findall(r"^(rename|copy) from (.+)\n\1 to (.+)$", diff, re.MULTILINE)
+	return [(how, old.strip('"'), new.strip('"')) for how, old, new in found]
 
 
 def _hunks(text: str) -> str:
@@ -270,13 +272,18 @@ def _in_order(found: list[Patch], notes: list[str]) -> list[Patch]:
 	"""Return a series in its own order. Raises CannotJudge if it is not all there, or more than one."""
 	found = _once(found, notes)
 	numbered = [patch for patch in found if patch.total]
-	if len(numbered) < len(found) or len(found) == 1:
-		notes += [f"patch {patch.number} of {patch.total} alone: the others were not given"
-			  for patch in numbered if patch.total > 1]
-		return found
 	versions = sorted({patch.version for patch in found})
 	if len(versions) > 1:
 		raise CannotJudge(f"the mails are of versions {', '.join(map(str, versions))} of a series: give one")
+	if not numbered:
+		return found
+	if len(found) == 1:
+		notes += [f"patch {patch.number} of {patch.total} alone: the others were not given"
+			  for patch in numbered if patch.total > 1]
+		return found
+	if len(numbered) < len(found):
+		other = next(patch for patch in found if not patch.total)
+		raise CannotJudge(f"'{numbered[0].title}' is of a series, '{other.title}' of none: give one or the other")
 	totals = sorted({patch.total for patch in found})
 	if len(totals) > 1:
 		raise CannotJudge(f"the mails are of several series, of {' and '.join(map(str, totals))} patches: give one")

@@ -7,6 +7,7 @@ bubblewrap gives them namespaces of their own; no privilege is needed where user
 """
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,14 @@ from pathlib import Path
 from .proc import CommandFailed, run
 
 # What is nobody's business in there; what is needed of it is shown again one by one.
-HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/run", "/mnt", "/media", "/srv")
+HIDDEN = ("/home", "/root", "/tmp", "/var", "/run", "/mnt", "/media", "/srv", "/boot", "/etc/ssh", "/etc/ssl/private")
+# What root may read: in there nobody has root's rights, but root's files are nobody's.
+SECRET = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
+# What is passed on of the caller's environment, in which there may be passwords.
+PASSED = re.compile(r"(?:PATH|LANG|LC_\w+|TZ|GIT_DIR|CCACHE_\w+|KBUILD_\w+|PYTHON\w+)$")
 NOBODY = "65534"
 DESCRIPTION = ("bubblewrap: user nobody, no network, own process, mount and IPC namespaces; the system read-only, "
-	       "homes and temporary folders hidden, only objects and compiler cache writable")
+	       "homes, temporary folders and the caller's environment hidden, only objects and compiler cache writable")
 
 
 @dataclass(frozen=True)
@@ -27,24 +32,30 @@ class Sandbox:
 	"""A way to run commands; without `closed` they run as they are."""
 	closed: bool = False
 	readable: tuple[Path, ...] = ()		# shown although they may lie where all is hidden
-	instead: Mapping[Path, Path] = field(default_factory=dict)	# a folder in there -> what is shown in its place
+	instead: Mapping[Path, Path] = field(default_factory=dict)	# a place in there -> what is shown there, if it is there
 
 	def command(self, argv: Sequence[str], writable: Sequence[Path]) -> list[str]:
 		"""Return the command line that runs argv; writable folders exist."""
 		if not self.closed:
 			return list(argv)
-		words = ["bwrap", "--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY,
+		# In the session of a terminal it could type there.
+		words = ["bwrap", "--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--new-session",
 			 "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/dev/shm"]
 		for name in dict.fromkeys([*HIDDEN, os.path.realpath(Path.home())]):
 			if os.path.isdir(name) and not os.path.islink(name) and name != "/":
 				words += ["--tmpfs", name]
+		for name in SECRET:
+			if os.path.exists(name):
+				words += ["--ro-bind", "/dev/null", name]
 		for path in (Path(sys.prefix), Path(sys.base_prefix), *self.readable):
 			words += ["--ro-bind", str(path), str(path)]
 		for place, shown in self.instead.items():
-			words += ["--ro-bind", str(shown), str(place)]
+			words += ["--ro-bind", str(shown), str(place)] if place.exists() else []
 		for path in writable:
 			words += ["--bind", str(path), str(path)]
-		return [*words, "--setenv", "HOME", "/tmp", "--unsetenv", "TMPDIR", "--chdir", "/", "--", *argv]
+		for name in os.environ:
+			words += [] if PASSED.match(name) else ["--unsetenv", name]
+		return [*words, "--setenv", "HOME", "/tmp", "--chdir", "/", "--", *argv]
 
 
 OPEN = Sandbox()

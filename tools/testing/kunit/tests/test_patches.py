@@ -112,6 +112,22 @@ def test_one_patch_of_a_series_alone(tmp_path):
 	assert _read(tmp_path, _series(1, 3)).notes == ["patch 1 of 3 alone: the others were not given"]
 
 
+def _mode(mode):
+	return (f"From: a <a@b>\nSubject: mode\n\nx\n---\ndiff --git a/mm/x b/mm/x\nnew file mode {mode}\n--- /dev/null\n+++ b/mm/x\n"
+		"@@ -0,0 +1 @@\n+/etc/passwd\n\\ No newline at end of file\n")
+
+
+@pytest.mark.parametrize("mode", ["120000", "0120000", "+120000", "120000 ", "00120777"])
+def test_modes_are_read_as_git_reads_them(tmp_path, mode):
+	with pytest.raises(CannotJudge, match="a symbolic link"):
+		_read(tmp_path, _mode(mode))
+
+
+@pytest.mark.parametrize("mode", ["100644", "100755", "0100644"])
+def test_files_may_come(tmp_path, mode):
+	assert _read(tmp_path, _mode(mode)).patches[0].files == ("mm/x",)
+
+
 @pytest.mark.parametrize("text, why", [
 	("", "there is no patch in it"), (" \n\n", "there is no patch"), ("Subject: hello\n\nno diff\n", "no diff in 'hello'"),
 	(b"\x7fELF\0\0\0", "is no text"), (b"\x1f\x8bbroken", "cannot be unpacked"),
@@ -169,3 +185,49 @@ def test_too_large(tmp_path, monkeypatch):
 def test_what_is_not_there(tmp_path):
 	with pytest.raises(UsageError, match="no file or folder"):
 		patches.read([str(tmp_path / "none")], tmp_path)
+
+
+def test_all_attached_files_of_format_patch(tmp_path):
+	parts = "".join(f'--xx\nContent-Type: text/x-patch; name="000{number}.patch"\n\n{text}\n' for number, text in
+			enumerate((_series(1, 2), GOOD.replace("[PATCH] change it", "[PATCH 2/2] change 2")), 1))
+	text = ('From x Mon Sep 17 00:00:00 2001\nFrom: Other <o@b>\nSubject: my patches\nMIME-Version: 1.0\n'
+		f'Content-Type: multipart/mixed; boundary="xx"\n\n--xx\nContent-Type: text/plain\n\nHello.\n\n{parts}--xx--\n')
+	assert [patch.subject for patch in _read(tmp_path, text).patches] == ["change 1", "change 2"]
+
+
+@pytest.mark.parametrize("text, why", [
+	(GOOD + GOOD.replace("[PATCH]", "[PATCH v2]").replace("twenty", "thirty"), "of versions 1, 2"),
+	(_series(2) + GOOD, "is of a series, 'change it' of none|is of a series, '.PATCH. change it' of none")])
+def test_what_is_not_one_series(tmp_path, text, why):
+	with pytest.raises(CannotJudge, match=why):
+		_read(tmp_path, text)
+
+
+def test_trailers_of_an_answer_name_nothing(tmp_path):
+	text = GOOD + GOOD.replace("[PATCH]", "Re: [PATCH]").replace("--\n2.39.5", f"--\n2.39.5\n\nbase-commit: {'ab' * 20}")
+	assert _read(tmp_path, text).base_commit == ""
+
+
+def test_renames_and_copies(tmp_path):
+	for how, renamed in (("rename", (("mm/a.c", "mm/b.c"),)), ("copy", ())):
+		(tmp_path / how).mkdir()
+		text = GOOD[:GOOD.index("diff --git")] + (f"diff --git a/mm/a.c b/mm/b.c\nsimilarity index 100%\n{how} from mm/a.c\n"
+							   f"{how} to mm/b.c\n--\n2.39.5\n")
+		patch = _read(tmp_path / how, text).patches[0]
+		assert (set(patch.files), patch.renamed) == ({"mm/a.c", "mm/b.c"}, renamed)
+
+
+def test_carriage_returns_are_kept_of_a_tree(tmp_path):
+	"""In a mail they are the mail's; in a commit they are what is wrong with it."""
+	tree = fakes.user_tree(tmp_path / "tree")
+	(tree / "mm/dos.c").write_bytes(b"int a;\r\nint b;\n")
+	fakes.git(tree, "add", "-f", "mm/dos.c")
+	fakes.git(tree, "commit", "-qm", "dos")
+	box = tmp_path / "box"
+	box.write_bytes(subprocess.run(["git", "format-patch", "--stdout", "-1"], cwd=tree, check=True, capture_output=True).stdout)
+	for keep in (True, False):
+		(scratch := tmp_path / f"scratch-{keep}").mkdir()
+		patch = patches.read([str(box)], scratch, keep).patches[0]
+		assert (b"+int a;\r\n" in patch.path.read_bytes()) is keep
+	diff = "diff --git a/mm/x.c b/mm/x.c\nnew file mode 100644\n--- /dev/null\n+++ b/mm/x.c\n@@ -0,0 +1 @@\n+int a;\r\n"
+	assert b"+int a;\r\n" in patches.read_diff(diff, "x", scratch).patches[0].path.read_bytes()

@@ -52,8 +52,30 @@ def test_no_network_and_no_other_process():
 	assert int(_run(Sandbox(True), "ls -d /proc/[0-9]* | wc -l")[1]) < 6
 
 
-def test_nobody(tmp_path):
-	assert _run(Sandbox(True), "id -u; echo $HOME $TMPDIR", TMPDIR=str(tmp_path)) == (0, "65534\n/tmp")
+def test_nobody(tmp_path, monkeypatch):
+	monkeypatch.setenv("TMPDIR", str(tmp_path))
+	assert _run(Sandbox(True), "id -u; echo $HOME $TMPDIR") == (0, "65534\n/tmp")
+
+
+def test_the_callers_environment_is_not_passed_on(monkeypatch):
+	for name in ("SECRET_TOKEN", "MAKEFLAGS", "CCACHE_DIR"):
+		monkeypatch.setenv(name, "/cc")
+	said = _run(Sandbox(True), "env", LC_ALL="C", CCACHE_DIR="/cc")[1].splitlines()
+	assert {"CCACHE_DIR=/cc", "LC_ALL=C", "HOME=/tmp"} <= set(said)
+	assert not [line for line in said if line.startswith(("SECRET_TOKEN", "MAKEFLAGS"))]
+
+
+def test_what_only_root_may_read_is_not_read_by_root():
+	assert _run(Sandbox(True), "cat /etc/shadow /etc/gshadow; ls /etc/ssl/private")[1].count("root") == 0
+
+
+def test_no_session_of_a_terminals():
+	# Field 6 of stat is the session: 0 is one of outside.
+	assert _run(Sandbox(True), "cut -d' ' -f6 /proc/self/stat") != (0, "0")
+
+
+def test_what_is_not_there_is_not_replaced(tmp_path):
+	assert _run(Sandbox(True, (tmp_path,), {tmp_path / "none": tmp_path}), "echo x") == (0, "x")
 
 
 def test_instead(tmp_path):

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Scripts that judge a patch are not the patch's, and what they run of it is kept in."""
+
+import fakes
+import pytest
+
+from pinwait import lint
+from pinwait.sandbox import Sandbox
+
+# Calls what the kernel's own calls, in the same places.
+CHECKPATCH = r"""
+my ($root) = map { /^--root=(.*)/ ? $1 : () } @ARGV;
+sub told { my ($kind, $text) = @_; chomp $text; print "WARNING:$kind: $text\n\n"; }
+told "MAINTAINER", `perl $root/scripts/get_maintainer.pl`;
+told "CONF", -e ".checkpatch.conf" ? "read" : "none";
+told "HEAD", `git log -1 --format=%s`;
+told "PATCH", -s $ARGV[-1] ? "seen" : "hidden";
+told "WRITE", `touch $root/written 2>&1`;
+exit 1;
+"""
+
+
+@pytest.fixture(name="verdicts")
+def _verdicts(tmp_path):
+	def start(closed, alternates=""):
+		tree, tools, patch = tmp_path / "kdir", tmp_path / "tools", tmp_path / "x.patch"
+		fakes.user_tree(tree)
+		fakes.write(tree, {"scripts/get_maintainer.pl": "print 'patched'", ".checkpatch.conf": "--no-signoff\n",
+				   **({".git/objects/info/alternates": alternates} if alternates else {})})
+		fakes.write(tools, {"scripts/checkpatch.pl": CHECKPATCH, "scripts/get_maintainer.pl": "print 'trusted'"})
+		patch.write_text("x")
+		box = Sandbox(closed, (tree, tools), {tree / name: tools / name for name in lint.CALLED})
+		return {kind: text for _, kind, text in lint.checkpatch(box, tools, tree, patch, True)}, tree
+	return start
+
+
+def test_checkpatch_calls_the_scripts_of_the_base(verdicts):
+	said, tree = verdicts(True)
+	assert said.pop("WRITE").endswith("Read-only file system") and not (tree / "written").exists()
+	assert said == {"MAINTAINER": "trusted", "CONF": "none", "HEAD": "base", "PATCH": "seen"}
+
+
+def test_checkpatch_without_isolation(verdicts):
+	said, tree = verdicts(False)
+	assert (said["CONF"], said["HEAD"], said["PATCH"]) == ("none", "base", "seen") and (tree / "written").exists()
+
+
+def test_borrowed_objects(tmp_path):
+	fakes.write(tmp_path, {"x": ""})
+	assert not lint.borrowed(tmp_path)
+	fakes.write(tmp_path, {".git/objects/info/alternates": "/a/.git/objects\n/b c\n"})
+	assert [str(path) for path in lint.borrowed(tmp_path)] == ["/a/.git/objects", "/b c"]
+
+
+def test_tools_are_exported_once(tmp_path):
+	kernel = fakes.prepared(tmp_path / "kernel")
+	folder = lint.export_tools(kernel.git, kernel.base_commit, tmp_path / "tools")
+	assert (folder / "tools/testing/kunit/kunit.py").exists()
+	assert lint.export_tools(kernel.git, kernel.base_commit, tmp_path / "tools") == folder
+	assert [path.name for path in (tmp_path / "tools").iterdir()] == [folder.name]
