@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .errors import CannotJudge
 from .kernel import Kernel
-from .proc import CommandFailed, need_space, run
+from .proc import HELD, CommandFailed, need_space, run
 from .profile import Profile
 from .progress import Progress
 from .sandbox import OPEN, Sandbox
@@ -30,10 +30,16 @@ MAKE = ("LOCALVERSION=",)
 # `make run` hands its own options and variables down to every make below it.
 FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT")
 # What no build reads: where nothing else differs the kernel is the same.
-NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/|(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
+NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/(?!(?:.*/)?(?:Kconfig|Makefile)[^/]*$)|(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
+# What is the machine's fault, and may be gone the next time: as tools say it, not as a line of a source that they show.
+MACHINE = re.compile(r"^(?:ERROR:root:)?(?!\S+:\d+:\d+: (?:error|warning|note): )\S.*(?:"
+		     r": No space left on device|: Disk quota exceeded|: Cannot allocate memory|: Input/output error|"
+		     r"\*\*\* .* (?:Killed|Terminated|Segmentation fault|Bus error)|memory exhausted|out of memory|cannot fork|"
+		     r"(?:fatal|internal compiler) error: (?:Killed|Terminated|Segmentation fault|Bus error)).*", re.MULTILINE)
 ERROR = re.compile(r"(?:^|\s)(?:fatal )?error: |undefined reference to |: multiple definition of |"
 		   r"^ERROR: modpost|: syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
 
+UPWARDS = re.compile(r"/(?!\.\./)[^/\s]+/\.\./")
 WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
 
 
@@ -76,24 +82,29 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted + _state(obj):
 		log.write_text("nothing changed since the last build\n", encoding="utf-8")
 		return Built(obj, compiler)
+	configured = _only_sources(_differing(kernel, obj, wanted))
 	stamp.unlink(missing_ok=True)
 	need_space(obj, BUILD_GIB, "building a kernel")
 	common = _arguments(obj, request)
 	env = environment(build_root)
 	Path(env["CCACHE_DIR"]).mkdir(exist_ok=True)
 
-	def kunit(log: int, *words: str) -> None:
-		argv = [*kunit_command(kernel), *words]
+	def logged(log: int, *argv: str) -> None:
 		_logged(request.sandbox.command(argv, [obj, Path(env["CCACHE_DIR"])]), env, log, kernel.tree)
 
 	with open(log, "w", encoding="utf-8") as output:
-		with progress.stage("configure", f"profile {request.profile.name}"):
-			kunit(output.fileno(), "config", *common)
+		if not configured:
+			with progress.stage("configure", f"profile {request.profile.name}"):
+				logged(output.fileno(), *kunit_command(kernel), "config", *common)
 		start = time.time()
 		total = max(request.profile.objects, count_objects(obj, 0.0))
 		with progress.stage("build", f"{kernel.version}, profile {request.profile.name}",
 				    lambda: f"{count_objects(obj, start)} objects built, about {total} in all"):
-			kunit(output.fileno(), "build", *common, f"--jobs={request.jobs}")
+			if configured:
+				logged(output.fileno(), *make_command(kernel.tree, obj, request), "-s", "all")
+			else:
+				logged(output.fileno(), *kunit_command(kernel), "build", *common, f"--jobs={request.jobs}")
+	stamp.unlink(missing_ok=True)	# the build may have left a link there
 	stamp.write_text(wanted + _state(obj), encoding="utf-8")
 	return Built(obj, compiler)
 
@@ -105,27 +116,34 @@ def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) 
 	nothing in the folder was made from.
 	"""
 	obj = object_folder(build_root, kernel, request)
+	tree, differing = _differing(kernel, obj, identity(kernel, commit, request))
+	built = {name: status for name, status in differing.items() if not NOT_BUILT.match(name)}
+	if any(status != "M" or not name.endswith((".c", ".h")) for name, status in built.items()):
+		return ""
+	return "" if built and _made_from(obj, list(built)) else tree
+
+
+def _differing(kernel: Kernel, obj: Path, wanted: str) -> tuple[str, dict[str, str]]:
+	"""Return the tree that a folder's kernel was built from, and by file what became of it (A, M, D, T) in that wanted.
+
+	The tree is "" if the kernel is not as it was built, or if more differs than the tree.
+	"""
 	try:
 		text = (obj / STAMP).read_text(encoding="utf-8")
 		(tree, *rest), end = json.JSONDecoder().raw_decode(text)
-	except (OSError, ValueError):
-		return ""
-	wanted, *others = json.loads(identity(kernel, commit, request))
-	if rest != others or text[end:] != _state(obj):
-		return ""
-	try:
-		differing = kernel.git("diff-tree", "-r", "--no-renames", "--name-status", tree, wanted).splitlines()
-	except CommandFailed:		# that state was thrown away
-		return ""
-	names: list[str] = []
-	for line in differing:
-		status, _, name = line.partition("\t")
-		if NOT_BUILT.match(name):
-			continue
-		if status != "M" or not name.endswith((".c", ".h")):
-			return ""
-		names.append(name)
-	return "" if names and _made_from(obj, names) else str(tree)
+		new, *others = json.loads(wanted)
+		if rest != others or text[end:] != _state(obj):
+			return "", {}
+		lines = kernel.git("diff-tree", "-r", "--no-renames", "--name-status", tree, new).splitlines()
+	except (OSError, ValueError, CommandFailed):	# that state may have been thrown away
+		return "", {}
+	return tree, {name: status for status, _, name in (line.partition("\t") for line in lines)}
+
+
+def _only_sources(differing: tuple[str, dict[str, str]]) -> bool:
+	"""Tell whether the folder is configured as kunit.py would do it once more, which takes as long as many a build."""
+	tree, names = differing
+	return bool(tree) and all(name.endswith((".c", ".h", ".S")) or NOT_BUILT.match(name) for name in names)
 
 
 def _made_from(obj: Path, names: Sequence[str]) -> bool:
@@ -133,11 +151,35 @@ def _made_from(obj: Path, names: Sequence[str]) -> bool:
 	needles = [f"/{name}" for name in names]
 	built = (obj / STAMP).stat().st_mtime_ns
 	for path in obj.rglob(".*.cmd"):
-		text = path.read_text(encoding="utf-8", errors="replace")
+		text = noted(path)
 		# A file that was compiled by itself, from another state, is not what the kernel was made from.
 		if any(needle in text for needle in needles) or path.stat().st_mtime_ns > built:
 			return True
 	return False
+
+
+def noted(path: Path) -> str:
+	"""Return what Kbuild noted of the making of an object, with plain names: it has some/../ in some."""
+	text, found = path.read_text(encoding="utf-8", errors="replace"), 1
+	while found and "/../" in text:
+		text, found = UPWARDS.subn("/", text)
+	return text
+
+
+def forget(obj: Path, since: float) -> None:
+	"""Have the next build in a folder compile once more what was compiled since then (seconds of the epoch)."""
+	(obj / STAMP).unlink(missing_ok=True)
+	for folder, _, names in os.walk(obj):
+		for path in (Path(folder, name) for name in names if name.endswith(".o")):
+			if path.lstat().st_mtime >= since:
+				path.unlink()
+
+
+def take(source: Path, target: Path) -> None:
+	"""Copy a file that a build left. Raises CannotJudge if it is none: a link may lead out of what the build may read."""
+	if source.is_symlink() or not source.is_file():
+		raise CannotJudge(f"the build left no file {source.name} in {source.parent}")
+	shutil.copy2(source, target)
 
 
 def object_folder(build_root: Path, kernel: Kernel, request: Request) -> Path:
@@ -189,11 +231,28 @@ def _arguments(obj: Path, request: Request) -> list[str]:
 		*(f"--make_options={option}" for option in (*base_options(), *request.make_options))]
 
 
+def machine_fault(output: str) -> str:
+	"""Return what a tool said of the machine's fault that made it fail, "" if nothing."""
+	found = MACHINE.search(output)
+	return found[0].removeprefix("ERROR:root:") if found else ""
+
+
 def _logged(argv: Sequence[str], env: dict[str, str], log: int, tree: Path) -> None:
-	if subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode:
+	code = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=HELD).returncode
+	if code:
 		path = Path(os.readlink(f"/proc/self/fd/{log}"))
 		text = path.read_text(encoding="utf-8", errors="replace")
+		fault = machine_fault(text) or (f"signal {-code}" if code < 0 else "")
+		if fault:
+			raise CannotJudge(f"the kernel could not be built on this machine: {fault}"
+					  f"\n(all of it: {path})")
 		raise DoesNotBuild(explain(text, tree), path)
+
+
+def make_command(tree: Path, obj: Path, request: Request) -> list[str]:
+	"""Return the words that start make in an object folder, as kunit.py does."""
+	return ["make", "-C", str(tree), f"O={obj}", f"ARCH={request.profile.arch}", f"-j{request.jobs}",
+		*base_options(), *request.make_options]
 
 
 def base_options() -> list[str]:
@@ -237,7 +296,7 @@ def identity(kernel: Kernel, commit: str, request: Request) -> str:
 def _state(obj: Path) -> str:
 	"""Identify the configuration and the binary that are in obj now."""
 	config, binary = obj / ".config", obj / BINARY
-	if not (config.exists() and binary.exists()):
+	if not (config.is_file() and binary.is_file()):
 		return "\nincomplete\n"
 	digest = hashlib.sha256(config.read_bytes()).hexdigest()
 	stat = binary.stat()

@@ -36,6 +36,13 @@ def compare(before: Result, after: Result) -> list[Finding]:
 	return held_first(cases + items(_others(before.log), _others(after.log)))
 
 
+def unknown(before: LogResult, after: LogResult) -> list[str]:
+	"""Return the cases that fail and that the boot before did not come to: nobody knows whether they are new."""
+	reached = {case.id for case in before.cases if case.text != GONE or case.status is not Status.MISSING}
+	return [case.id for case in after.cases if case.status in (Status.FAIL, Status.CRASH)
+		and case.id not in reached and any(case.id == old.id for old in before.cases)]
+
+
 def builds(before: Result, after: Result) -> list[Finding]:
 	"""Return what differs in whether two states build."""
 	return items(_build(before), _build(after))
@@ -49,13 +56,16 @@ def items(before: Mapping[str, Item], after: Mapping[str, Item], held: bool = Tr
 			for key, item in before.items() if key not in after]
 
 
-def messages(lines: Iterable[str], kind: str = "warning") -> dict[str, Item]:
-	"""Return compilers' messages by what stays the same when lines move: file, text, and which of several."""
+def messages(lines: Iterable[str], kind: str = "warning", renamed: Mapping[str, str] | None = None) -> dict[str, Item]:
+	"""Return compilers' messages by what stays the same when lines move: file, text, and which of several.
+
+	renamed gives the names by which files are known now that had others.
+	"""
 	found: dict[str, Item] = {}
 	seen: Counter[str] = Counter()
 	for line in lines:
 		place = PLACE.match(line)
-		name = f"{place[1]}: {line[place.end():]}" if place else line
+		name = f"{(renamed or {}).get(place[1], place[1])}: {line[place.end():]}" if place else line
 		seen[name] += 1
 		key = name if seen[name] == 1 else f"{name} (no. {seen[name]})"
 		found[key] = Item(kind, line, place[0].rstrip(": ") if place else "")

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,6 +80,7 @@ class _Gate:
 	"""A judgement in the making."""
 	shop: Workshop
 	tools: Path		# scripts of the base, which judge
+	box: Sandbox		# around all that is the patches'
 
 	def __init__(self, options: Options, asked: Asked, progress: Progress):
 		self.options, self.asked, self.progress = options, asked, progress
@@ -162,7 +163,7 @@ class _Gate:
 		mails.mkdir()
 		if asked.range:
 			wanted, box = ground.with_range(wanted, asked.range, scratch)
-			return wanted, patches.read([box], mails)
+			return wanted, patches.read([box], mails, keep_cr=True)
 		if asked.sources:
 			return wanted, patches.read(asked.sources, mails)
 		if not self.options.kdir:
@@ -195,9 +196,9 @@ class _Gate:
 		"""Make ready for trying states of the base."""
 		kernel = base.kernel
 		kunit = "tools/testing/kunit"
-		self.tools = lint.export_tools(kernel.git, base.applied, self.root / "tools" / base.applied[:16])
-		box = Sandbox(closed, (kernel.tree, PROJECT / "lib", PROJECT / kunit, self.tools),
-			      {kernel.tree / kunit: self.tools / kunit})
+		self.tools = lint.export_tools(kernel.git, base.applied, self.root / "tools")
+		self.box = box = Sandbox(closed, (kernel.tree, PROJECT / "lib", PROJECT / kunit, self.tools),
+					 {kernel.tree / name: self.tools / name for name in (kunit, *lint.CALLED)})
 		if closed:
 			self.judgement.isolation = sandbox.DESCRIPTION
 		else:
@@ -264,12 +265,18 @@ class _Gate:
 
 	def _is_sound(self, name: str) -> None:
 		"""Raise CannotJudge if the base itself does not build, or does not come to the tests."""
-		base = self.shop.result(0, name)
-		if base.error:
-			raise CannotJudge(f"no patch can be judged, for the base does not build in profile {name}: {base.error}")
-		if self.shop.trials[name].boots and not base.log.started:
-			raise CannotJudge(f"no patch can be judged, for the base does not come to the tests in profile {name}: "
-					  f"{base.verdict.reason}")
+		why = self._unsound(0, name)
+		if why:
+			raise CannotJudge(f"no patch can be judged in profile {name}, for the base {why}")
+
+	def _unsound(self, index: int, name: str) -> str:
+		"""Say why nothing can be compared with a state, "" if something can."""
+		result = self.shop.result(index, name)
+		if result.error:
+			return f"does not build: {result.error}"
+		if self.shop.trials[name].boots and (not result.log.started or result.log.ending is Ending.TRUNCATED):
+			return f"does not come to the tests, or not to their end: {result.verdict.reason}"
+		return ""
 
 	def _is_measured(self, number: int, checks: Sequence[str]) -> bool:
 		files = self.patches[number - 1].files
@@ -295,13 +302,13 @@ class _Gate:
 		"""The patch as a text: checkpatch, trailers, kernel-doc."""
 		patch = self.patches[number - 1]
 		check = Check(STATIC, Outcome.PASS, "checkpatch, trailers and kernel-doc have no error")
-		for level, kind, text in lint.checkpatch(self.tools, self.shop.kernel.tree, patch.path, not patch.bare):
+		for level, kind, text in lint.checkpatch(self.box, self.tools, self.shop.kernel.tree, patch.path, not patch.bare):
 			what = "sign-off" if kind == "MISSING_SIGN_OFF" else "checkpatch"
 			place = re.search(r"^#\d+: FILE: (\S+?):?$", text, re.MULTILINE)
 			check.findings.append(Finding(what, f"{kind}: {text.splitlines()[0]}", Change.NEW, level == "ERROR",
 						      f"{level}:{kind}: {text}", place[1] if place else ""))
 		check.findings += compare.items({}, trailers.fixes(patch.message, self.options.kdir))
-		before, after = (self._kernel_doc(index, patch.files) for index in (number - 1, number))
+		before, after = (self._kernel_doc(index, patch) for index in (number - 1, number))
 		check.findings += compare.items(before, after)
 		notes = len([finding for finding in check.findings if not finding.held and finding.change is Change.NEW])
 		if notes:
@@ -310,10 +317,10 @@ class _Gate:
 			check.reason += "; there is no message to look at"
 		return check
 
-	def _kernel_doc(self, index: int, files: Sequence[str]) -> dict[str, compare.Item]:
-		"""Return what kernel-doc says of files in a state."""
+	def _kernel_doc(self, index: int, patch: Patch) -> dict[str, compare.Item]:
+		"""Return what kernel-doc says of a patch's files in a state."""
 		git = self.shop.kernel.git
-		sources = [name for name in files if name.endswith((".c", ".h"))]
+		sources = [name for name in patch.files if name.endswith((".c", ".h"))]
 		listed = git("ls-tree", "--name-only", "-r", self.shop.states[index], "--", *sources).splitlines() if sources else []
 		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
 			for name in listed:
@@ -321,19 +328,19 @@ class _Gate:
 				path.parent.mkdir(parents=True, exist_ok=True)
 				path.write_text(git("cat-file", "blob", f"{self.shop.states[index]}:{name}") + "\n", encoding="utf-8",
 						errors="surrogateescape")
-			return compare.messages(lint.kernel_doc(self.tools, Path(scratch), listed), "kernel-doc")
+			return compare.messages(lint.kernel_doc(self.tools, Path(scratch), listed), "kernel-doc", dict(patch.renamed))
 
 	def _warnings(self, number: int) -> Check:
 		"""What W=1 and sparse say of what the patch touches, that they did not say before."""
 		shop = self.shop
 		result = shop.result(number, shop.main)
-		sources = shop.compiled(self.patches[number - 1].files)
+		sources = self._looked_at(number, number - 1)
 		check = Check(WARNINGS, Outcome.PASS, "nothing that it touches is compiled")
 		if result.error:
 			return Check(WARNINGS, Outcome.CANNOT_JUDGE, f"it does not compile: see {shop.main}")
 		headers = [name for name in self.patches[number - 1].files if name.endswith(".h")]
 		looked_at = [*sources, *headers]
-		before, after = (self._said(index, looked_at) for index in (number - 1, number))
+		before, after = (self._said(index, looked_at, dict(self.patches[number - 1].renamed)) for index in (number - 1, number))
 		check.findings = compare.items(before, after)
 		if sources:
 			check.reason = f"W=1 and sparse say nothing new of {', '.join(sources[:NAMED])}"
@@ -342,10 +349,19 @@ class _Gate:
 		self.judgement.not_checked += [f"patch {number}: {answer.problem}"] if answer and answer.problem else []
 		return check
 
-	def _said(self, index: int, names: Sequence[str]) -> dict[str, compare.Item]:
+	def _looked_at(self, number: int, *states: int) -> list[str]:
+		"""Return the C files through which a patch's files were looked at in the state after it, and in others."""
+		found: dict[str, None] = {}
+		for index in (number, *states):
+			answer = self.shop.answers.get((index, WARNINGS))
+			for name in self.patches[number - 1].files:
+				found |= dict.fromkeys((answer.sources or {}).get(name, ()) if answer else ())
+		return list(found)
+
+	def _said(self, index: int, names: Sequence[str], renamed: Mapping[str, str]) -> dict[str, compare.Item]:
 		answer = self.shop.answers.get((index, WARNINGS))
 		lines = answer.lines if answer and answer.lines else {}
-		return compare.messages(line for name in names for line in lines.get(name, ()))
+		return compare.messages((line for name in names for line in lines.get(name, ())), renamed=renamed)
 
 	def _stubs(self, number: int) -> Check:
 		"""Does it build without page migration and without KUnit?"""
@@ -371,20 +387,20 @@ class _Gate:
 		"""What the suites say in a profile, compared with what they said before."""
 		check = self._compared(name, name, number)
 		if check.outcome is Outcome.PASS and not check.held:
-			after, index = self.shop.result(number, name), self._last_built(number, name)
+			after, index = self.shop.result(number, name), self._last_sound(number, name)
 			added = after.cases - self.shop.result(index, name).cases
 			check.reason = "" if after.verdict.outcome is Outcome.PASS else "nothing new: "
 			check.reason += after.verdict.reason + (f", {len(added)} of them added by the patch" if added else "")
-			check.reason += f", compared with the state after patch {index}, the last one that was built" if index < number - 1 else ""
+			check.reason += f", compared with the state after patch {index}, the last one that came to the tests" if index < number - 1 else ""
 		return check
 
-	def _last_built(self, number: int, name: str) -> int:
-		"""Return the last state before a patch that was built; the base is, or nothing can be judged."""
+	def _last_sound(self, number: int, name: str) -> int:
+		"""Return the last state before a patch that came to the tests; the base does, or nothing can be judged."""
 		index = number - 1
-		while index and self.shop.result(index, name).error:
+		while index and self._unsound(index, name):
 			index -= 1
 			self.shop.look(index, [name])
-		if index < number - 1 and not index:
+		if not index:
 			self._is_sound(name)
 		return index
 
@@ -392,7 +408,7 @@ class _Gate:
 		"""Compare the state after a patch with the last one before it that was built."""
 		shop = self.shop
 		after = shop.result(number, name)
-		before = shop.result(number - 1 if after.error else self._last_built(number, name), name)
+		before = shop.result(number - 1 if after.error else self._last_sound(number, name), name)
 		check = Check(check_name, Outcome.PASS, "", log=self._keep_logs(number, check_name, after.folder))
 		check.findings = (compare.compare if shop.trials[name].boots else compare.builds)(before, after)
 		if after.error and before.error:
@@ -402,6 +418,10 @@ class _Gate:
 				check.findings = [replace(finding, held=False) for finding in check.findings]
 			return check
 		check.counts = after.counts
+		if number > 1 and self._unsound(number, name) and self._unsound(number - 1, name) and not after.error:
+			check.outcome, check.findings = Outcome.CANNOT_JUDGE, []
+			check.reason = f"since an earlier patch the kernel {self._unsound(number, name)}"
+			return check
 		if after.error or not shop.trials[name].boots:
 			check.findings += [] if after.error else self._new_warnings(name, number, after)
 			return check
@@ -409,6 +429,9 @@ class _Gate:
 		check.findings += self._new_warnings(name, number, after)
 		if name == shop.main:
 			check.findings += self._weakened(number)
+		if (unknown := compare.unknown(before.log, after.log)) and not check.held:
+			check.outcome = Outcome.CANNOT_JUDGE
+			check.reason = f"{', '.join(unknown[:NAMED])}: failed, but before the patch the kernel was gone by then"
 		if after.log.blind and not before.log.blind and not check.held:
 			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "; ".join(after.log.blind)
 		return check
@@ -454,7 +477,7 @@ class _Gate:
 		tests = [name for name in self.patches[number - 1].files if weakening.is_test(name)]
 		if not tests:
 			return []
-		pristine = shop.also(worktree.compose(shop.kernel, shop.states[number], PROJECT))
+		pristine = shop.also(worktree.with_files(shop.kernel, shop.states[number], shop.states[number - 1], tests))
 		shop.look(pristine, [main])
 		found = []
 		for finding in compare.compare(shop.result(number - 1, main), shop.result(pristine, main)):
@@ -466,6 +489,9 @@ class _Gate:
 		for name in tests:
 			before, after = (self._text(index, name) for index in (number - 1, number))
 			diff = shop.kernel.git.changed(shop.states[number - 1], shop.states[number], name)
+			found += [Finding("weakened", f"{weakening.suite_of(name) or name}: {function}(): {what}", Change.NEW, True,
+					  f"{function}() in {name} asserted what {what} is equal to, and now only {relation}", name)
+				  for what, function, relation in weakening.loosened(before, after)]
 			cases |= {f"{weakening.suite_of(name)}.{case}" for case in weakening.touched_cases(before, after, diff)}
 		suites = {weakening.suite_of(name) for name in tests}
 		mutants = weakening.select(promises.load(PROMISES), corpus.load(MUTANTS), suites, cases)
@@ -494,7 +520,7 @@ class _Gate:
 
 	def _new_warnings(self, name: str, number: int, after: Result) -> list[Finding]:
 		"""Return what the compiler said in an ordinary build of a state, and did not say of the same files before."""
-		looked_at = self.shop.compiled(self.patches[number - 1].files) if WARNINGS in self.checks and name == self.shop.main else []
+		looked_at = self._looked_at(number) if name == self.shop.main else []
 		files = dict.fromkeys(line.partition(":")[0] for line in after.warnings)
 		sources = self.shop.compiled([file for file in files if file not in looked_at], name)
 		if not sources:

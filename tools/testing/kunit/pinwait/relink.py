@@ -41,8 +41,7 @@ def base(kernel: Kernel, obj: Path, request: build.Request, build_root: Path) ->
 	with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
 		rules, answer = Path(scratch, "rules.mk"), Path(scratch, "environment")
 		rules.write_text(f"{TARGET}:\n\t@env -0 >{shlex.quote(str(answer))}\n", encoding="utf-8")
-		run(["make", "-C", str(kernel.tree), f"O={obj}", f"ARCH={request.profile.arch}",
-		     *build.base_options(), *request.make_options, TARGET],
+		run([*build.make_command(kernel.tree, obj, request), TARGET],
 		    env={**build.environment(build_root), "MAKEFILES": str(rules)})
 		try:
 			pairs = answer.read_text(encoding="utf-8", errors="surrogateescape").split("\0")

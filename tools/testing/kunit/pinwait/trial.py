@@ -24,9 +24,14 @@ from .report import write_whole
 from .results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
 
 RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
+# There from the beginning of an attempt; what is compiled in one that is broken off must be compiled again, for what the
+# compiler said is lost.
+BEGUN = "begun"
+# What is booted: all of a result that the kernel itself may write to.
+BOOT = "boot"
 # What kunit.py wants to see in the folder that it boots from.
 BOOTABLE = (build.BINARY, ".config", ".kunitconfig")
-FORMAT = "1"		# of what is kept, and of how it comes about here
+FORMAT = "2"		# of what is kept, and of how it comes about here
 KEPT = 200		# results that are kept, the newest
 
 
@@ -85,19 +90,24 @@ class Trials:
 		os.utime(folder)
 		return replace(found, cached=True)
 
-	def attempt(self, commit: str, progress: Progress, before: Result | None = None, patience: int = 0) -> Result:
+	def attempt(self, commit: str, progress: Progress, before: Result | None = None, patience: int = 0,
+		    objects: bool = False) -> Result:
 		"""Return what comes of a state, which is checked out unless it is known.
 
 		before is the state before it: a kernel that is the same to the byte is not booted again in virtual time.
 		patience is the time in wall seconds after which a boot is taken to hang, where the profile's is too long.
+		With objects, a result without a folder of objects is of no use.
 		Raises CannotJudge if the machine, not the state, is at fault.
 		"""
-		found = self.known(commit) or self._same(commit)
+		found = None if objects and not self.obj.exists() else self.known(commit) or self._same(commit)
 		if found:
 			return found
 		folder = self.folder(commit)
+		if (folder / BEGUN).exists():
+			build.forget(self.obj, (folder / BEGUN).stat().st_mtime)
 		shutil.rmtree(folder, ignore_errors=True)
 		folder.mkdir(parents=True)
+		(folder / BEGUN).touch()
 		result = Result(folder)
 		spent = sum(progress.seconds.values())
 		try:
@@ -105,9 +115,10 @@ class Trials:
 		except DoesNotBuild as error:
 			result.error = error.why
 		else:
+			(folder / BOOT).mkdir()
 			for name in BOOTABLE if self.boots else (build.BINARY,):
-				shutil.copy2(built.obj / name, folder / name)
-			result.binary = hashlib.sha256((folder / build.BINARY).read_bytes()).hexdigest()
+				build.take(built.obj / name, folder / BOOT / name)
+			result.binary = hashlib.sha256((folder / BOOT / build.BINARY).read_bytes()).hexdigest()
 			if not self.boots:
 				result.verdict = Verdict(Outcome.PASS, "builds")
 			elif self.request.profile.virtual_time and before and before.binary == result.binary:
@@ -118,7 +129,9 @@ class Trials:
 		result.warnings = build.warnings((folder / BUILD_LOG).read_text(encoding="utf-8", errors="replace"),
 						 self.kernel.tree)
 		result.seconds = round(sum(progress.seconds.values()) - spent, 1)
-		self._keep(result)
+		# A log that just ends may be of a kernel that something killed.
+		if result.log.ending is not Ending.TRUNCATED or result.error or not self.boots:
+			self._keep(result)
 		return result
 
 	def _same(self, commit: str) -> Result | None:
@@ -129,8 +142,9 @@ class Trials:
 	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0) -> tuple[LogResult, Verdict]:
 		"""Boot a state that was built, once more; the console is kept in folder."""
 		limit = timeout or self.timeout
-		argv = boot.command(self.kernel, Built(result.folder, ""), self.request.profile, "", self.kernel_args, limit)
-		argv = self.request.sandbox.command(argv, [result.folder])
+		place = result.folder / BOOT
+		argv = boot.command(self.kernel, Built(place, ""), self.request.profile, "", self.kernel_args, limit)
+		argv = self.request.sandbox.command(argv, [place])
 		with progress.stage("boot", f"profile {self.request.profile.name}"):
 			console = boot.boot(argv, limit, folder)
 		log = ktap.read_log(console.lines, self.parser_dir, console.timed_out)
@@ -154,6 +168,7 @@ class Trials:
 		write_whole(result.folder / RESULT, json.dumps(content))
 		kept = sorted(result.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
 		for old in kept[KEPT:]:
+			(old / RESULT).unlink(missing_ok=True)	# first: without the rest it is not to be believed
 			shutil.rmtree(old, ignore_errors=True)
 
 

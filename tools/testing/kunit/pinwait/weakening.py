@@ -6,6 +6,7 @@ mutants of the promises that these cases stand for.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 
@@ -14,16 +15,18 @@ from .promises import Promise
 from .results import Status
 from .trial import Result
 
-FOLDER = "mm/tests/"
+FOLDERS = ("mm/tests/", "lib/kunit/", "include/kunit/")
 MOST = 6		# mutants that are tried for a patch
 HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
 HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
+# An assertion that two things are equal, or of another relation between them, up to the comma after the first.
+RELATION = re.compile(r"\bKUNIT_(?:EXPECT|ASSERT)_((?:PTR_|STR|MEM)?(?:EQ|NE|GE|GT|LE|LT|NEQ))(?:_MSG)?\(\s*\w+,\s*([^;]+?),")
 CASE = re.compile(r"\bKUNIT_CASE(?:_\w+)?\(\s*(\w+)")
 
 
 def is_test(name: str) -> bool:
-	"""Tell whether a file is one of the suites, or what they stand on."""
-	return name.startswith(FOLDER) and name.endswith((".c", ".h"))
+	"""Tell whether a file is one of the suites, or what they stand on, which is KUnit itself, too."""
+	return name.startswith(FOLDERS) and name.endswith((".c", ".h"))
 
 
 def suite_of(name: str) -> str:
@@ -41,6 +44,29 @@ def touched_cases(before: str, after: str, diff: str) -> set[str]:
 			touched |= _functions(text, int(start), int(length or 1))
 	# A case that is listed anew, or not any more, is seen as such.
 	return touched if touched <= cases else cases
+
+
+def loosened(before: str, after: str) -> list[tuple[str, str, str]]:
+	"""Return what assertions of equality asserted, the function that held them, and to what weaker relation they were
+	changed. No broken kernel may be known that only they notice."""
+	old, new = _relations(before), _relations(after)
+	found = []
+	for (function, what), kinds in old.items():
+		lost, come = kinds - new.get((function, what), Counter()), new.get((function, what), Counter()) - kinds
+		weaker = sorted(kind for kind in come if not kind.endswith("EQ") or kind.endswith("NEQ"))
+		if any(kind.endswith("EQ") and not kind.endswith("NEQ") for kind in lost) and weaker:
+			found.append((what, function, weaker[0]))
+	return found
+
+
+def _relations(text: str) -> dict[tuple[str, str], Counter[str]]:
+	"""Return the relations that a file asserts, by function and first operand."""
+	lines = text.splitlines()
+	found: dict[tuple[str, str], Counter[str]] = {}
+	for match in RELATION.finditer(text):
+		function = _enclosing(lines, text.count("\n", 0, match.start()))
+		found.setdefault((function, " ".join(match[2].split())), Counter())[match[1]] += 1
+	return found
 
 
 def select(promises: Iterable[Promise], mutants: Sequence[Mutant], suites: Collection[str], cases: Collection[str]) -> list[Mutant]:

@@ -6,7 +6,6 @@ in a process of its own, so that each boot can end all of its children.
 """
 
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from . import boot, build, coverage, lint, worktree
 from .errors import CannotJudge
 from .judgement import Covered
 from .kernel import Kernel
-from .proc import become_worker
+from .proc import become_worker, workers
 from .progress import Progress
 from .report import write_whole
 from .trial import Result, Trials
@@ -37,6 +36,7 @@ class Answer:
 	what: str
 	result: Result | None = None
 	lines: Mapping[str, Sequence[str]] | None = None	# by file: compilers' messages
+	sources: Mapping[str, Sequence[str]] | None = None	# by file that a patch touches: through which C files it was looked at
 	counts: Mapping[str, Mapping[int, int]] | None = None	# by file and line: how often it was executed
 	problem: str = ""
 	seconds: float = 0.0
@@ -72,15 +72,15 @@ class Workshop:
 		Raises CannotJudge if the machine is at fault.
 		"""
 		todo = [what for what in wanted if not self._known(index, what)]
+		if self.main in todo and WARNINGS in wanted and WARNINGS not in todo:
+			todo.append(WARNINGS)
 		if not todo:
 			return
 		self.check_out(index)
 		lanes = self._lanes(todo)
-		with multiprocessing.get_context("fork").Pool(len(lanes), _Worker.start, (self,)) as pool:
-			for answers in pool.starmap(_Worker.lane, [(index, lane) for lane in lanes], chunksize=1):
+		with workers(len(lanes), _Worker.start, self) as pool:
+			for answers in pool.map(_Worker.lane, [index] * len(lanes), lanes):
 				self.answers.update({(index, answer.what): answer for answer in answers})
-			pool.close()
-			pool.join()
 
 	def also(self, commit: str) -> int:
 		"""Return the index of one more state, which is none of the series'."""
@@ -121,31 +121,31 @@ class Workshop:
 	def _known(self, index: int, what: str) -> bool:
 		"""See whether an answer is at hand, and take it."""
 		if what == WARNINGS:
-			noted = self._noted(index)
-			if self.trials[self.main].obj.exists() and set(self._looked_at(index)) <= noted.keys():
-				self.answers[index, what] = Answer(what, lines=noted)
+			sources, lines = self._noted(index)
+			if set(self._touched(index)) <= sources.keys():
+				self.answers[index, what] = Answer(what, lines=lines, sources=sources)
 				return True
 			return False
 		if (index, what) in self.answers:
 			return True
 		result = None if what == COVERAGE else self.trials[what].known(self.states[index])
-		if not result or not self.trials[what].obj.exists():
+		if not result or what == self.main and not self.trials[what].obj.exists():
 			return False
 		self.answers[index, what] = Answer(what, result)
 		return True
 
-	def _looked_at(self, index: int) -> list[str]:
-		"""Return the C files to look at in a state: also what the next patch touches, so that it finds them known."""
-		return self.compiled([*self.touched[index], *self.touched[index + 1]])
+	def _touched(self, index: int) -> list[str]:
+		"""Return the files to look at in a state: also what the next patch touches, so that it finds them known."""
+		return list(dict.fromkeys([*self.touched[index], *self.touched[index + 1]]))
 
-	def _noted(self, index: int) -> dict[str, list[str]]:
-		"""Return the messages that were noted of a state, by file; a file without any is there, too."""
+	def _noted(self, index: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+		"""Return what was noted of a state: C files by touched file, and messages by file; one without any is there, too."""
 		path = self.trials[self.main].folder(self.states[index]) / f"{WARNINGS}.json"
 		try:
-			found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-			return found
-		except (OSError, ValueError):
-			return {}
+			found: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
+			return found["sources"], found["lines"]
+		except (OSError, ValueError, KeyError, TypeError):
+			return {}, {}
 
 	def _lanes(self, todo: Sequence[str]) -> list[list[str]]:
 		"""Spread work over two lanes: what uses the main profile's objects in the first, in this order."""
@@ -160,7 +160,7 @@ class Workshop:
 		start = time.monotonic()
 		answer = Answer(what)
 		if what == WARNINGS:
-			answer.lines, answer.problem = self._warnings(index)
+			answer.sources, answer.lines, answer.problem = self._warnings(index, progress)
 		elif what == COVERAGE:
 			try:
 				answer.counts = self._counts(index, progress)
@@ -170,7 +170,7 @@ class Workshop:
 			known = self.answers.get((index - 1, what))
 			base = self.answers.get((0, what))
 			answer.result = self.trials[what].attempt(self.states[index], progress, known.result if known else None,
-								   self._patience(what, base.result if base else None))
+								   self._patience(what, base.result if base else None), what == self.main)
 		answer.seconds = round(time.monotonic() - start, 1)
 		return answer
 
@@ -180,19 +180,26 @@ class Workshop:
 			return 0
 		return min(trial.timeout, max(LEAST_PATIENCE, round(PATIENCE * base.log.wall_seconds)))
 
-	def _warnings(self, index: int) -> tuple[dict[str, list[str]], str]:
-		"""Return the messages of W=1 and sparse by file, and note them; and what could not be looked at."""
+	def _warnings(self, index: int, progress: Progress) -> tuple[dict[str, list[str]], dict[str, list[str]], str]:
+		"""Note and return what _noted() does, of W=1 and sparse, and say what could not be looked at."""
 		trial = self.trials[self.main]
 		folder = trial.folder(self.states[index])
 		folder.mkdir(parents=True, exist_ok=True)
-		noted = self._noted(index)
-		new = [name for name in self._looked_at(index) if name not in noted]
+		sources, noted = self._noted(index)
+		main = self.answers.get((index, self.main))
+		builds = not (main and main.result and main.result.error)
+		if builds:	# the objects may be of another state, and with them what is compiled
+			build.build(self.kernel, self.states[index], trial.request, trial.root, folder / f"{WARNINGS}-build.log", progress)
+		sources |= {name: self.compiled([name]) for name in self._touched(index) if name not in sources}
+		new = [name for name in dict.fromkeys(name for names in sources.values() for name in names) if name not in noted]
 		there = [name for name in new if (self.kernel.tree / name).exists()]
 		found: list[str] = []
 		unseen: list[str] = []
 		if there:
 			good, output = lint.compile_anew(self.kernel.tree, trial.obj, there, trial.request, trial.root,
 							 folder / f"{WARNINGS}.log", sparse=True)
+			if not good and (fault := build.machine_fault(output)):
+				raise CannotJudge(f"W=1 could not be tried on this machine: {fault}")
 			found = build.warnings(output, self.kernel.tree)
 			unseen = lint.not_seen_by_sparse(output, there) if good else []
 		noted |= {name: [] for name in new}
@@ -201,9 +208,11 @@ class Workshop:
 			told = noted.setdefault(line.partition(":")[0], [])
 			told += [line] if line not in told else []
 		# What sparse did not see is not known: the next judgement tries again.
-		known = {name: lines for name, lines in noted.items() if name not in unseen}
-		write_whole(folder / f"{WARNINGS}.json", json.dumps(known))
-		return noted, f"sparse did not look at {', '.join(unseen)}" if unseen else ""
+		known = {"sources": {name: files for name, files in sources.items() if not set(files) & set(unseen)},
+			 "lines": {name: lines for name, lines in noted.items() if name not in unseen}}
+		if builds:
+			write_whole(folder / f"{WARNINGS}.json", json.dumps(known))
+		return sources, noted, f"sparse did not look at {', '.join(unseen)}" if unseen else ""
 
 	def _counts(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
 		"""Return how often each line of what differs in a state is executed by the suites."""
@@ -251,4 +260,6 @@ class _Worker:
 	def lane(cls, index: int, lane: Sequence[str]) -> list[Answer]:
 		"""Do what is in a lane, one after the other."""
 		with open(os.devnull, "w", encoding="utf-8") as nowhere:
-			return [cls.shop.attempt(index, what, Progress(nowhere)) for what in lane]
+			for what in lane:
+				cls.shop.answers[index, what] = cls.shop.attempt(index, what, Progress(nowhere))
+			return [cls.shop.answers[index, what] for what in lane]

@@ -49,13 +49,13 @@ class Bench:
 		self.log = tmp_path / "build.log"
 
 	def build(self):
-		"""Build; return how often kunit.py was called for it."""
+		"""Build; return how often kunit.py or make was called for it."""
 		before = len(self.calls())
 		build.build(self.kernel, self.kernel.base_commit, self.request, self.root, self.log, Progress(io.StringIO()))
 		return len(self.calls()) - before
 
 	def calls(self):
-		"""Return all calls of kunit.py."""
+		"""Return all calls of kunit.py, and of make."""
 		path = self.obj / "calls"
 		return path.read_text().splitlines() if path.exists() else []
 
@@ -110,8 +110,8 @@ def _commit(bench, files):
 	return git("commit-tree", git("write-tree"), "-m", "new")
 
 
-def _change_tree(bench):
-	bench.kernel = replace(bench.kernel, base_commit=_commit(bench, {"mm/migrate.c": "new\n"}))
+def _change_tree(bench, name="mm/Kconfig"):
+	bench.kernel = replace(bench.kernel, base_commit=_commit(bench, {name: "new\n"}))
 
 
 @pytest.mark.parametrize("change", [_edit_config, _add_option, _add_kconfig, _lose_binary, _change_binary, _menuconfig,
@@ -121,6 +121,32 @@ def test_builds_again_after(bench, change):
 	change(bench)
 	assert bench.build() == 2
 	assert bench.build() == 0
+
+
+@pytest.mark.parametrize("name", ["mm/migrate.c", "include/linux/mm.h", "arch/um/new.S"])
+def test_a_source_does_not_configure(bench, name):
+	bench.build()
+	_change_tree(bench, name)
+	assert bench.build() == 1 and bench.calls()[-1] == "make um"
+	assert bench.build() == 0
+
+
+@pytest.mark.parametrize("change", [_edit_config, _add_kconfig, _menuconfig, _lose_binary])
+def test_a_source_and_more_configures(bench, change):
+	bench.build()
+	_change_tree(bench, "mm/migrate.c")
+	change(bench)
+	assert bench.build() == 2
+
+
+def test_a_source_that_does_not_build(bench):
+	bench.build()
+	fakes.write(bench.kernel.tree, {"mm/fails": "mm/migrate.c:1:1: error: broken\n"})
+	_change_tree(bench, "mm/migrate.c")
+	with pytest.raises(build.DoesNotBuild, match="mm/migrate.c:1:1: error: broken"):
+		bench.build()
+	(bench.kernel.tree / "mm/fails").unlink()
+	assert bench.build() == 2
 
 
 def _stands(bench, files):
@@ -135,6 +161,18 @@ def _compiled(bench, *names):
 	path = bench.obj / "mm/.other.o.cmd"
 	path.parent.mkdir(exist_ok=True)
 	path.write_text("".join(f"  /tree/{name} \\\n" for name in names))
+
+
+def test_names_in_what_kbuild_noted_are_plain(tmp_path):
+	(tmp_path / "x").write_text("  /t/arch/x86/um/../lib/csum.c \\\n /t/a/b/../../c.h ../d/../e.h\n")
+	assert build.noted(tmp_path / "x").split() == ["/t/arch/x86/lib/csum.c", "\\", "/t/c.h", "../e.h"]
+
+
+@pytest.mark.parametrize("name, built", [
+	("Documentation/x.rst", False), ("Documentation/Kconfig", True), ("Documentation/a/Makefile", True), ("mm/README.rst", False),
+	("MAINTAINERS", False), ("mm/migrate.c", True), ("LICENSES/x", False)])
+def test_what_is_not_built(name, built):
+	assert bool(build.NOT_BUILT.match(name)) is not built
 
 
 @pytest.mark.parametrize("files, same", [
@@ -193,6 +231,46 @@ def test_first_compiler_error(bench):
 	assert first == "the kernel does not build:"
 	assert second.startswith("mm/tests/x.c:7:2: error: implicit declaration")
 	assert len(rest) < 6 and str(bench.log) in rest[-1]
+
+
+MACHINES = [
+	"gcc: fatal error: Killed signal terminated program cc1", "make[2]: *** [scripts/Makefile.build:289: mm/gup.o] Killed",
+	"mm/gup.o: No space left on device", "ERROR:root:as: out of memory allocating 24 bytes",
+	"/tmp/x.s: Error: can't write: No space left on device", "cc1: internal compiler error: Killed (program cc1)"]
+
+
+@pytest.mark.parametrize("line", MACHINES)
+def test_the_machine_is_at_fault(bench, line):
+	(bench.obj / "fail").write_text(f"  CC x.o\n{line}\n")
+	with pytest.raises(CannotJudge, match="could not be built on this machine") as caught:
+		bench.build()
+	assert not isinstance(caught.value, build.DoesNotBuild) and line.removeprefix("ERROR:root:") in str(caught.value)
+
+
+@pytest.mark.parametrize("line", [
+	'   12 |  pr_err("x: No space left on device");', 'mm/x.c:1:2: error: "*** [x] Killed"', "make[2]: *** [mm/gup.o] Error 1"])
+def test_the_machine_is_not_at_fault(bench, line):
+	(bench.obj / "fail").write_text(f"mm/x.c:7:2: error: broken\n{line}\n")
+	with pytest.raises(build.DoesNotBuild):
+		bench.build()
+
+
+def test_what_a_build_left_must_be_a_file(tmp_path):
+	fakes.write(tmp_path, {"secret": "x", "linux": "y"})
+	(tmp_path / ".config").symlink_to(tmp_path / "secret")
+	with pytest.raises(CannotJudge, match="no file .config"):
+		build.take(tmp_path / ".config", tmp_path / "copy")
+	build.take(tmp_path / "linux", tmp_path / "copy")
+	assert (tmp_path / "copy").read_text() == "y"
+
+
+def test_stamp_is_not_written_through_a_link(bench):
+	secret = bench.root / "secret"
+	secret.write_text("mine")
+	kunit = bench.kernel.tree / "tools/testing/kunit/kunit.py"
+	kunit.write_text(KUNIT + f"(obj / {build.STAMP!r}).unlink(missing_ok=True)\n(obj / {build.STAMP!r}).symlink_to({str(secret)!r})\n")
+	bench.build()
+	assert secret.read_text() == "mine" and bench.build() == 0
 
 
 @pytest.mark.parametrize("line", [

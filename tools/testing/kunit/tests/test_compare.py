@@ -63,6 +63,12 @@ def test_a_second_splat_of_the_same_kind_is_new():
 		Change.NEW, Change.PRE_EXISTING]
 
 
+def test_messages_of_a_file_that_was_renamed():
+	before = compare.messages(["mm/a.c:1:2: warning: odd"], renamed={"mm/a.c": "mm/b.c"})
+	after = compare.messages(["mm/b.c:7:2: warning: odd"], renamed={"mm/a.c": "mm/b.c"})
+	assert [finding.change for finding in compare.items(before, after)] == [Change.PRE_EXISTING]
+
+
 @pytest.mark.parametrize("ending", [Ending.PANIC, Ending.HANG, Ending.TRUNCATED])
 def test_another_ending(ending):
 	found = compare.compare(_result(), _result(ending=ending, started=False))

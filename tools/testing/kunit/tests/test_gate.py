@@ -9,7 +9,7 @@ import fakes
 import jsonschema
 import pytest
 
-from pinwait import gate, lint, sandbox, tell, workshop
+from pinwait import gate, lint, results, sandbox, tell, workshop
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.gate import Asked
 from pinwait.judgement import Change, Covered
@@ -21,14 +21,21 @@ from pinwait.workshop import Answer
 
 # What a state does is written in the lines that patches change.
 BROKEN, FAILS, WARNS, SPLATS, FLAKY, GONE, STUBBED = "broken", "fails", "warns", "splats", "flaky", "gone", "stubbed"
+PANICS, DIES, CUT, SLOW = "panics", "dies", "cut", "slow"	# at boot, in the first case, after it; the second case fails
 SCHEMA = Path(gate.__file__).parent / "schema/judgement.schema.json"
 
 
 def _log(text, boot):
 	"""What boot number `boot` gives; base and patch are booted in turns, so every other boot of a patch is a multiple of 4."""
+	if PANICS in text:
+		return LogResult([], [], [], [], False, Ending.PANIC)
+	if DIES in text or CUT in text:
+		first = Case("s", "waits", None, Status.CRASH if DIES in text else Status.PASS, 1.0, 0.1, "why")
+		gone = Case("s", "fast", None, Status.MISSING, None, None, results.GONE)
+		return LogResult([first, gone], [], [], [], True, Ending.PANIC if DIES in text else Ending.TRUNCATED)
 	fails = FAILS in text or FLAKY in text and boot % 4 == 0
 	cases = [Case("s", "waits", None, Status.FAIL if fails else Status.PASS, 1.0, 0.1, "why")]
-	cases += [] if GONE in text else [Case("s", "fast", None, Status.PASS, 1.0, 0.1, "")]
+	cases += [] if GONE in text else [Case("s", "fast", None, Status.FAIL if SLOW in text else Status.PASS, 1.0, 0.1, "")]
 	splats = [Splat("WARNING", "s.fast", 3, "WARNING: here")] if SPLATS in text else []
 	return LogResult(cases, splats, [], [], True, Ending.FINISHED)
 
@@ -59,7 +66,8 @@ def _judged(tmp_path, monkeypatch):
 				"the kernel does not build:\nmm/migrate.c:9:1: error: no stub" if STUBBED in text and what == "uml-stubs" else ""
 			result = Result(folder, error, LogResult() if error else _log(text, 0), Verdict(Outcome.PASS, "2 of 2 cases"), binary=text)
 			lines = {"mm/migrate.c": ["mm/migrate.c:5:1: warning: odd"] if WARNS in text else []}
-			shop.answers[index, what] = Answer(what, result, lines, {"mm/migrate.c": {10: 3, 20: 0}})
+			shop.answers[index, what] = Answer(what, result, lines, {"mm/migrate.c": ["mm/migrate.c"]},
+							   {"mm/migrate.c": {10: 3, 20: 0}})
 
 	def boot(trial, result, _folder, _progress, _timeout=0):
 		counter[0] += 1
@@ -71,7 +79,7 @@ def _judged(tmp_path, monkeypatch):
 	monkeypatch.setattr(gate.deps, "ensure", lambda _packages: None)
 	monkeypatch.setattr(gate, "PROJECT", project)
 	monkeypatch.setattr(lint, "export_tools", lambda _git, _commit, folder: folder)
-	monkeypatch.setattr(lint, "checkpatch", lambda _tools, _tree, patch, _message: [
+	monkeypatch.setattr(lint, "checkpatch", lambda _box, _tools, _tree, patch, _message: [
 		("ERROR", "MISSING_SIGN_OFF", "Missing Signed-off-by: line(s)")] if "unsigned" in patch.read_text() else [])
 	monkeypatch.setattr(lint, "kernel_doc", lambda *_args: [])
 	monkeypatch.setattr(sandbox, "failure", lambda: "")
@@ -207,7 +215,36 @@ def test_nearest_base(judged):
 def test_base_that_is_broken(judged, monkeypatch):
 	(judged.kernel.tree.parents[2] / "series/rfc/7.3/0001-x.patch").write_text(fakes.patch(35, "line 35", BROKEN))
 	judgement = judged(_patch(10, "a"))
-	assert judgement.exit_code == 2 and "the base does not build in profile" in judgement.problem
+	assert judgement.exit_code == 2 and "in profile uml, for the base does not build" in judgement.problem
+
+
+def _base(judged, text):
+	"""Have a text in the base."""
+	(judged.kernel.tree.parents[2] / "series/rfc/7.3/0001-x.patch").write_text(fakes.patch(35, "line 35", text))
+
+
+def test_case_that_the_base_did_not_come_to(judged):
+	_base(judged, DIES)
+	judgement = judged(fakes.patch(35, DIES, SLOW))
+	assert judgement.exit_code == 2 and "s.fast: failed, but before the patch the kernel was gone by then" in judgement.reason
+	assert judged(fakes.patch(35, DIES, "well")).exit_code == 0
+
+
+@pytest.mark.parametrize("how", [PANICS, CUT])
+def test_base_that_does_not_come_to_the_end_of_the_tests(judged, how):
+	_base(judged, how)
+	judgement = judged(_patch(10, "a", 1, 2), _patch(20, "b", 2, 2))
+	assert judgement.exit_code == 2 and "the base does not come to the tests" in judgement.problem
+	judgement = judged(_patch(10, "a", 1, 2), _patch(20, "b", 2, 2), only=2)
+	assert judgement.exit_code == 2
+
+
+def test_panic_at_boot_since_an_earlier_patch(judged):
+	repair = fakes.patch(10, PANICS, SLOW).replace("[PATCH]", "[PATCH 3/3]")
+	judgement = judged(_patch(10, PANICS, 1, 3), _patch(20, "b", 2, 3), repair)
+	assert _outcomes(judgement) == ["fail", "cannot-judge", "fail"]
+	assert "since an earlier patch the kernel does not come to the tests" in judgement.patches[1].reason
+	assert ("uml", "case") in _held(judgement, 3)
 
 
 def test_no_isolation_has_to_be_asked_for(judged, monkeypatch):
@@ -260,10 +297,14 @@ def test_machine_at_fault(judged, monkeypatch):
 	assert (judgement.exit_code, judgement.problem) == (2, "disk full")
 
 
+built = []
+
+
 @pytest.fixture(name="shop")
 def _shop(tmp_path, monkeypatch):
 	"""A workshop of one state whose compiler says what it is told to, and what was compiled."""
 	said, compiled = {}, []
+	built.clear()
 
 	def compile_anew(_tree, _obj, sources, _request, _root, _log, sparse):
 		compiled.append(sorted(sources))
@@ -271,6 +312,7 @@ def _shop(tmp_path, monkeypatch):
 	for name in ("mm/a.c", "mm/b.c"):
 		fakes.write(tmp_path / "tree", {name: ""})
 	monkeypatch.setattr(lint, "compile_anew", compile_anew)
+	monkeypatch.setattr(workshop.build, "build", lambda _kernel, state, *_args: built.append(state))
 	trial = SimpleNamespace(folder=lambda _state: tmp_path / "state", obj=tmp_path, request=None, root=None)
 	shop = workshop.Workshop(SimpleNamespace(tree=tmp_path / "tree"), ["x"], [()], {"uml": trial}, "uml", tmp_path, None)
 	monkeypatch.setattr(workshop.Workshop, "compiled", lambda _shop, files: list(files))
@@ -296,6 +338,27 @@ def test_what_sparse_did_not_see_is_said_and_tried_again(shop):
 	said["unseen"] = ("mm/a.c",)
 	shop.touched = [("mm/a.c",), ()]
 	assert shop.attempt(0, workshop.WARNINGS, None).problem == "sparse did not look at mm/a.c"
+	assert not shop._known(0, workshop.WARNINGS)
+
+
+def test_file_that_comes_to_be_compiled_is_looked_at(shop, monkeypatch):
+	"""What was built before says nothing of it: what it is, the build of the state itself shows."""
+	shop, said, compiled = shop
+	said["mm/a.c"] = "mm/a.c:1:1: warning: new\n"
+	shop.touched = [("mm/a.c", "mm/Makefile"), ()]
+	monkeypatch.setattr(workshop.Workshop, "compiled", lambda _shop, files: [name for name in files if built and name.endswith(".c")])
+	assert not shop._known(0, workshop.WARNINGS)
+	answer = shop.attempt(0, workshop.WARNINGS, None)
+	assert answer.sources == {"mm/a.c": ["mm/a.c"], "mm/Makefile": []} and answer.lines == {"mm/a.c": ["mm/a.c:1:1: warning: new"]}
+	assert compiled == [["mm/a.c"]] and shop._known(0, workshop.WARNINGS)
+
+
+def test_machine_that_fails_with_warnings(shop, monkeypatch):
+	shop, _, _ = shop
+	monkeypatch.setattr(lint, "compile_anew", lambda *_args, sparse: (False, "gcc: fatal error: Killed signal terminated program cc1\n"))
+	shop.touched = [("mm/a.c",), ()]
+	with pytest.raises(CannotJudge, match="could not be tried on this machine: gcc: fatal error"):
+		shop.attempt(0, workshop.WARNINGS, None)
 	assert not shop._known(0, workshop.WARNINGS)
 
 

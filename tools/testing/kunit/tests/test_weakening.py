@@ -82,3 +82,20 @@ def test_lost():
 	assert weakening.lost(before, after, {"s.one", "s.two", "s.three", "s.four"}) == ["s.four", "s.one"]
 	assert weakening.lost(before, after, {"s.two"}) == []
 	assert weakening.lost(before, after, ()) == ["s.four", "s.one"]
+
+
+@pytest.mark.parametrize("old, new, found", [
+	("EXPECT_EQ(test, 2, 2)", "EXPECT_GE(test, 2, 0)", [("2", "two", "GE")]),
+	("EXPECT_EQ(test, helper(1), 1)", "ASSERT_NE_MSG(test, helper(1), 0, \"x\")", [("helper(1)", "one", "NE")]),
+	("EXPECT_EQ(test, 2, 2)", "EXPECT_EQ(test, 2, 3)", []), ("EXPECT_EQ(test, 2, 2)", "ASSERT_EQ(test, 2, 2)", []),
+	("EXPECT_EQ(test, 2, 2);", "EXPECT_EQ(test, 2, 2);\n\tKUNIT_EXPECT_GE(test, 2, 0);", []),
+	("\tKUNIT_EXPECT_EQ(test, 2, 2);\n", "", [])])
+def test_relation_that_was_loosened(old, new, found):
+	assert weakening.loosened(SOURCE, SOURCE.replace(old, new)) == found
+	assert not weakening.loosened(SOURCE.replace(old, new), SOURCE)
+
+
+def test_kunit_itself_is_what_tests_stand_on():
+	assert all(map(weakening.is_test, ("lib/kunit/test.c", "include/kunit/test.h", "mm/tests/x_kunit.c")))
+	assert not any(map(weakening.is_test, ("lib/kunit/Kconfig", "mm/migrate.c")))
+	assert weakening.suite_of("lib/kunit/test.c") == ""

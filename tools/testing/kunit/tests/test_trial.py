@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What comes of a state is kept only if it is the state's, and whole."""
+
+import io
+import json
+from dataclasses import replace
+
+import fakes
+import pytest
+
+from pinwait import build, trial
+from pinwait.errors import CannotJudge
+from pinwait.profile import Profile
+from pinwait.progress import Progress
+from pinwait.results import Case, Ending, LogResult, Outcome, Status, Verdict
+
+# Compiles what is not compiled, with a warning as a compiler has it; stops short, or breaks, if it is told to.
+KUNIT = """
+import os, pathlib, signal, sys
+obj = pathlib.Path(next(a for a in sys.argv if a.startswith("--build_dir="))[12:])
+for name in (".config", ".kunitconfig"):
+	(obj / name).write_text("config")
+if sys.argv[1] == "build":
+	for name in ("a", "b"):
+		if not (obj / f"{name}.o").exists():
+			(obj / f"{name}.o").write_text("")
+			print(f"mm/{name}.c:1:2: warning: odd", flush=True)
+		if (obj / "stop").exists():
+			os.kill(os.getppid(), signal.SIGINT)
+			signal.pause()
+	if (obj / "fault").exists():
+		sys.exit((obj / "fault").read_text())
+	(obj / "linux").write_text("binary")
+"""
+WARNINGS = ["mm/a.c:1:2: warning: odd", "mm/b.c:1:2: warning: odd"]
+
+
+@pytest.fixture(name="trials")
+def _trials(tmp_path, monkeypatch):
+	kernel = fakes.prepared(tmp_path / "7.3.4-1", KUNIT)
+	fakes.write(tmp_path, {"uml.config": "CONFIG_KUNIT=y\n", "cases": ""})
+	request = build.Request(Profile("uml", "", (tmp_path / "uml.config",), "um", (), 60, True, 10), jobs=1)
+	expected = type("Expected", (), {"path": tmp_path / "cases"})()
+	made = trial.Trials(kernel, request, expected, tmp_path / "gate", tmp_path)
+	made.ending = Ending.FINISHED
+	made.obj.mkdir(parents=True)
+	log = LogResult([Case("s", "c", None, Status.PASS, 1.0, 0.1, "")], [], [], [], True, Ending.FINISHED)
+	monkeypatch.setattr(trial.Trials, "boot", lambda self, *_args: (replace(log, ending=self.ending), Verdict(Outcome.PASS, "")))
+	return made
+
+
+def _attempt(trials, **more):
+	return trials.attempt(trials.kernel.base_commit, Progress(io.StringIO()), **more)
+
+
+def test_kept(trials):
+	assert not _attempt(trials).cached
+	again = _attempt(trials)
+	assert again.cached and again.warnings == WARNINGS
+
+
+def test_without_its_objects_a_result_is_of_no_use_to_who_needs_them(trials):
+	_attempt(trials)
+	trials.obj.rename(trials.obj.with_name("away"))
+	assert _attempt(trials).cached
+	assert not _attempt(trials, objects=True).cached
+
+
+def test_log_that_just_ends_is_not_kept(trials):
+	trials.ending = Ending.TRUNCATED
+	assert not _attempt(trials).cached and not _attempt(trials).cached
+
+
+def test_warnings_of_a_build_that_was_interrupted(trials, monkeypatch):
+	(trials.obj / "stop").touch()
+	with pytest.raises(KeyboardInterrupt):
+		_attempt(trials)
+	assert (trials.obj / "a.o").exists()
+	(trials.obj / "stop").unlink()
+	assert _attempt(trials).warnings == WARNINGS
+
+
+def test_warnings_of_a_build_whose_boot_was_interrupted(trials, monkeypatch):
+	def boot(*_args):
+		raise KeyboardInterrupt
+	with monkeypatch.context() as patched:
+		patched.setattr(trial.Trials, "boot", boot)
+		with pytest.raises(KeyboardInterrupt):
+			_attempt(trials)
+	assert _attempt(trials).warnings == WARNINGS
+
+
+def test_fault_of_the_machine_is_not_kept(trials):
+	(trials.obj / "fault").write_text("make[2]: *** [mm/a.o] Killed")
+	with pytest.raises(CannotJudge, match="on this machine"):
+		_attempt(trials)
+	(trials.obj / "fault").unlink()
+	found = _attempt(trials)
+	assert not found.error and found.warnings == WARNINGS
+
+
+def test_result_that_was_removed_in_part_is_none(trials, monkeypatch):
+	monkeypatch.setattr(trial, "KEPT", 0)
+
+	def stop(path, *_args, **_more):
+		raise KeyboardInterrupt
+	with monkeypatch.context() as patched:
+		patched.setattr(trial.shutil, "rmtree", lambda path, *args, **more: stop(path) if (path / "boot").exists() else None)
+		with pytest.raises(KeyboardInterrupt):
+			_attempt(trials)
+	assert trials.known(trials.kernel.base_commit) is None
+
+
+def test_what_is_booted_lies_apart_from_what_is_kept(trials):
+	folder = _attempt(trials).folder
+	assert sorted(path.name for path in (folder / trial.BOOT).iterdir()) == [".config", ".kunitconfig", "linux"]
+	assert json.loads((folder / trial.RESULT).read_text())["binary"]
