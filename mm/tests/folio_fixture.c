@@ -634,6 +634,10 @@ static int merge_twins(struct kunit *test, struct test_folio *tf)
 	struct page *twin;
 	long ret;
 
+	/* Where there is no madvise(), there is no do_madvise() to link to. */
+	if (!IS_ENABLED(CONFIG_KSM) || !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		return -EOPNOTSUPP;
+
 	ret = get_user_pages_unlocked(twin_addr, 1, &twin, FOLL_WRITE);
 	if (ret != 1)
 		return ret < 0 ? ret : -EFAULT;
