@@ -14,6 +14,9 @@
 /* Without an interrupt of its own irq_work comes with a tick. */
 #define LATE	ticks_to_ktime(2)
 
+/* For what is not to end by itself.  More than a long has on 32 bit. */
+#define AN_HOUR_US	(3600U * USEC_PER_SEC)
+
 static const char * const context_names[] = {
 	[FAIL_FOLIO_HOLD_KTHREAD] = "kthread",
 	[FAIL_FOLIO_HOLD_WORKQUEUE] = "workqueue",
@@ -203,7 +206,7 @@ static void last_reference(struct kunit *test)
 	s->context = p->context;
 	s->drop = p->drop;
 	s->refs = 40;
-	s->delay_us = USEC_PER_SEC * 3600;
+	s->delay_us = AN_HOUR_US;
 	memset(contents, 0x5a, folio_size(folio));
 	test_folio_mark(folio);
 
@@ -322,7 +325,7 @@ static void refs(struct kunit *test)
 	struct fail_folio_hold_settings *s = armed(test, -1);
 	int i, drop;
 
-	s->delay_us = USEC_PER_SEC * 3600;
+	s->delay_us = AN_HOUR_US;
 	for (drop = 0; drop < NR_FAIL_FOLIO_HOLD_DROPS; drop++) {
 		for (i = 0; i < ARRAY_SIZE(nr); i++) {
 			s->drop = drop;
@@ -353,7 +356,7 @@ static void refs_do_not_overflow(struct kunit *test)
 
 	s->drop = FAIL_FOLIO_HOLD_UNPIN_FOLIO;
 	s->refs = FAIL_FOLIO_HOLD_MAX_REFS;
-	s->delay_us = USEC_PER_SEC * 3600;
+	s->delay_us = AN_HOUR_US;
 	folio_ref_add(folio, others);
 	for (i = 0; i < most + 3; i++)
 		fail_folio_hold(folio, MR_LONGTERM_PIN);
@@ -492,7 +495,7 @@ static void counters(struct kunit *test)
 	const struct fail_folio_hold_counters before = fail_folio_hold_count();
 	struct fail_folio_hold_counters now;
 
-	s->delay_us = USEC_PER_SEC * 3600;
+	s->delay_us = AN_HOUR_US;
 	s->refs = 2;
 	fires(folio, 5);
 	now = fail_folio_hold_count();
@@ -514,7 +517,7 @@ static int hold_in_all_ways(struct fail_folio_hold_settings *s, struct folio *fo
 	int refs = 0;
 
 	s->refs = 2;
-	s->delay_us = USEC_PER_SEC * 3600;
+	s->delay_us = AN_HOUR_US;
 	for (s->context = 0; s->context < NR_FAIL_FOLIO_HOLD_CONTEXTS; s->context++) {
 		for (s->drop = 0; s->drop < NR_FAIL_FOLIO_HOLD_DROPS; s->drop++) {
 			fail_folio_hold(folio, MR_LONGTERM_PIN);
@@ -618,7 +621,7 @@ static void migration_fails_fast(struct kunit *test)
 	const u64 before = fired();
 
 	s->reasons = BIT(MR_COMPACTION);
-	s->delay_us = USEC_PER_SEC * 3600;
+	s->delay_us = AN_HOUR_US;
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
