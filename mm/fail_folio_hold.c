@@ -257,7 +257,7 @@ static enum hrtimer_restart hold_is_due(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-static bool should_fail_folio_hold(struct folio *folio, enum migrate_reason reason)
+static bool can_hold(struct folio *folio, enum migrate_reason reason)
 {
 	struct fail_folio_hold_settings *s = &fail_folio_hold_settings;
 
@@ -266,8 +266,13 @@ static bool should_fail_folio_hold(struct folio *folio, enum migrate_reason reas
 	if (!(READ_ONCE(s->reasons) & BIT(reason)))
 		return false;
 	/* Their drivers migrate them, whatever their reference count. */
-	if (page_has_movable_ops(&folio->page))
-		return false;
+	return !page_has_movable_ops(&folio->page);
+}
+
+/* Whoever overrides this decides when to fire, but not where one must not. */
+static noinline bool should_fail_folio_hold(struct folio *folio)
+{
+	struct fail_folio_hold_settings *s = &fail_folio_hold_settings;
 
 	return should_fail(&s->attr, folio_nr_pages(folio));
 }
@@ -288,7 +293,7 @@ void fail_folio_hold(struct folio *folio, enum migrate_reason reason)
 	struct held_folio *hold;
 	unsigned long flags;
 
-	if (!should_fail_folio_hold(folio, reason))
+	if (!can_hold(folio, reason) || !should_fail_folio_hold(folio))
 		return;
 
 	hold = kmalloc_obj(*hold, GFP_NOWAIT);
