@@ -248,7 +248,8 @@ static enum hrtimer_restart hold_is_due(struct hrtimer *timer)
 		irq_work_queue(&irq_work_due);
 		break;
 	case FAIL_FOLIO_HOLD_RCU:
-		call_rcu(&hold->rcu, end_hold_rcu);
+		/* Not lazily: that may add seconds to the delay. */
+		call_rcu_hurry(&hold->rcu, end_hold_rcu);
 		break;
 	default:
 		end_hold(hold);
