@@ -469,6 +469,9 @@ static int make_cache(struct kunit *test, struct test_folio *tf)
 	struct folio *folio;
 	int ret;
 
+	if (tf->kind->order > MAX_PAGE_ORDER)
+		return -EOPNOTSUPP;
+
 	tf->file = anon_inode_create_getfile("[folio_fixture]", &cache_fops,
 					     NULL, O_RDWR, NULL);
 	if (IS_ERR(tf->file)) {

@@ -104,7 +104,7 @@ struct test_folio_kind {
 	int (*isolated)(struct test_folio *tf);
 };
 
-/* The orders that a page cache folio may have on all architectures: 0 to 9. */
+/* 0 to 9.  A case is skipped where the page allocator has no such order. */
 #define NR_TEST_FOLIO_ORDERS	10
 
 extern const struct test_folio_kind test_folio_shmem;
