@@ -1026,7 +1026,8 @@ static void folio_hold_end(void *data)
 {
 	struct folio_hold *hold = data;
 
-	folio_hold_release(hold);
+	/* A kthread that is stopped before it has run never gets to drop them. */
+	folio_hold_join(hold);
 	kthread_stop_put(hold->task);
 }
 
