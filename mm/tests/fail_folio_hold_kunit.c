@@ -664,6 +664,7 @@ static void debugfs_numbers(struct kunit *test)
 	struct fail_folio_hold_settings *s = fail_folio_hold_borrow(test);
 	int i;
 
+	folio_fixture_needs_debugfs(test);
 	/* Nobody else's migration is to be disturbed meanwhile. */
 	s->reasons = 0;
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
@@ -723,6 +724,7 @@ static void debugfs_names(struct kunit *test)
 	struct fail_folio_hold_settings *s = fail_folio_hold_borrow(test);
 	int i;
 
+	folio_fixture_needs_debugfs(test);
 	expect_one_of(test, DIR "context", &s->context, context_names,
 		      ARRAY_SIZE(context_names));
 	expect_one_of(test, DIR "drop", &s->drop, drop_names, ARRAY_SIZE(drop_names));
@@ -784,6 +786,7 @@ static void debugfs_disturbs_migration(struct kunit *test)
 	const u64 before = fired();
 	int i;
 
+	folio_fixture_needs_debugfs(test);
 	for (i = 0; i < ARRAY_SIZE(settings); i++)
 		KUNIT_ASSERT_EQ(test, debugfs_write(settings[i][0], settings[i][1]), 0);
 	folio_migration_add(m, tf);

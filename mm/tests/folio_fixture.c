@@ -1435,6 +1435,19 @@ int debugfs_read(const char *path, char *buf, size_t size)
 	return 0;
 }
 
+/**
+ * folio_fixture_needs_debugfs() - skip the case where debugfs is off
+ * @test: the running test
+ */
+void folio_fixture_needs_debugfs(struct kunit *test)
+{
+	struct file_system_type *type = get_fs_type("debugfs");
+
+	if (!type)
+		kunit_skip(test, "debugfs is off, see debugfs=");
+	put_filesystem(type);
+}
+
 struct debugfs_setting {
 	struct kunit *test;
 	const char *path;
@@ -1452,14 +1465,17 @@ static void debugfs_restore(void *data)
 
 /**
  * debugfs_set() - change a setting in debugfs until the case ends
- * @test: the running test; aborted if that is not possible
+ * @test: the running test; skipped where debugfs is off, aborted if that is not
+ *	possible
  * @path: the file's path in debugfs
  * @value: the value to set
  */
 void debugfs_set(struct kunit *test, const char *path, const char *value)
 {
-	struct debugfs_setting *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct debugfs_setting *s;
 
+	folio_fixture_needs_debugfs(test);
+	s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	s->test = test;
 	s->path = path;

@@ -328,6 +328,7 @@ void test_task_join(struct test_task *task);
 struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
 
 int pseudo_file_write(const char *fs, const char *path, const char *value);
+void folio_fixture_needs_debugfs(struct kunit *test);
 int debugfs_write(const char *path, const char *value);
 int debugfs_read(const char *path, char *buf, size_t size);
 void debugfs_set(struct kunit *test, const char *path, const char *value);
