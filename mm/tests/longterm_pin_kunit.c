@@ -496,7 +496,7 @@ static void lru_batch_left_alone(struct kunit *test)
 static int longterm_pin_init(struct kunit *test)
 {
 	if (!user_pages_can_be_movable())
-		kunit_skip(test, "no ZONE_MOVABLE, see movablecore=");
+		kunit_skip(test, "no ZONE_MOVABLE on this node, see movablecore=");
 	return folio_fixture_init(test);
 }
 

@@ -132,16 +132,15 @@ const struct pin_way pin_way_folios = {
 /**
  * user_pages_can_be_movable() - is there memory that longterm pins have to leave?
  *
+ * That of another node does not count: all zones of this CPU's node come first.
+ *
  * Return: true if user pages come from ZONE_MOVABLE, false if there is none.
  */
 bool user_pages_can_be_movable(void)
 {
-	struct zone *zone;
+	const struct pglist_data *node = NODE_DATA(numa_mem_id());
 
-	for_each_populated_zone(zone)
-		if (zone_idx(zone) == ZONE_MOVABLE)
-			return true;
-	return false;
+	return populated_zone(&node->node_zones[ZONE_MOVABLE]);
 }
 
 /*
