@@ -1554,6 +1554,9 @@ static struct folio *get_dst(struct folio *src, unsigned long private)
 		return NULL;
 	if (m->fail_alloc_order && folio_order(src) >= m->fail_alloc_order)
 		return NULL;
+	/* What a large folio has been split into is not followed. */
+	if (!tf)
+		return NULL;
 
 	dst = folio_alloc(GFP_KERNEL, folio_order(src));
 	if (!dst) {

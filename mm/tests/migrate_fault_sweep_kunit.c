@@ -174,9 +174,12 @@ static void sweep(struct kunit *test)
 		unmapped += set->kinds[folios] == &test_folio_anon_unmapped;
 	}
 	/* Without a destination a large folio is split, or that is tried in vain. */
-	if (sweep->faults & ALLOCS && large && IS_ENABLED(CONFIG_DEBUG_VM) &&
-	    !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
-		kunit_skip(test, "DEBUG_VM warns of an attempt to split without THP");
+	if (sweep->faults & ALLOCS && large) {
+		if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+			kunit_skip(test, "with THP a large folio is split in want of memory");
+		if (IS_ENABLED(CONFIG_DEBUG_VM))
+			kunit_skip(test, "DEBUG_VM warns of an attempt to split without THP");
+	}
 
 	s->delay_us = HOLD_US;
 	if (!(sweep->faults & HOLDS))
