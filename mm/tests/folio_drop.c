@@ -526,6 +526,12 @@ static void rcu_run_call(struct rcu_head *rcu)
 	complete(&call->done);
 }
 
+/* Offloaded callbacks are called by a kthread, with softirqs off. */
+static bool in_rcu_callback(void)
+{
+	return in_softirq() && !in_hardirq();
+}
+
 static int run_in_rcu(void (*fn)(void *data), void *data)
 {
 	struct exec_call call;
@@ -586,15 +592,15 @@ static int run_in_hrtimer(void (*fn)(void *data), void *data)
 
 const struct exec_context exec_contexts[] = {
 	{ "task",	  false, in_some_task,	     run_in_task },
-	{ "irqs_off",	  true,  irqs_are_off,	     run_with_irqs_off },
+	{ "irqs_off",	  true,  irqs_are_off,	     run_with_irqs_off, .not_on_rt = true },
 	{ "kthread",	  false, in_kthread,	     run_in_kthread },
 	{ "user_task",	  false, in_user_task,	     run_in_user_task },
 	{ "workqueue",	  false, in_workqueue,	     run_in_workqueue },
 	{ "bh_workqueue", true,  in_softirq_handler, run_in_bh_workqueue },
 	{ "timer",	  true,  in_softirq_handler, run_in_timer },
-	{ "rcu",	  true,  in_softirq_handler, run_in_rcu },
-	{ "irq_work",	  true,  in_hardirq_handler, run_in_irq_work },
-	{ "hrtimer",	  true,  in_hardirq_handler, run_in_hrtimer },
+	{ "rcu",	  true,  in_rcu_callback,    run_in_rcu },
+	{ "irq_work",	  true,  in_hardirq_handler, run_in_irq_work, .not_on_rt = true },
+	{ "hrtimer",	  true,  in_hardirq_handler, run_in_hrtimer, .not_on_rt = true },
 };
 
 const size_t nr_exec_contexts = ARRAY_SIZE(exec_contexts);

@@ -77,12 +77,15 @@ int folio_drop_take(const struct folio_drop *how, struct folio *folio);
  * @atomic: must not sleep there
  * @here: are we in that context?
  * @run: calls a function there, returns when that is done
+ * @not_on_rt: @run does not get there with PREEMPT_RT, where interrupts stay on
+ *	and handlers are threads or softirqs
  */
 struct exec_context {
 	const char *name;
 	bool atomic;
 	bool (*here)(void);
 	int (*run)(void (*fn)(void *data), void *data);
+	bool not_on_rt;
 };
 
 extern const struct exec_context exec_contexts[];

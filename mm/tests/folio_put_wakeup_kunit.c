@@ -48,6 +48,15 @@ static int contexts_init(struct kunit *test)
 	return 0;
 }
 
+static const struct exec_context *context_param(struct kunit *test)
+{
+	const struct exec_context *where = test->param_value;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) && where->not_on_rt)
+		kunit_skip(test, "PREEMPT_RT has no context %s", where->name);
+	return where;
+}
+
 static void take_refs(struct kunit *test, struct folio *folio,
 		      const struct folio_drop *how)
 {
@@ -160,7 +169,7 @@ static void drop_all(void *data)
 /* Each way to drop a reference wakes from each context that it may be used in. */
 static void wakes_from(struct kunit *test)
 {
-	const struct exec_context *where = test->param_value;
+	const struct exec_context *where = context_param(test);
 	struct drops_test *dt;
 	size_t i;
 
@@ -407,9 +416,10 @@ static void expect_timed_out(struct kunit *test, const struct waiter *w)
 
 static void waiter_ends_with_drop(struct kunit *test)
 {
+	const struct exec_context *where = context_param(test);
 	struct folio *folio = test_folio_alloc(test, 0);
 	struct folio_hold *hold = folio_hold_how(test, folio, &folio_drops[0],
-						 test->param_value, 100);
+						 where, 100);
 	struct waiter *w;
 
 	folio_wakeup_key_get(test);
