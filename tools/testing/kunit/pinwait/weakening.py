@@ -73,7 +73,8 @@ def select(promises: Iterable[Promise], mutants: Sequence[Mutant], suites: Colle
 	"""Return mutants that cases (suite.case) are there to catch, spread over their promises; of all promises if
 	suites holds "", the suite of what all share."""
 	rows = [promise for promise in promises if "" in suites or set(promise.cases) & set(cases)]
-	known = {mutant.name: mutant for mutant in mutants if not mutant.profile and not mutant.equivalent}
+	# One in a header would have nearly all compiled anew.
+	known = {mutant.name: mutant for mutant in mutants if not mutant.profile and not mutant.equivalent and mutant.file.endswith(".c")}
 	found: dict[str, Mutant] = {}
 	for place in range(max((len(row.mutants) for row in rows), default=0)):
 		for row in rows:

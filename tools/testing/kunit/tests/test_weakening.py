@@ -53,8 +53,9 @@ def test_touched_cases(old, new, cases):
 	assert _touched(old, new) == cases
 
 
-PROMISES = [Promise("a", ("s.one",), ("m1", "m2")), Promise("b", ("s.two", "t.x"), ("m3",)), Promise("c", ("t.y",), ("m4", "slow"))]
-MUTANTS = [Mutant(name, "f", "o", "n", "why") for name in ("m1", "m2", "m3", "m4")] + [Mutant("slow", "f", "o", "n", "why", "uml-smp")]
+PROMISES = [Promise("a", ("s.one",), ("m1", "m2")), Promise("b", ("s.two", "t.x"), ("m3",)), Promise("c", ("t.y",), ("m4", "slow", "header"))]
+MUTANTS = [*(Mutant(name, "f.c", "o", "n", "why") for name in ("m1", "m2", "m3", "m4")),
+	   Mutant("slow", "f.c", "o", "n", "why", "uml-smp"), Mutant("header", "f.h", "o", "n", "why")]
 
 
 @pytest.mark.parametrize("suites, cases, names", [
@@ -66,7 +67,7 @@ def test_mutants_of_the_touched(suites, cases, names):
 
 
 def test_not_more_than_are_worth_the_time():
-	many = [Mutant(f"m{number}", "f", "o", "n", "why") for number in range(40)]
+	many = [Mutant(f"m{number}", "f.c", "o", "n", "why") for number in range(40)]
 	rows = [Promise("a", ("s.one",), tuple(mutant.name for mutant in many))]
 	chosen = weakening.select(rows, many, {"s"}, {"s.one"})
 	assert len({mutant.name for mutant in chosen}) == weakening.MOST
