@@ -170,7 +170,8 @@ static void expect_hold(struct kunit *test, struct seen *seen,
 	KUNIT_EXPECT_EQ(test, seen->ended, 1);
 	KUNIT_EXPECT_EQ(test, seen->refs, refs + refs_added(s, folio));
 	if (p->context == FAIL_FOLIO_HOLD_RCU) {
-		/* Offloaded callbacks are called by a kthread. */
+		if (RCU_CALLBACKS_IN_SOFTIRQ)
+			KUNIT_EXPECT_EQ(test, seen->context, FAIL_FOLIO_HOLD_SOFTIRQ);
 		KUNIT_EXPECT_TRUE(test, seen->softirqs_off);
 		KUNIT_EXPECT_TRUE(test, poll_state_synchronize_rcu(rcu));
 	} else {

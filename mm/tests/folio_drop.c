@@ -526,9 +526,10 @@ static void rcu_run_call(struct rcu_head *rcu)
 	complete(&call->done);
 }
 
-/* Offloaded callbacks are called by a kthread, with softirqs off. */
 static bool in_rcu_callback(void)
 {
+	if (RCU_CALLBACKS_IN_SOFTIRQ)
+		return in_softirq_handler();
 	return in_softirq() && !in_hardirq();
 }
 

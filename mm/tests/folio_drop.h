@@ -71,6 +71,10 @@ extern const size_t nr_bypassing_drops;
 
 int folio_drop_take(const struct folio_drop *how, struct folio *folio);
 
+/* Else they may be offloaded to a kthread, which calls them with softirqs off. */
+#define RCU_CALLBACKS_IN_SOFTIRQ \
+	(!IS_ENABLED(CONFIG_RCU_NOCB_CPU) && !IS_ENABLED(CONFIG_PREEMPT_RT))
+
 /**
  * struct exec_context - a context that code can run in
  * @name: short name without spaces, for parameter descriptions
