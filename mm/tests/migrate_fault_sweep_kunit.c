@@ -176,7 +176,7 @@ static void sweep(struct kunit *test)
 	/* Without a destination a large folio is split, or that is tried in vain. */
 	if (sweep->faults & ALLOCS && large) {
 		if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
-			kunit_skip(test, "with THP a large folio is split in want of memory");
+			kunit_skip(test, "not written for THP, which splits large folios");
 		if (IS_ENABLED(CONFIG_DEBUG_VM))
 			kunit_skip(test, "DEBUG_VM warns of an attempt to split without THP");
 	}
