@@ -74,10 +74,9 @@ def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterat
 		store = Store(wanted.build_root, progress)
 		ready = store.tarball(Path(wanted.tarball)) if wanted.tarball else store.package(wanted.kernel)
 		name = ready.name
-	with lock(kernels / f"{name}.lock", f"the kernel worktree {name}"):
+	with worktree.locked(kernels, name):
 		if ready:
 			kernel = ready
-			worktree.free_refs(kernel.git)
 			if submission.base_commit:
 				choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
 			choice.append(f"base: {kernel.base}, which is prepared")

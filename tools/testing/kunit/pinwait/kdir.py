@@ -15,7 +15,7 @@ from .kernel import BASE_REF, Kernel, makefile_version, missing_kernel_files
 from .proc import CommandFailed, need_space, run
 from .progress import Progress
 from .report import write_whole
-from .worktree import UNFINISHED, free_refs
+from .worktree import UNFINISHED
 
 WORKTREE_GIB = 3.0
 # Whatever the user configured, reading the tree must neither run anything nor write anything.
@@ -121,7 +121,6 @@ def prepare(path: Path, kernels: Path, progress: Progress, at: str = "") -> Kern
 		git.init()
 	# Anew each time: a linked worktree's repository may have been moved.
 	write_whole(alternates, f"{user.git_path('objects').resolve()}\n")
-	free_refs(git)
 	# A shallow clone stays shallow for us, or its oldest commits would seem broken.
 	shallow = user.git_path("shallow")
 	(tree / ".git/shallow").unlink(missing_ok=True)

@@ -100,10 +100,8 @@ def prepared(options: Options, progress: Progress,
 		ready = (store.tarball(Path(options.tarball)) if options.tarball
 			 else store.package(options.kernel, options.update))
 		name = ready.name
-	with lock(kernels / f"{name}.lock", f"the kernel worktree {name}"):
+	with worktree.locked(kernels, name):
 		kernel = ready or kdir.prepare(Path(options.kdir), kernels, progress)
-		if ready:
-			worktree.free_refs(ready.git)
 		chosen = series.find(options.series_root, options.series, kernel, progress)
 		known(kernel, chosen)
 		broken = corpus.load(MUTANTS, [options.mutant]) if options.mutant else []

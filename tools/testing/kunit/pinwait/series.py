@@ -15,7 +15,6 @@ from .kernel import Kernel
 from .proc import CommandFailed, lock, run
 from .progress import Progress
 from .results import PatchId
-from .worktree import SCRATCH_LOCK
 
 NONE = "none"
 SUPPORT = "support"	# what the suites need of any kernel, with or without a series under test
@@ -119,7 +118,7 @@ def scratch(git: Git, commit: str) -> Iterator[Git]:
 
 	There is one for each kernel, also for who looks at a kernel whose worktree another one has locked.
 	"""
-	path = git.path / ".git" / SCRATCH_LOCK.removesuffix(".lock")
+	path = git.path / ".git/pinwait-scratch"
 	with lock(path.with_suffix(".lock"), f"the scratch tree of {git.path.name}"):
 		_remove(git, path)
 		git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(path), commit)

@@ -7,16 +7,17 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .corpus import Mutant
 from .git import IDENTITY, Git
 from .kernel import Kernel
+from .proc import lock
 from .progress import Progress
 
 UNFINISHED = ".git/pinwait-unfinished"	# a checkout was begun and may not be complete
-SCRATCH_LOCK = "pinwait-scratch.lock"	# our own, of the scratch tree
 REF_SECONDS = 5		# that a lock of git's on refs may be old
 OVERLAY = ("include", "mm", "Kconfig.kunit")
 MARK = "# pinwait: its suites and their options"
@@ -124,12 +125,19 @@ def check_out(kernel: Kernel, commit: str, strays: Path, progress: Progress) -> 
 	unfinished.unlink()
 
 
-def free_refs(git: Git) -> None:
-	"""Remove the locks of refs that a killed git left; git itself holds none for long."""
-	folder = git.path / ".git"
+@contextmanager
+def locked(kernels: Path, name: str) -> Iterator[None]:
+	"""Hold the lock of a kernel's worktree, and have its repository free of what a killed git left."""
+	with lock(kernels / f"{name}.lock", f"the kernel worktree {name}"):
+		_free_refs(kernels / name / ".git")
+		yield
+
+
+def _free_refs(folder: Path) -> None:
+	"""Remove old locks of refs, for git itself holds none for long; and none of our own, which are no files of git's."""
 	for path in [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]:
 		try:
-			if path.name != SCRATCH_LOCK and time.time() - path.stat().st_mtime > REF_SECONDS:
+			if not path.name.startswith("pinwait-") and time.time() - path.stat().st_mtime > REF_SECONDS:
 				path.unlink()
 		except FileNotFoundError:
 			pass

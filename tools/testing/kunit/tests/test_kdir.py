@@ -98,7 +98,8 @@ def test_lock_of_a_ref_that_a_killed_git_left(user, tmp_path):
 	lock.touch()
 	os.utime(lock, (0, 0))
 	fakes.write(user, {"mm/migrate.c": "next\n"})
-	_prepare(user, tmp_path)
+	with worktree.locked(tmp_path / "kernels", ready.name):
+		_prepare(user, tmp_path)
 	assert not lock.exists()
 
 
