@@ -21,7 +21,7 @@ from .build import Built
 from .corpus import Mutant
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel
-from .proc import become_worker, workers
+from .proc import workers
 from .progress import Progress
 from .results import Ending, LogResult, Outcome, Status, Verdict
 from .run import CONFIGS, MUTANTS, PROMISES, Options, Session
@@ -235,7 +235,6 @@ class _Worker:
 	@classmethod
 	def start(cls, shop: _Shop, started: "Synchronized[int]") -> None:
 		"""Make ready a forked process."""
-		become_worker()
 		shop.session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
 		with started:
 			started.value += 1

@@ -80,14 +80,19 @@ def become_worker() -> None:
 	ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
+def _begin(start: Callable[..., None], *arguments: Any) -> None:
+	become_worker()
+	start(*arguments)
+
+
 @contextmanager
 def workers(count: int, start: Callable[..., None], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-	"""Yield forked processes to work in, each of which begins with start(*arguments) and calls become_worker().
+	"""Yield forked processes to work in, each of which begins with start(*arguments).
 
 	Whatever is raised meanwhile ends them, and all other descendants. Raises CannotJudge if one of them is killed.
 	"""
 	try:
-		with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), start, arguments) as pool:
+		with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (start, *arguments)) as pool:
 			try:
 				yield pool
 			except BaseException:

@@ -17,7 +17,7 @@ from . import deps, report, verdict
 from .build import Built
 from .errors import UsageError
 from .kernel import Kernel
-from .proc import become_worker, workers
+from .proc import workers
 from .progress import Progress
 from .results import LogResult, Outcome, Verdict
 from .run import Options, Session
@@ -52,7 +52,6 @@ class _Worker:
 	@classmethod
 	def start(cls, session: Session, kernel: Kernel, built: Built, scratch: Path) -> None:
 		"""Make ready a forked process."""
-		become_worker()
 		cls.session, cls.kernel, cls.built, cls.scratch = session, kernel, built, scratch
 		session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
 

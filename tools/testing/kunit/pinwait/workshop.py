@@ -17,7 +17,7 @@ from . import boot, build, coverage, lint, worktree
 from .errors import CannotJudge
 from .judgement import Covered
 from .kernel import Kernel
-from .proc import become_worker, workers
+from .proc import workers
 from .progress import Progress
 from .report import write_whole
 from .trial import Result, Trials
@@ -72,8 +72,6 @@ class Workshop:
 		Raises CannotJudge if the machine is at fault.
 		"""
 		todo = [what for what in wanted if not self._known(index, what)]
-		if self.main in todo and WARNINGS in wanted and WARNINGS not in todo:
-			todo.append(WARNINGS)
 		if not todo:
 			return
 		self.check_out(index)
@@ -253,7 +251,6 @@ class _Worker:
 	@classmethod
 	def start(cls, shop: Workshop) -> None:
 		"""Make ready a forked process."""
-		become_worker()
 		cls.shop = shop
 
 	@classmethod

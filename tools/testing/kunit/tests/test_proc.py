@@ -94,7 +94,7 @@ def test_lock_is_kept_by_the_build_of_a_tool_that_was_killed(tmp_path, capfd):
 
 
 def _ready():
-	proc.become_worker()
+	pass
 
 
 def _double(number):
@@ -134,7 +134,7 @@ def test_interrupt_ends_workers():
 
 def test_workers_end_with_the_tool(tmp_path):
 	code = ("import sys, time\nfrom pinwait import proc\n"
-		"with proc.workers(2, proc.become_worker) as pool:\n"
+		"with proc.workers(2, lambda: None) as pool:\n"
 		" pool.submit(time.sleep, 60)\n time.sleep(0.2)\n print(*proc.descendants(proc.os.getpid()), flush=True)\n time.sleep(60)")
 	package = os.path.dirname(os.path.dirname(proc.__file__))
 	tool = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": package}, text=True)
