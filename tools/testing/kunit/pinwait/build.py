@@ -30,7 +30,8 @@ MAKE = ("LOCALVERSION=",)
 # `make run` hands its own options and variables down to every make below it.
 FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT")
 # What no build reads: where nothing else differs the kernel is the same.
-NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/(?!(?:.*/)?(?:Kconfig|Makefile)[^/]*$)|(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
+NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/(?!(?:.*/)?(?:Kconfig|Makefile)[^/]*$)|"
+		       r"(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
 # What is the machine's fault, and may be gone the next time: as tools say it, not as a line of a source that they show.
 MACHINE = re.compile(r"^(?:ERROR:root:)?(?!\S+:\d+:\d+: (?:error|warning|note): )\S.*(?:"
 		     r": No space left on device|: Disk quota exceeded|: Cannot allocate memory|: Input/output error|"
@@ -38,7 +39,6 @@ MACHINE = re.compile(r"^(?:ERROR:root:)?(?!\S+:\d+:\d+: (?:error|warning|note): 
 		     r"(?:fatal|internal compiler) error: (?:Killed|Terminated|Segmentation fault|Bus error)).*", re.MULTILINE)
 ERROR = re.compile(r"(?:^|\s)(?:fatal )?error: |undefined reference to |: multiple definition of |"
 		   r"^ERROR: modpost|: syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
-
 UPWARDS = re.compile(r"/(?!\.\./)[^/\s]+/\.\./")
 WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
 

@@ -239,25 +239,25 @@ def _merge_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _clean(args: argparse.Namespace) -> int:
-	return _remove(Path(args.build_root), ("obj", "results"))
+	_remove(Path(args.build_root), ("obj", "results"))
+	return 0
 
 
 def _distclean(args: argparse.Namespace) -> int:
 	root = Path(args.build_root)
-	code = _remove(root, MADE)
+	_remove(root, MADE)
 	if root.is_dir() and not any(root.iterdir()):
 		root.rmdir()
-	return code
+	return 0
 
 
-def _remove(root: Path, patterns: Sequence[str]) -> int:
+def _remove(root: Path, patterns: Sequence[str]) -> None:
 	"""Remove what the tool has made below a build root, and nothing else: it may be anybody's folder."""
 	for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
 		if path.is_dir() and not path.is_symlink():
 			shutil.rmtree(path)
 		else:
 			path.unlink()
-	return 0
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -38,9 +38,8 @@ def compare(before: Result, after: Result) -> list[Finding]:
 
 def unknown(before: LogResult, after: LogResult) -> list[str]:
 	"""Return the cases that fail and that the boot before did not come to: nobody knows whether they are new."""
-	reached = {case.id for case in before.cases if case.text != GONE or case.status is not Status.MISSING}
-	return [case.id for case in after.cases if case.status in (Status.FAIL, Status.CRASH)
-		and case.id not in reached and any(case.id == old.id for old in before.cases)]
+	gone = {case.id for case in before.cases if case.status is Status.MISSING and case.text == GONE}
+	return [case.id for case in after.cases if case.status in (Status.FAIL, Status.CRASH) and case.id in gone]
 
 
 def builds(before: Result, after: Result) -> list[Finding]:

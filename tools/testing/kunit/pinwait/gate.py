@@ -334,7 +334,7 @@ class _Gate:
 		"""What W=1 and sparse say of what the patch touches, that they did not say before."""
 		shop = self.shop
 		result = shop.result(number, shop.main)
-		sources = self._looked_at(number, number - 1)
+		sources = self._looked_at(number)
 		check = Check(WARNINGS, Outcome.PASS, "nothing that it touches is compiled")
 		if result.error:
 			return Check(WARNINGS, Outcome.CANNOT_JUDGE, f"it does not compile: see {shop.main}")
@@ -349,10 +349,10 @@ class _Gate:
 		self.judgement.not_checked += [f"patch {number}: {answer.problem}"] if answer and answer.problem else []
 		return check
 
-	def _looked_at(self, number: int, *states: int) -> list[str]:
-		"""Return the C files through which a patch's files were looked at in the state after it, and in others."""
+	def _looked_at(self, number: int) -> list[str]:
+		"""Return the C files through which a patch's files were looked at before it or after it."""
 		found: dict[str, None] = {}
-		for index in (number, *states):
+		for index in (number, number - 1):
 			answer = self.shop.answers.get((index, WARNINGS))
 			for name in self.patches[number - 1].files:
 				found |= dict.fromkeys((answer.sources or {}).get(name, ()) if answer else ())

@@ -70,8 +70,9 @@ class Submission:
 def read(sources: Sequence[str], scratch: Path, keep_cr: bool = False) -> Submission:
 	"""Read patches from mboxes, mails, folders of them, or `-` for standard input.
 
-	scratch gets a file for each. Carriage returns at ends of lines are a mail's, and go, unless keep_cr. Raises UsageError for a file that is not there, CannotJudge for input
-	in which there is no patch, or not all of a series, or one that must not be applied.
+	scratch gets a file for each. Carriage returns at ends of lines are a mail's, and go, unless keep_cr. Raises
+	UsageError for a file that is not there, CannotJudge for input in which there is no patch, or not all of a
+	series, or one that must not be applied.
 	"""
 	submission = Submission([])
 	for index, source in enumerate(sources):
@@ -186,8 +187,8 @@ def _add(submission: Submission, raw: bytes, source: str, scratch: Path, subject
 		fields, body = {"Subject": subject or f"diff without a message: {Path(source).name}"}, ""
 	else:
 		try:
-			told = run(["git", "mailinfo", "-b", f"--quoted-cr={'nowarn' if keep_cr else 'strip'}", "--encoding=UTF-8", str(message), str(diff)],
-				   stdin=raw.decode("utf-8", "surrogateescape"), env=ISOLATION)
+			told = run(["git", "mailinfo", "-b", f"--quoted-cr={'nowarn' if keep_cr else 'strip'}", "--encoding=UTF-8",
+				    str(message), str(diff)], stdin=raw.decode("utf-8", "surrogateescape"), env=ISOLATION)
 		except CommandFailed as error:
 			raise CannotJudge(f"{source}: not to be read as a mail: {_complaint(error)}") from error
 		fields = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
@@ -228,7 +229,8 @@ def _add(submission: Submission, raw: bytes, source: str, scratch: Path, subject
 			f"\n{body}---\n{text}", encoding="utf-8", errors="surrogateescape")
 	submission.patches.append(Patch(
 		path, source, title or plain, plain, author, _header(headers, "Message-ID").strip("<> \n"), body, bare,
-		tuple(dict.fromkeys(files)), tuple((old, new) for how, old, new in moved if how == "rename"), hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
+		tuple(dict.fromkeys(files)), tuple((old, new) for how, old, new in moved if how == "rename"),
+		hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
 		_patch_id(text), *((int(place[1]), int(place[2])) if place else (0, 0)), int(version[1]) if version else 1))
 
 

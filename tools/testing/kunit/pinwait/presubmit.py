@@ -30,7 +30,7 @@ SCRIPT = """#!/bin/sh
 {command}
 case $? in 1|130) exit 1;; esac
 """
-OURS = re.compile(re.escape(SCRIPT).replace(r"\{tool\}", "[^\n]+").replace(r"\{command\}", "[^\n]+").replace(r"\{\{", r"\{").replace(r"\}\}", r"\}"))
+OURS = re.compile(re.escape(SCRIPT.format(tool="ANY", command="ANY")).replace("ANY", ".+"))
 TOOL = PROJECT / "tools/testing/kunit/pinwait.py"
 MANY = 50		# commits: more than that are no series, but somebody else's history
 

@@ -18,7 +18,7 @@ from .proc import CommandFailed, run
 
 # What is nobody's business in there; what is needed of it is shown again one by one.
 HIDDEN = ("/home", "/root", "/tmp", "/var", "/run", "/mnt", "/media", "/srv", "/boot", "/etc/ssh", "/etc/ssl/private")
-# What root may read: in there nobody has root's rights, but root's files are nobody's.
+# Where root calls, root's files seem to belong to the nobody that it is in there.
 SECRET = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
 # What is passed on of the caller's environment, in which there may be passwords.
 PASSED = re.compile(r"(?:PATH|LANG|LC_\w+|TZ|GIT_DIR|CCACHE_\w+|KBUILD_\w+|PYTHON\w+)$")

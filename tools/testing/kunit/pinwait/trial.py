@@ -24,8 +24,8 @@ from .report import write_whole
 from .results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
 
 RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
-# There from the beginning of an attempt; what is compiled in one that is broken off must be compiled again, for what the
-# compiler said is lost.
+# There while an attempt lasts; what is compiled in one that is broken off must be compiled again, for what the compiler
+# said is lost.
 BEGUN = "begun"
 # What is booted: all of a result that the kernel itself may write to.
 BOOT = "boot"
@@ -132,6 +132,7 @@ class Trials:
 		# A log that just ends may be of a kernel that something killed.
 		if result.log.ending is not Ending.TRUNCATED or result.error or not self.boots:
 			self._keep(result)
+			(folder / BEGUN).unlink()
 		return result
 
 	def _same(self, commit: str) -> Result | None:

@@ -21,6 +21,7 @@ HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
 HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
 # An assertion that two things are equal, or of another relation between them, up to the comma after the first.
 RELATION = re.compile(r"\bKUNIT_(?:EXPECT|ASSERT)_((?:PTR_|STR|MEM)?(?:EQ|NE|GE|GT|LE|LT|NEQ))(?:_MSG)?\(\s*\w+,\s*([^;]+?),")
+EQUAL = re.compile(r"(?<!N)EQ$")
 CASE = re.compile(r"\bKUNIT_CASE(?:_\w+)?\(\s*(\w+)")
 
 
@@ -53,8 +54,8 @@ def loosened(before: str, after: str) -> list[tuple[str, str, str]]:
 	found = []
 	for (function, what), kinds in old.items():
 		lost, come = kinds - new.get((function, what), Counter()), new.get((function, what), Counter()) - kinds
-		weaker = sorted(kind for kind in come if not kind.endswith("EQ") or kind.endswith("NEQ"))
-		if any(kind.endswith("EQ") and not kind.endswith("NEQ") for kind in lost) and weaker:
+		weaker = sorted(kind for kind in come if not EQUAL.search(kind))
+		if weaker and any(EQUAL.search(kind) for kind in lost):
 			found.append((what, function, weaker[0]))
 	return found
 

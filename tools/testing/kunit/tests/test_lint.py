@@ -22,11 +22,10 @@ exit 1;
 
 @pytest.fixture(name="verdicts")
 def _verdicts(tmp_path):
-	def start(closed, alternates=""):
+	def start(closed):
 		tree, tools, patch = tmp_path / "kdir", tmp_path / "tools", tmp_path / "x.patch"
 		fakes.user_tree(tree)
-		fakes.write(tree, {"scripts/get_maintainer.pl": "print 'patched'", ".checkpatch.conf": "--no-signoff\n",
-				   **({".git/objects/info/alternates": alternates} if alternates else {})})
+		fakes.write(tree, {"scripts/get_maintainer.pl": "print 'patched'", ".checkpatch.conf": "--no-signoff\n"})
 		fakes.write(tools, {"scripts/checkpatch.pl": CHECKPATCH, "scripts/get_maintainer.pl": "print 'trusted'"})
 		patch.write_text("x")
 		box = Sandbox(closed, (tree, tools), {tree / name: tools / name for name in lint.CALLED})

@@ -71,7 +71,7 @@ def test_log_that_just_ends_is_not_kept(trials):
 	assert not _attempt(trials).cached and not _attempt(trials).cached
 
 
-def test_warnings_of_a_build_that_was_interrupted(trials, monkeypatch):
+def test_warnings_of_a_build_that_was_interrupted(trials):
 	(trials.obj / "stop").touch()
 	with pytest.raises(KeyboardInterrupt):
 		_attempt(trials)
@@ -100,14 +100,13 @@ def test_fault_of_the_machine_is_not_kept(trials):
 
 
 def test_result_that_was_removed_in_part_is_none(trials, monkeypatch):
-	monkeypatch.setattr(trial, "KEPT", 0)
-
-	def stop(path, *_args, **_more):
+	def stop(*_args, **_more):
 		raise KeyboardInterrupt
-	with monkeypatch.context() as patched:
-		patched.setattr(trial.shutil, "rmtree", lambda path, *args, **more: stop(path) if (path / "boot").exists() else None)
-		with pytest.raises(KeyboardInterrupt):
-			_attempt(trials)
+	_attempt(trials)
+	monkeypatch.setattr(trial, "KEPT", 0)
+	monkeypatch.setattr(trial.shutil, "rmtree", stop)
+	with pytest.raises(KeyboardInterrupt):
+		trials._keep(_attempt(trials))
 	assert trials.known(trials.kernel.base_commit) is None
 
 
