@@ -26,19 +26,23 @@ STAMP = "pinwait-stamp"
 BINARY = "linux"
 # The id of the commit in the version would make every commit a new kernel.
 KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
-MAKE = ("LOCALVERSION=",)
+# Nothing here is Rust, and a compiler in somebody's home is not seen in the sandbox: its version would make
+# all objects differ.
+MAKE = ("LOCALVERSION=", "RUSTC=false")
 # `make run` hands its own options and variables down to every make below it.
 FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT")
 # What no build reads: where nothing else differs the kernel is the same.
 NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/(?!(?:.*/)?(?:Kconfig|Makefile)[^/]*$)|"
 		       r"(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
+SAID = "ERROR:root:"	# what kunit.py puts before what make said
 # What is the machine's fault, and may be gone the next time: as tools say it, not as a line of a source that they show.
 MACHINE = re.compile(r"^(?:ERROR:root:)?(?!\S+:\d+:\d+: (?:error|warning|note): )\S.*(?:"
 		     r": No space left on device|: Disk quota exceeded|: Cannot allocate memory|: Input/output error|"
 		     r"\*\*\* .* (?:Killed|Terminated|Segmentation fault|Bus error)|memory exhausted|out of memory|cannot fork|"
 		     r"(?:fatal|internal compiler) error: (?:Killed|Terminated|Segmentation fault|Bus error)).*", re.MULTILINE)
 ERROR = re.compile(r"(?:^|\s)(?:fatal )?error: |undefined reference to |: multiple definition of |"
-		   r"^ERROR: modpost|: syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
+		   r"^ERROR: modpost|^(?:ERROR:root:)?(?:\S*/)?ld(?:\.\w+)?: (?!.*(?:warning: |: in function ))|"
+		   r": syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
 UPWARDS = re.compile(r"/(?!\.\./)[^/\s]+/\.\./")
 WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
 
@@ -219,7 +223,7 @@ def explain(log: str, tree: Path) -> str:
 	lines = log.replace(f"{tree}/", "").splitlines()
 	for index, line in enumerate(lines):
 		if ERROR.search(line):
-			return "\n".join(["the kernel does not build:", *lines[index:index + 4]])
+			return "\n".join(["the kernel does not build:", *(line.removeprefix(SAID) for line in lines[index:index + 4])])
 	return "\n".join(["the kernel does not build:", *lines[-6:]])
 
 
@@ -234,7 +238,7 @@ def _arguments(obj: Path, request: Request) -> list[str]:
 def machine_fault(output: str) -> str:
 	"""Return what a tool said of the machine's fault that made it fail, "" if nothing."""
 	found = MACHINE.search(output)
-	return found[0].removeprefix("ERROR:root:") if found else ""
+	return found[0].removeprefix(SAID) if found else ""
 
 
 def _logged(argv: Sequence[str], env: dict[str, str], log: int, tree: Path) -> None:

@@ -70,7 +70,7 @@ def test_configures_and_builds_once(bench):
 	assert bench.build() == 0
 	config, made = bench.calls()
 	assert config.startswith("config --build_dir=") and "--kunitconfig=" in config
-	assert "--make_options=LOCALVERSION= " in made and "--jobs=1" in made
+	assert "--make_options=LOCALVERSION= " in made and "--make_options=RUSTC=false " in made and "--jobs=1" in made
 
 
 def test_options_of_our_make_do_not_reach_the_kernels(bench, monkeypatch):
@@ -231,6 +231,16 @@ def test_first_compiler_error(bench):
 	assert first == "the kernel does not build:"
 	assert second.startswith("mm/tests/x.c:7:2: error: implicit declaration")
 	assert len(rest) < 6 and str(bench.log) in rest[-1]
+
+
+@pytest.mark.parametrize("lines", [
+	["ERROR:root:ld: vmlinux.a: member mm/vmscan.o in archive is not an object"],
+	["ERROR:root:ld: mm/gup.o: in function `pin':", "gup.c:(.text+0x11): undefined reference to `folio_wait'"]])
+def test_first_linker_error(bench, lines):
+	(bench.obj / "fail").write_text("\n".join([*lines, "make[2]: *** Waiting for unfinished jobs....\n"]))
+	with pytest.raises(build.DoesNotBuild) as caught:
+		bench.build()
+	assert caught.value.why.splitlines()[1] == lines[-1].removeprefix("ERROR:root:")
 
 
 MACHINES = [
