@@ -24,7 +24,7 @@ help:
 	@echo 'make gate       say of each patch good, bad and why, or cannot judge: PATCH=mbox, folder or -,'
 	@echo '                RANGE=a..b with KDIR=tree, or only KDIR=tree for what is uncommitted there'
 	@echo 'make presubmit  the same for your own commits in KDIR=., before you send them; FULL=1, RANGE=a..b'
-	@echo 'make check-gate see whether the gate judges known inputs rightly (only INPUTS=names, or SAMPLE=10)'
+	@echo 'make check-gate see whether the gate judges known inputs rightly (only INPUTS=names, or SAMPLE=10; RUNS=1 of each)'
 	@echo 'make merge      join the shards of a long job: RESULTS="folders or files"'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
@@ -60,7 +60,7 @@ gate:
 	@$(PINWAIT) gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,base,BASE) $(call option,range,RANGE) $(call option,profiles,PROFILES) $(call option,checks,CHECKS) $(shard) $(boot) $(PATCH)
 
 check-gate:
-	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(shard) $(INPUTS)
+	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(call option,runs,RUNS) $(shard) $(INPUTS)
 
 presubmit:
 	@$(PINWAIT) presubmit $(call option,kdir,KDIR) $(series) $(call option,jobs,JOBS) $(call option,range,RANGE) $(if $(FULL),--full)

@@ -165,6 +165,7 @@ def _gate_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--only", type=int, metavar="N", default=0, help="only patch N of the series")
 	sub.add_argument("--repeat", type=int, metavar="N", default=gate.Asked.repeat,
 			 help="boots of base and patch, in turns, when something new was seen (3)")
+	sub.add_argument("--anew", action="store_true", help="boot again what was built and booted before")
 	sub.add_argument("--no-isolation", dest="isolation", action="store_false",
 			 help="build and boot patched code unconfined: for code that you trust")
 	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
@@ -188,7 +189,7 @@ def _print_option(sub: argparse.ArgumentParser) -> None:
 
 def _gate(args: argparse.Namespace) -> int:
 	asked = gate.Asked(tuple(args.sources), args.range, args.base, args.series or "", args.profiles, args.checks, args.only,
-			   args.repeat, Shard.parse(args.shard), args.isolation, args.staged)
+			   args.repeat, Shard.parse(args.shard), args.isolation, args.staged, args.anew)
 	# b4 takes whatever is on standard error for a failure.
 	quiet = args.form != "terminal"
 	judgement, folder = gate.judge(options(args), asked, quiet)
@@ -207,6 +208,7 @@ def _gate(args: argparse.Namespace) -> int:
 def _corpus_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
 	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the inputs, always the same")
+	sub.add_argument("--runs", type=int, default=1, metavar="N", help="judge each input N times (1); kernels are built once, and booted each time")
 	sub.add_argument("names", nargs="*", metavar="INPUT", help="only these inputs")
 
 
@@ -286,7 +288,7 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"gate": (_gate, "say of each patch good, bad and why, or cannot judge",
 		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
-	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard)),
+	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard), args.runs),
 		       "does the gate judge inputs rightly whose verdict is known?",
 		       (_kernel_options, _series_option, _corpus_options, _shard_option)),
 	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",

@@ -51,6 +51,7 @@ class Asked:
 	shard: Shard = Shard()
 	isolation: bool = True
 	staged: bool = False		# of KDIR, only what is staged
+	anew: bool = False		# boot also what is known
 
 	def reproduce(self, options: Options, kernel: str) -> str:
 		"""Return the command line that asks the same again."""
@@ -63,6 +64,7 @@ class Asked:
 		words += [f"--checks={','.join(self.checks)}"] if self.checks else []
 		words += [f"--only={self.only}"] if self.only else []
 		words += [] if self.isolation else ["--no-isolation"]
+		words += ["--anew"] if self.anew else []
 		return shlex.join([*words, *options.passed_on(), *self.sources])
 
 
@@ -209,7 +211,8 @@ class _Gate:
 		for name, found in self.profiles.items():
 			request = Request(found, self.options.jobs, self.options.kconfig_add, self.options.make_options, box)
 			trials[name] = Trials(kernel, request, cases, self.root, self.tools / kunit,
-					      [*promised, *self.options.kernel_args], self.options.timeout, name != STUBS_PROFILE)
+					      [*promised, *self.options.kernel_args], self.options.timeout, name != STUBS_PROFILE,
+					      self.asked.anew)
 			self._seed(trials[name].obj)
 		main = self.asked.profiles[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)

@@ -37,7 +37,8 @@ class Answer:
 	expected: str
 	got: str = ""
 	exit_code: int | None = None
-	seconds: float = 0.0
+	runs: int = 1			# judgements
+	seconds: float = 0.0		# of all
 	wrong: list[str] = field(default_factory=list)
 	command: str = ""
 
@@ -47,13 +48,17 @@ class Answer:
 		return not self.wrong
 
 
-def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0, shard: Shard = Shard()) -> int:
+def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0, shard: Shard = Shard(),
+	       runs: int = 1) -> int:
 	"""Have the gate judge the inputs of the corpus, those named, or a sample; return 0 if all verdicts are right.
 
+	Each is judged so many times as there are runs, or until a verdict is wrong.
 	Raises UsageError for an unknown input, or a choice that leaves none.
 	"""
 	if sample < 0 or sample and names:
 		raise UsageError("a sample is a number of inputs, and takes no names")
+	if runs < 1:
+		raise UsageError("--runs is a number of judgements, one at least")
 	entries = gate_corpus.load(CORPUS, names)
 	entries = list(shard.spread(gate_corpus.sample(entries, sample) if sample else entries))
 	if not entries:
@@ -68,7 +73,7 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 	folder = run.new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
 	answers: list[Answer] = []
 	for number, given in enumerate(made, 1):
-		answers.append(_asked(_command(options, ready.kernel.name), given, folder))
+		answers.append(_judged(_command(options, ready.kernel.name), given, folder, runs))
 		print(_row(answers[-1]), flush=True)
 		progress.say(f"{number} of {len(made)} inputs judged")
 		_write(folder, shard, answers)
@@ -91,6 +96,19 @@ def _write(folder: Path, shard: Shard, answers: Sequence[Answer]) -> None:
 	"""Keep the answers that there are so far, for `merge` and for who looks."""
 	content = {"kind": "gate-corpus", "shard": str(shard), "verdicts": [{**asdict(answer), "right": answer.right} for answer in answers]}
 	(folder / "gate-corpus.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _judged(command: Sequence[str], given: Input, folder: Path, runs: int) -> Answer:
+	"""Have the gate judge one input so many times, and return the first answer that is wrong, or the last."""
+	seconds = 0.0
+	for turn in range(1, runs + 1):
+		answer = _asked([*command, *(["--anew"] if turn > 1 else [])], given, folder)
+		seconds += answer.seconds
+		if not answer.right:
+			answer.wrong = [f"run {turn} of {runs}: {text}" if runs > 1 else text for text in answer.wrong]
+			break
+	answer.runs, answer.seconds = turn, round(seconds, 1)
+	return answer
 
 
 def _asked(command: Sequence[str], given: Input, folder: Path) -> Answer:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -63,13 +64,14 @@ class Trials:
 	"""Builds and boots states of a kernel's worktree in one profile."""
 
 	def __init__(self, kernel: Kernel, request: Request, expected: Expected, root: Path, parser_dir: Path,
-		     kernel_args: Sequence[str] = (), timeout: int = 0, boots: bool = True):
+		     kernel_args: Sequence[str] = (), timeout: int = 0, boots: bool = True, anew: bool = False):
 		"""root is for objects and results; parser_dir holds a kunit_parser.py that can be trusted.
 
-		Without boots, kernels are only built.
+		Without boots, kernels are only built. With anew, kernels that were built before are booted once more.
 		"""
 		self.kernel, self.request, self.expected, self.root = kernel, request, expected, root
-		self.parser_dir, self.kernel_args, self.boots = parser_dir, kernel_args, boots
+		self.parser_dir, self.kernel_args = parser_dir, kernel_args
+		self.boots, self.anew = boots, boots and anew
 		self.timeout = timeout or request.profile.timeout
 
 	@property
@@ -100,6 +102,13 @@ class Trials:
 		Raises CannotJudge if the machine, not the state, is at fault.
 		"""
 		found = None if objects and not self.obj.exists() else self.known(commit) or self._same(commit)
+		if found and self.anew and not found.error:
+			with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+				log, said = self.boot(found, Path(scratch), progress, patience)
+				shutil.copy2(Path(scratch, LOG), found.folder / LOG)
+			found = replace(found, log=log, verdict=said, cached=False)
+			self._finish(found)
+			return found
 		if found:
 			return found
 		folder = self.folder(commit)
@@ -129,11 +138,16 @@ class Trials:
 		result.warnings = build.warnings((folder / BUILD_LOG).read_text(encoding="utf-8", errors="replace"),
 						 self.kernel.tree)
 		result.seconds = round(sum(progress.seconds.values()) - spent, 1)
-		# A log that just ends may be of a kernel that something killed.
+		self._finish(result)
+		return result
+
+	def _finish(self, result: Result) -> None:
+		"""Keep a result, but not a log that just ends: it may be of a kernel that something killed."""
 		if result.log.ending is not Ending.TRUNCATED or result.error or not self.boots:
 			self._keep(result)
-			(folder / BEGUN).unlink()
-		return result
+			(result.folder / BEGUN).unlink(missing_ok=True)
+		else:
+			(result.folder / RESULT).unlink(missing_ok=True)
 
 	def _same(self, commit: str) -> Result | None:
 		"""Return what came of a state from which the same kernel was built."""

@@ -126,7 +126,7 @@ class Workshop:
 			return False
 		if (index, what) in self.answers:
 			return True
-		result = None if what == COVERAGE else self.trials[what].known(self.states[index])
+		result = None if what == COVERAGE or self.trials[what].anew else self.trials[what].known(self.states[index])
 		if not result or what == self.main and not self.trials[what].obj.exists():
 			return False
 		self.answers[index, what] = Answer(what, result)

@@ -119,7 +119,10 @@ said = Path(next(word for word in sys.argv if word.startswith("--json=")).partit
 source = sys.argv[-1]
 text = sys.stdin.read() if source == "-" else Path(source).read_text()
 assert sys.argv[1] == "gate" and "--series=rfc" in sys.argv and not any(word.startswith("--profile=") for word in sys.argv)
-bad = "BUG" in text and kind != "blind" or kind == "strict"
+turn = Path(__file__).with_suffix(".turn")
+turn.write_text((turn.read_text() if turn.exists() else "") + ("a" if "--anew" in sys.argv else "f"))
+flaky = kind == "flaky" and turn.read_text().endswith("faa")
+bad = ("BUG" in text and kind != "blind" or kind == "strict") != flaky
 if kind == "breaks":
 	sys.exit("broken")
 patch_id = subprocess.run(["git", "patch-id", "--stable"], input=text, capture_output=True, text=True).stdout.split()[0]
@@ -182,6 +185,18 @@ def test_gate_that_is_wrong(gate, capsys, mood, right, said):
 	assert said in output and "WRONG" in output
 
 
+def test_runs(gate, tmp_path):
+	code, content = gate("honest", runs=3)
+	assert code == 0 and [one["runs"] for one in content["verdicts"]] == [3, 3, 3]
+	assert (tmp_path / "gate.turn").read_text() == "faafaafaa"
+
+
+def test_flake(gate, tmp_path):
+	code, content = gate("flaky", runs=4, names=["fine"])
+	assert code == 1 and content["verdicts"][0]["wrong"][0].startswith("run 3 of 4: ")
+	assert (tmp_path / "gate.turn").read_text() == "faa"
+
+
 @pytest.mark.parametrize("choice, names", [
 	({"names": ["buggy"]}, ["buggy"]), ({"sample": 2}, ["fine", "buggy"]), ({"shard": "2/2"}, ["buggy"]),
 	({"shard": "1/2"}, ["fine", "piped"]),
@@ -192,6 +207,7 @@ def test_choice(gate, choice, names):
 
 @pytest.mark.parametrize("choice, said", [
 	({"names": ["none"]}, "unknown input 'none'"), ({"sample": 1, "names": ["fine"]}, "takes no names"), ({"sample": -1}, "number of inputs"),
+	({"runs": 0}, "one at least"),
 	({"shard": "3/2"}, "is no shard"), ({"shard": "9/9"}, "shard 9/9 has no input"),
 ])
 def test_choice_that_makes_no_sense(gate, choice, said):

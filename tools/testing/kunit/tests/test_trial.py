@@ -45,7 +45,13 @@ def _trials(tmp_path, monkeypatch):
 	made.ending = Ending.FINISHED
 	made.obj.mkdir(parents=True)
 	log = LogResult([Case("s", "c", None, Status.PASS, 1.0, 0.1, "")], [], [], [], True, Ending.FINISHED)
-	monkeypatch.setattr(trial.Trials, "boot", lambda self, *_args: (replace(log, ending=self.ending), Verdict(Outcome.PASS, "")))
+	made.booted = 0
+
+	def boot(self, _result, folder, *_args):
+		self.booted += 1
+		(folder / trial.LOG).write_text(f"boot {self.booted}")
+		return replace(log, ending=self.ending), Verdict(Outcome.PASS, "")
+	monkeypatch.setattr(trial.Trials, "boot", boot)
 	return made
 
 
@@ -57,6 +63,25 @@ def test_kept(trials):
 	assert not _attempt(trials).cached
 	again = _attempt(trials)
 	assert again.cached and again.warnings == WARNINGS
+
+
+def test_booted_anew(trials):
+	built = _attempt(trials)
+	trials.anew = True
+	(trials.obj / "fault").write_text("it is not built again")
+	again = _attempt(trials)
+	assert not again.cached and again.warnings == WARNINGS and again.folder == built.folder
+	assert trials.booted == 2 and (again.folder / trial.LOG).read_text() == "boot 2"
+	trials.ending = Ending.TRUNCATED
+	_attempt(trials)
+	assert not trials.known(trials.kernel.base_commit)
+
+
+def test_what_does_not_build_is_not_booted_anew(trials):
+	(trials.obj / "fault").write_text("mm/a.c:1:1: error: broken")
+	assert _attempt(trials).error
+	trials.anew = True
+	assert _attempt(trials).cached and not trials.booted
 
 
 def test_without_its_objects_a_result_is_of_no_use_to_who_needs_them(trials):
