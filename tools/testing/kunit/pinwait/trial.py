@@ -31,7 +31,7 @@ BEGUN = "begun"
 # What is booted: all of a result that the kernel itself may write to.
 BOOT = "boot"
 # What kunit.py wants to see in the folder that it boots from.
-BOOTABLE = (build.BINARY, ".config", ".kunitconfig")
+BOOTABLE = (build.BINARY, ".config")
 FORMAT = "2"		# of what is kept, and of how it comes about here
 KEPT = 200		# results that are kept, the newest
 

@@ -18,8 +18,7 @@ from pinwait.results import Case, Ending, LogResult, Outcome, Status, Verdict
 KUNIT = """
 import os, pathlib, signal, sys
 obj = pathlib.Path(next(a for a in sys.argv if a.startswith("--build_dir="))[12:])
-for name in (".config", ".kunitconfig"):
-	(obj / name).write_text("config")
+(obj / ".config").write_text("config")
 if sys.argv[1] == "build":
 	for name in ("a", "b"):
 		if not (obj / f"{name}.o").exists():
@@ -137,5 +136,5 @@ def test_result_that_was_removed_in_part_is_none(trials, monkeypatch):
 
 def test_what_is_booted_lies_apart_from_what_is_kept(trials):
 	folder = _attempt(trials).folder
-	assert sorted(path.name for path in (folder / trial.BOOT).iterdir()) == [".config", ".kunitconfig", "linux"]
+	assert sorted(path.name for path in (folder / trial.BOOT).iterdir()) == [".config", "linux"]
 	assert json.loads((folder / trial.RESULT).read_text())["binary"]
