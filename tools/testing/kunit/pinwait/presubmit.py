@@ -140,8 +140,11 @@ def _judge(options: Options, asked: Asked, full: bool) -> tuple[Judgement, Path]
 def _range_of(user: kdir.UserTree, local: str, remote: str) -> str:
 	"""Return the commits that a push brings. Raises PinwaitError if that is no series."""
 	if set(remote) == {"0"}:
-		new = user.git("rev-list", local, "--not", "--remotes").splitlines()
-		commits = f"{new[-1]}~1..{local}" if new else ""
+		new = ["rev-list", local, "--not", "--remotes"]
+		if user.git(*new, "--max-parents=0"):
+			raise CannotJudge("it begins a history, of which no remote is known to have anything")
+		last = user.git(*new).splitlines()[-1:]
+		commits = f"{last[0]}~1..{local}" if last else ""
 	else:
 		commits = f"{remote}..{local}"
 	number = int(user.git("rev-list", "--count", commits)) if commits else 0

@@ -125,6 +125,14 @@ def test_histories_are_not_judged(tree, asked, capsys, monkeypatch):
 	assert not asked[0] and "not checked: 2 commits are no series" in capsys.readouterr().err
 
 
+def test_first_push_of_all(tree, asked, capsys):
+	for name in fakes.git(tree, "for-each-ref", "--format=%(refname)", "refs/remotes").splitlines():
+		fakes.git(tree, "update-ref", "-d", name)
+	head = fakes.git(tree, "rev-parse", "HEAD")
+	assert _push(tree, f"refs/heads/x {head} refs/heads/new {'0' * 40}") == 0
+	assert not asked[0] and "not checked: it begins a history" in capsys.readouterr().err
+
+
 def test_hook_comes_and_goes(tree):
 	options = Options(kdir=str(tree))
 	hook = tree / ".git/hooks/pre-push"
