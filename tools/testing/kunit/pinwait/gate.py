@@ -524,15 +524,19 @@ class _Gate:
 			return ""
 
 	def _new_warnings(self, name: str, number: int, after: Result) -> list[Finding]:
-		"""Return what the compiler said in an ordinary build of a state, and did not say of the same files before."""
+		"""Return what Kconfig and the compiler said in an ordinary build of a state, and did not say of the same files before."""
+		log = self.folder / f"{name}-warnings.log"
+		found = []
+		if any(lint.is_kconfig(file) for file in self.patches[number - 1].files):
+			old, new = (compare.messages(self.shop.kconfig(index, name, log)) for index in (number - 1, number))
+			found = compare.items(old, new)
 		looked_at = self._looked_at(number) if name == self.shop.main else []
 		files = dict.fromkeys(line.partition(":")[0] for line in after.warnings)
 		sources = self.shop.compiled([file for file in files if file not in looked_at], name)
 		if not sources:
-			return []
-		log = self.folder / f"{name}-warnings.log"
+			return found
 		before, now = (compare.messages(self.shop.messages(index, name, sources, log)) for index in (number - 1, number))
-		return compare.items(before, now)
+		return found + compare.items(before, now)
 
 
 def _version() -> str:

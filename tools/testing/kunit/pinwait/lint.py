@@ -28,6 +28,8 @@ CALLED = ("scripts/get_maintainer.pl", "scripts/spdxcheck.py")
 TOOLS = ("scripts/checkpatch.pl", *CALLED, "scripts/spelling.txt", "scripts/const_structs.checkpatch", "scripts/kernel-doc",
 	 "scripts/kernel-doc.py", "tools/docs", "tools/lib/python", "scripts/lib", "tools/testing/kunit")
 TEXTS = ("Documentation/dev-tools/checkpatch.rst", "MAINTAINERS")
+LOOKED_AT = ".config.looked-at"
+KCONFIG_SAID = re.compile(r"(?P<file>\S*Kconfig\S*):(?P<line>\d+): ?warning: ?(?P<text>.+)|WARNING: unmet direct dependencies .+")
 VERDICT = re.compile(r"^(ERROR|WARNING|CHECK):([A-Z_0-9]+): (.*)$")
 
 
@@ -63,13 +65,38 @@ def compile_anew(tree: Path, obj: Path, sources: Iterable[str], request: Request
 	objects = [str(Path(name).with_suffix(".o")) for name in sources]
 	for name in objects:
 		(obj / name).unlink(missing_ok=True)
-	argv = [*build.make_command(tree, obj, request), "W=1", "-k",
-		*(["C=2", f"CF=-include {COMPAT}"] if sparse else []), *objects]
+	words = ["W=1", "-k", *(["C=2", f"CF=-include {COMPAT}"] if sparse else []), *objects]
+	return _make(tree, obj, words, request, build_root, log)
+
+
+def kconfig(tree: Path, obj: Path, request: Request, build_root: Path, log: Path) -> list[str]:
+	"""Return what Kconfig warns of in a tree that is configured as a folder of objects is, which stays as it is.
+
+	Raises CannotJudge if it cannot be configured.
+	"""
+	config = obj / LOOKED_AT
+	config.unlink(missing_ok=True)
+	build.take(obj / ".config", config)
+	good, output = _make(tree, obj, [f"KCONFIG_CONFIG={config}", "olddefconfig"], request, build_root, log)
+	if not good:
+		raise CannotJudge(f"the tree cannot be configured\n(all of it: {log})")
+	said = (KCONFIG_SAID.match(line) for line in output.replace(f"{tree}/", "").splitlines())
+	# As compilers put it.
+	return [f"{line['file']}:{line['line']}: warning: {line['text']}" if line["file"] else line[0] for line in said if line]
+
+
+def is_kconfig(name: str) -> bool:
+	"""Tell whether a file is read when a tree is configured."""
+	return Path(name).name.startswith("Kconfig")
+
+
+def _make(tree: Path, obj: Path, words: Sequence[str], request: Request, build_root: Path, log: Path) -> tuple[bool, str]:
+	"""Call make in a folder of objects; tell whether it worked, and all that was said."""
 	env = build.environment(build_root)
+	argv = request.sandbox.command([*build.make_command(tree, obj, request), *words], [obj, Path(env["CCACHE_DIR"])])
 	with open(log, "ab") as output:
 		start = output.tell()
-		code = subprocess.run(request.sandbox.command(argv, [obj, Path(env["CCACHE_DIR"])]), env=env,
-				      stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
+		code = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
 	return code == 0, log.read_bytes()[start:].decode("utf-8", "replace")
 
 

@@ -99,6 +99,12 @@ class Workshop:
 		_, output = lint.compile_anew(self.kernel.tree, trial.obj, there, trial.request, trial.root, log, sparse=False)
 		return list(dict.fromkeys(build.warnings(output, self.kernel.tree)))
 
+	def kconfig(self, index: int, name: str, log: Path) -> list[str]:
+		"""Return what Kconfig warns of in a state that is checked out for it, configured as a profile is."""
+		self.check_out(index)
+		trial = self.trials[name]
+		return lint.kconfig(self.kernel.tree, trial.obj, trial.request, trial.root, log)
+
 	def compiled(self, files: Iterable[str], profile: str = "") -> list[str]:
 		"""Return the C files of those, or through which headers among them are seen, that a profile compiles."""
 		obj = self.trials[profile or self.main].obj
@@ -166,14 +172,17 @@ class Workshop:
 				answer.problem = str(error).splitlines()[0]
 		else:
 			known = self.answers.get((index - 1, what))
-			base = self.answers.get((0, what))
 			answer.result = self.trials[what].attempt(self.states[index], progress, known.result if known else None,
-								   self._patience(what, base.result if base else None), what == self.main)
+								   self._patience(what), what == self.main)
 		answer.seconds = round(time.monotonic() - start, 1)
 		return answer
 
-	def _patience(self, what: str, base: Result | None) -> int:
+	def _patience(self, what: str) -> int:
+		"""Return after how many wall seconds a boot in a profile is taken to hang, 0 if only its time limit tells."""
 		trial = self.trials[what]
+		# What is booted for coverage has no result of its own, and is not much slower.
+		answer = self.answers.get((0, self.main if what == COVERAGE_PROFILE else what))
+		base = answer.result if answer else None
 		if not (trial.request.profile.virtual_time and base and base.log.wall_seconds):
 			return 0
 		return min(trial.timeout, max(LEAST_PATIENCE, round(PATIENCE * base.log.wall_seconds)))
@@ -221,8 +230,9 @@ class Workshop:
 		built = build.build(self.kernel, self.states[index], trial.request, trial.root, folder / "build.log", progress)
 		for old in built.obj.rglob("*.gcda"):
 			old.unlink()
-		argv = boot.command(self.kernel, built, trial.request.profile, "", trial.kernel_args, trial.timeout)
-		boot.boot(trial.request.sandbox.command(argv, [built.obj]), trial.timeout, folder)
+		limit = self._patience(COVERAGE_PROFILE) or trial.timeout
+		argv = boot.command(self.kernel, built, trial.request.profile, "", trial.kernel_args, limit)
+		boot.boot(trial.request.sandbox.command(argv, [built.obj]), limit, folder)
 		objects = [built.obj / Path(name).with_suffix(".gcda") for name in files if name.endswith(".c")]
 		if any(name.endswith(".h") for name in files):
 			objects += sorted((built.obj / coverage.FOLDER).rglob("*.gcda"))

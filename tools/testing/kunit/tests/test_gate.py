@@ -128,6 +128,24 @@ def test_bad(judged, word, found):
 	assert judgement.first_bad is judgement.patches[0]
 
 
+def test_warning_of_kconfig(judged, monkeypatch):
+	said = [["mm/Kconfig:1: warning: old"], ["mm/Kconfig:2: warning: old", "mm/Kconfig:1: warning: odd"]]
+	looks = []
+
+	def kconfig(_shop, index, name, _log):
+		looks.append((index, name))
+		return said[index]
+	monkeypatch.setattr(workshop.Workshop, "kconfig", kconfig)
+	assert not judged(_patch(10, "better 10")).exit_code and not looks
+	text = _patch(10, "x").partition("diff --git")[0]
+	judgement = judged(text + "diff --git a/mm/Kconfig b/mm/Kconfig\n--- a/mm/Kconfig\n+++ b/mm/Kconfig\n"
+			   "@@ -1 +1,2 @@\n config MMU\n+\tbool\n--\n2.39.5\n")
+	assert _held(judgement) == [("stubs", "warning"), ("uml", "warning")]
+	assert {finding.id: finding.change for finding in judgement.patches[0].checks[-1].findings} == {
+		"mm/Kconfig: warning: odd": Change.NEW, "mm/Kconfig: warning: old": Change.PRE_EXISTING}
+	assert looks == [(0, "uml-stubs"), (1, "uml-stubs"), (0, "uml"), (1, "uml")]
+
+
 def test_unsigned(judged):
 	assert _held(judged(_patch(10, "unsigned"))) == [("static", "sign-off")]
 

@@ -4,7 +4,9 @@
 import fakes
 import pytest
 
-from pinwait import lint
+from pinwait import build, lint
+from pinwait.errors import CannotJudge
+from pinwait.profile import Profile
 from pinwait.sandbox import Sandbox
 
 # Calls what the kernel's own calls, in the same places.
@@ -57,3 +59,57 @@ def test_tools_are_exported_once(tmp_path):
 	assert (folder / "tools/testing/kunit/kunit.py").exists()
 	assert lint.export_tools(kernel.git, kernel.base_commit, tmp_path / "tools") == folder
 	assert [path.name for path in (tmp_path / "tools").iterdir()] == [folder.name]
+
+
+# Says what Kconfig says in the tree, of the configuration that it is given.
+KCONF = r"""
+config := $(KCONFIG_CONFIG)
+olddefconfig: ; @cat $(config) >&2; sed -i s/y/n/ $(config); $(FAULT)
+"""
+SAID = """mm/Kconfig:729:warning: multi-line strings not supported
+.config.looked-at:3:warning: symbol value 'm' invalid for X
+
+WARNING: unmet direct dependencies detected for TRANSPARENT_HUGEPAGE
+  Depends on [n]: HAVE_ARCH_TRANSPARENT_HUGEPAGE [=n]
+lib/Kconfig.debug:7:warning: ignoring unsupported character '!'
+"""
+
+
+@pytest.fixture(name="kconfig")
+def _kconfig(tmp_path):
+	tree, obj, root = tmp_path / "tree", tmp_path / "obj", tmp_path / "build"
+	fakes.write(tree, {"Makefile": KCONF})
+	fakes.write(obj, {".config": SAID})
+	root.mkdir()
+
+	def start(*options):
+		request = build.Request(Profile("uml", "", (), "um", (), 60, True, 10), jobs=1, make_options=options)
+		return lint.kconfig(tree, obj, request, root, tmp_path / "log")
+	start.config = obj / ".config"
+	return start
+
+
+def test_warnings_of_kconfig(kconfig):
+	assert kconfig() == [
+		"mm/Kconfig:729: warning: multi-line strings not supported",
+		"WARNING: unmet direct dependencies detected for TRANSPARENT_HUGEPAGE",
+		"lib/Kconfig.debug:7: warning: ignoring unsupported character '!'"]
+	assert kconfig.config.read_text() == SAID
+
+
+def test_configuration_that_leads_elsewhere(kconfig, tmp_path):
+	(tmp_path / "mine").write_text("y")
+	(kconfig.config.parent / lint.LOOKED_AT).symlink_to(tmp_path / "mine")
+	kconfig()
+	assert (tmp_path / "mine").read_text() == "y"
+
+
+def test_tree_that_cannot_be_configured(kconfig):
+	with pytest.raises(CannotJudge, match="cannot be configured"):
+		kconfig("FAULT=exit 1")
+
+
+@pytest.mark.parametrize("name, read", [("mm/Kconfig", True), ("lib/Kconfig.debug", True), ("Kconfig.kunit", True),
+					("scripts/kconfig/menu.c", False), ("Documentation/kbuild/Kconfig/x.rst", False)])
+def test_what_configures(name, read):
+	assert lint.is_kconfig(name) is read
