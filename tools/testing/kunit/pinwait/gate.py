@@ -495,6 +495,9 @@ class _Gate:
 			found += [Finding("weakened", f"{weakening.suite_of(name) or name}: {function}(): {what}", Change.NEW, True,
 					  f"{function}() in {name} asserted what {what} is equal to, and now only {relation}", name)
 				  for what, function, relation in weakening.loosened(before, after)]
+			found += [Finding("weakened", f"{weakening.suite_of(name) or name}: {function}(): {assertion} is gone", Change.NEW, True,
+					  f"{function}() in {name} asserted {assertion}, and nothing came in its place", name)
+				  for assertion, function in weakening.dropped(before, after)]
 			cases |= {f"{weakening.suite_of(name)}.{case}" for case in weakening.touched_cases(before, after, diff)}
 		if found:
 			return found	# enough is known, and broken kernels take their time

@@ -22,6 +22,10 @@ HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
 # An assertion that two things are equal, or of another relation between them, up to the comma after the first.
 RELATION = re.compile(r"\bKUNIT_(?:EXPECT|ASSERT)_((?:PTR_|STR|MEM)?(?:EQ|NE|GE|GT|LE|LT|NEQ))(?:_MSG)?\(\s*\w+,\s*([^;]+?),")
 EQUAL = re.compile(r"(?<!N)EQ$")
+ASSERTION = re.compile(r"\bKUNIT_(?:EXPECT|ASSERT|FAIL)\w*\([^;]*\);")
+# What is told the test may assert something, but not what only prints or gives up.
+CALL = re.compile(r"\b(?!KUNIT_|kunit_(?:info|warn|err|log|printk|skip|mark_skipped)\b)\w+\(\s*test\b")
+COMMENT = re.compile(r"/\*.*?\*/|^[ \t]*//[^\n]*", re.DOTALL | re.MULTILINE)
 CASE = re.compile(r"\bKUNIT_CASE(?:_\w+)?\(\s*(\w+)")
 
 
@@ -57,6 +61,30 @@ def loosened(before: str, after: str) -> list[tuple[str, str, str]]:
 		weaker = sorted(kind for kind in come if not EQUAL.search(kind))
 		if weaker and any(EQUAL.search(kind) for kind in lost):
 			found.append((what, function, weaker[0]))
+	return found
+
+
+def dropped(before: str, after: str) -> list[tuple[str, str]]:
+	"""Return assertions that are gone from functions which are still there, and these functions.
+
+	None is where anything came that may assert the same: another assertion in the file, or a call that is told the test.
+	"""
+	before, after = (COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text) for text in (before, after))
+	old, new = _assertions(before), _assertions(after)
+	all_old, all_new = (Counter(text for texts in one.values() for text in texts.elements()) for one in (old, new))
+	if all_new - all_old or Counter(CALL.findall(after)) - Counter(CALL.findall(before)):
+		return []
+	heads = {head[1] for line in after.splitlines() if (head := HEAD.match(line))}
+	return [(text, function) for function, texts in old.items() if function in heads
+		for text in texts - new.get(function, Counter()) if text in all_old - all_new]
+
+
+def _assertions(text: str) -> dict[str, Counter[str]]:
+	"""Return the assertions in a file by function."""
+	lines = text.splitlines()
+	found: dict[str, Counter[str]] = {}
+	for match in ASSERTION.finditer(text):
+		found.setdefault(_enclosing(lines, text.count("\n", 0, match.start())), Counter())[" ".join(match[0].split())] += 1
 	return found
 
 

@@ -96,6 +96,32 @@ def test_relation_that_was_loosened(old, new, found):
 	assert not weakening.loosened(SOURCE.replace(old, new), SOURCE)
 
 
+TWO = "\tKUNIT_EXPECT_EQ(test, 2, 2);\n"
+GONE = [("KUNIT_EXPECT_EQ(test, 2, 2);", "two")]
+FUNCTION = "static void two(struct kunit *test)\n{\n" + TWO + "}\n"
+
+
+@pytest.mark.parametrize("old, new, found", [
+	(TWO, "", GONE), (TWO, "\tkunit_info(test, \"%d\", 2);\n", GONE), (TWO, "\tkunit_skip(test, \"later\");\n", GONE),
+	(TWO, "\t/* KUNIT_EXPECT_EQ(test, 2,\n\t\t\t   2); */\n", GONE), (TWO, "\t// KUNIT_EXPECT_EQ(test, 2, 2);\n", GONE),
+	(TWO, "\tKUNIT_ASSERT_EQ(test, 2, 2);\n", []), (TWO, "\tKUNIT_EXPECT_EQ(test,\n\t\t\t2, 2);\n", []),
+	(TWO, "\texpect_two(test, 2);\n", []), (FUNCTION, "", []),
+])
+def test_assertion_that_was_dropped(old, new, found):
+	assert old in SOURCE and weakening.dropped(SOURCE, SOURCE.replace(old, new)) == found
+	assert not weakening.dropped(SOURCE.replace(old, new), SOURCE)
+
+
+def test_assertion_that_moved():
+	moved = SOURCE.replace(TWO, "").replace("helper(1), 1);\n", f"helper(1), 1);\n{TWO}")
+	assert moved.count("KUNIT_EXPECT") == 2 and not weakening.dropped(SOURCE, moved)
+
+
+def test_one_of_the_same():
+	double = SOURCE.replace(TWO, TWO + TWO)
+	assert weakening.dropped(double, SOURCE) == GONE
+
+
 def test_kunit_itself_is_what_tests_stand_on():
 	assert all(map(weakening.is_test, ("lib/kunit/test.c", "include/kunit/test.h", "mm/tests/x_kunit.c")))
 	assert not any(map(weakening.is_test, ("lib/kunit/Kconfig", "mm/migrate.c")))
