@@ -257,7 +257,8 @@ class _Gate:
 		builds = list(dict.fromkeys([*([main] if WARNINGS in checks else []),
 					     *(STUBS_PROFILE if name == STUBS else name for name in checks
 					       if name not in (STATIC, WARNINGS, COVERAGE))]))
-		more = [WARNINGS] if WARNINGS in checks else []
+		compiled = any(name.endswith((".c", ".h")) for name in self.patches[number - 1].files)
+		more = [WARNINGS] if WARNINGS in checks and compiled else []
 		shop.look(number - 1, builds)
 		for name in builds if number == 1 else ():
 			self._is_sound(name)

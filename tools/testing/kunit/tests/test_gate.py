@@ -137,13 +137,14 @@ def test_warning_of_kconfig(judged, monkeypatch):
 		return said[index]
 	monkeypatch.setattr(workshop.Workshop, "kconfig", kconfig)
 	assert not judged(_patch(10, "better 10")).exit_code and not looks
-	text = _patch(10, "x").partition("diff --git")[0]
+	text, looks_before = _patch(10, "x").partition("diff --git")[0], len(judged.looks)
 	judgement = judged(text + "diff --git a/mm/Kconfig b/mm/Kconfig\n--- a/mm/Kconfig\n+++ b/mm/Kconfig\n"
 			   "@@ -1 +1,2 @@\n config MMU\n+\tbool\n--\n2.39.5\n")
 	assert _held(judgement) == [("stubs", "warning"), ("uml", "warning")]
 	assert {finding.id: finding.change for finding in judgement.patches[0].checks[-1].findings} == {
 		"mm/Kconfig: warning: odd": Change.NEW, "mm/Kconfig: warning: old": Change.PRE_EXISTING}
 	assert looks == [(0, "uml-stubs"), (1, "uml-stubs"), (0, "uml"), (1, "uml")]
+	assert not any("warnings" in wanted for _, wanted in judged.looks[looks_before:])
 
 
 def test_unsigned(judged):
