@@ -22,7 +22,8 @@ HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
 # An assertion that two things are equal, or of another relation between them, up to the comma after the first.
 RELATION = re.compile(r"\bKUNIT_(?:EXPECT|ASSERT)_((?:PTR_|STR|MEM)?(?:EQ|NE|GE|GT|LE|LT|NEQ))(?:_MSG)?\(\s*\w+,\s*([^;]+?),")
 EQUAL = re.compile(r"(?<!N)EQ$")
-ASSERTION = re.compile(r"\bKUNIT_(?:EXPECT|ASSERT|FAIL)\w*\([^;]*\);")
+# Also a call of what asserts for others, by its name.
+ASSERTION = re.compile(r"\b(?:KUNIT_(?:EXPECT|ASSERT|FAIL)\w*\(|\w*(?:expect|assert|check|verify)\w*\(\s*test\b)[^;]*\);")
 # What is told the test may assert something, but not what only prints or gives up.
 CALL = re.compile(r"\b(?!KUNIT_|kunit_(?:info|warn|err|log|printk|skip|mark_skipped)\b)\w+\(\s*test\b")
 COMMENT = re.compile(r"/\*.*?\*/|^[ \t]*//[^\n]*", re.DOTALL | re.MULTILINE)

@@ -117,6 +117,18 @@ def test_assertion_that_moved():
 	assert moved.count("KUNIT_EXPECT") == 2 and not weakening.dropped(SOURCE, moved)
 
 
+@pytest.mark.parametrize("new, gone", [
+	("", True), ("\texpect_others(test, tf);\n", False), ("\tKUNIT_EXPECT_NULL(test, tf->dst);\n", False)])
+def test_call_of_what_asserts(new, gone):
+	call = "\texpect_in_use(test, tf,\n\t\t      tf->dst, 1);\n"
+	before = SOURCE.replace(TWO, TWO + call)
+	assert weakening.dropped(before, before.replace(call, new)) == [("expect_in_use(test, tf, tf->dst, 1);", "two")] * gone
+
+
+def test_call_of_what_does_not_assert():
+	assert not weakening.dropped(SOURCE.replace(TWO, f"\tmake_folio(test);\n{TWO}"), SOURCE)
+
+
 def test_one_of_the_same():
 	double = SOURCE.replace(TWO, TWO + TWO)
 	assert weakening.dropped(double, SOURCE) == GONE
