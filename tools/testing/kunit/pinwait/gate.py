@@ -532,7 +532,9 @@ class _Gate:
 		log = self.folder / f"{name}-warnings.log"
 		found = []
 		if any(lint.is_kconfig(file) for file in self.patches[number - 1].files):
-			old, new = (compare.messages(self.shop.kconfig(index, name, log)) for index in (number - 1, number))
+			# The state before may be one that cannot be configured.
+			old, new = (compare.messages(self.shop.kconfig(index, name, log))
+				    for index in (self._last_sound(number, name), number))
 			found = compare.items(old, new)
 		looked_at = self._looked_at(number) if name == self.shop.main else []
 		files = dict.fromkeys(line.partition(":")[0] for line in after.warnings)

@@ -128,6 +128,17 @@ def test_bad(judged, word, found):
 	assert judgement.first_bad is judgement.patches[0]
 
 
+KCONFIG = "diff --git a/mm/Kconfig b/mm/Kconfig\n--- a/mm/Kconfig\n+++ b/mm/Kconfig\n@@ -1 +1,2 @@\n config MMU\n+\tbool\n"
+
+
+def test_kconfig_is_compared_with_the_last_state_that_can_be_configured(judged, monkeypatch):
+	looks = []
+	monkeypatch.setattr(workshop.Workshop, "kconfig", lambda _shop, index, name, _log: looks.append((index, name)) or [])
+	repair = fakes.patch(10, BROKEN, "well").replace("[PATCH]", "[PATCH 2/2]").replace("--\n2.39.5", f"{KCONFIG}--\n2.39.5")
+	assert _outcomes(judged(_patch(10, BROKEN, 1, 2), repair)) == ["fail", "pass"]
+	assert looks == [(0, "uml-stubs"), (2, "uml-stubs"), (0, "uml"), (2, "uml")]
+
+
 def test_warning_of_kconfig(judged, monkeypatch):
 	said = [["mm/Kconfig:1: warning: old"], ["mm/Kconfig:2: warning: old", "mm/Kconfig:1: warning: odd"]]
 	looks = []
@@ -138,8 +149,7 @@ def test_warning_of_kconfig(judged, monkeypatch):
 	monkeypatch.setattr(workshop.Workshop, "kconfig", kconfig)
 	assert not judged(_patch(10, "better 10")).exit_code and not looks
 	text, looks_before = _patch(10, "x").partition("diff --git")[0], len(judged.looks)
-	judgement = judged(text + "diff --git a/mm/Kconfig b/mm/Kconfig\n--- a/mm/Kconfig\n+++ b/mm/Kconfig\n"
-			   "@@ -1 +1,2 @@\n config MMU\n+\tbool\n--\n2.39.5\n")
+	judgement = judged(f"{text}{KCONFIG}--\n2.39.5\n")
 	assert _held(judgement) == [("stubs", "warning"), ("uml", "warning")]
 	assert {finding.id: finding.change for finding in judgement.patches[0].checks[-1].findings} == {
 		"mm/Kconfig: warning: odd": Change.NEW, "mm/Kconfig: warning: old": Change.PRE_EXISTING}
