@@ -283,7 +283,7 @@ def compiler_of(request: Request) -> str:
 	named = [option.removeprefix("CC=") for option in (*base_options(), *request.make_options)
 		 if option.startswith("CC=")]
 	argv = named[-1].split() if named else ["gcc"]
-	argv = argv[1:] if argv[0] == "ccache" else argv	# which would make a cache in the caller's home
+	argv = argv[1:] if argv[:1] == ["ccache"] else argv	# which would make a cache in the caller's home
 	try:
 		return run([*argv, "--version"]).splitlines()[0]
 	except CommandFailed as error:

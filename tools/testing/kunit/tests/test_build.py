@@ -223,6 +223,16 @@ def test_failed_build_is_not_taken_for_done(bench):
 	assert bench.build() == 2
 
 
+def test_compiler_is_asked_without_ccache(bench, tmp_path, monkeypatch):
+	for name, script in (("ccache", "exit 1"), ("gcc", "echo gcc 12; echo more")):
+		(tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+		(tmp_path / name).chmod(0o755)
+	monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+	assert build.compiler_of(bench.request) == "gcc 12"
+	with pytest.raises(CannotJudge, match="the compiler does not run"):
+		build.compiler_of(replace(bench.request, make_options=("CC=",)))
+
+
 def test_first_compiler_error(bench):
 	(bench.obj / "fail").write_text(COMPILER_ERROR.replace("/TREE", str(bench.kernel.tree)))
 	with pytest.raises(CannotJudge) as caught:
