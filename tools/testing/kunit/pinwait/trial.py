@@ -30,8 +30,6 @@ RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
 BEGUN = "begun"
 # What is booted: all of a result that the kernel itself may write to.
 BOOT = "boot"
-# What kunit.py wants to see in the folder that it boots from.
-BOOTABLE = (build.BINARY, ".config")
 FORMAT = "2"		# of what is kept, and of how it comes about here
 KEPT = 200		# results that are kept, the newest
 
@@ -125,8 +123,7 @@ class Trials:
 			result.error = error.why
 		else:
 			(folder / BOOT).mkdir()
-			for name in BOOTABLE if self.boots else (build.BINARY,):
-				build.take(built.obj / name, folder / BOOT / name)
+			build.take(built.obj / build.BINARY, folder / BOOT / build.BINARY)
 			result.binary = hashlib.sha256((folder / BOOT / build.BINARY).read_bytes()).hexdigest()
 			if not self.boots:
 				result.verdict = Verdict(Outcome.PASS, "builds")
