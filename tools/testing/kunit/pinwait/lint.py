@@ -17,7 +17,7 @@ from . import build
 from .build import Request
 from .errors import CannotJudge
 from .git import Git
-from .proc import CommandFailed, run
+from .proc import HELD, CommandFailed, run
 from .sandbox import Sandbox
 
 COMPAT = Path(__file__).resolve().parents[1] / "sparse-compat.h"
@@ -96,7 +96,8 @@ def _make(tree: Path, obj: Path, words: Sequence[str], request: Request, build_r
 	argv = request.sandbox.command([*build.make_command(tree, obj, request), *words], [obj, Path(env["CCACHE_DIR"])])
 	with open(log, "ab") as output:
 		start = output.tell()
-		code = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
+		code = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+				      pass_fds=HELD).returncode
 	return code == 0, log.read_bytes()[start:].decode("utf-8", "replace")
 
 
