@@ -73,11 +73,12 @@ def dropped(before: str, after: str) -> list[tuple[str, str]]:
 	before, after = (COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text) for text in (before, after))
 	old, new = _assertions(before), _assertions(after)
 	all_old, all_new = (Counter(text for texts in one.values() for text in texts.elements()) for one in (old, new))
+	gone = all_old - all_new
 	if all_new - all_old or Counter(CALL.findall(after)) - Counter(CALL.findall(before)):
 		return []
 	heads = {head[1] for line in after.splitlines() if (head := HEAD.match(line))}
 	return [(text, function) for function, texts in old.items() if function in heads
-		for text in texts - new.get(function, Counter()) if text in all_old - all_new]
+		for text in texts - new.get(function, Counter()) if text in gone]
 
 
 def _assertions(text: str) -> dict[str, Counter[str]]:
