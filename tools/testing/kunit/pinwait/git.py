@@ -2,7 +2,9 @@
 """Our own git repositories: same commit ids everywhere, whatever the user configured."""
 
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ IDENTITY = {
 	"GIT_COMMITTER_NAME": "pinwait", "GIT_COMMITTER_EMAIL": "pinwait@localhost",
 	"GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z",
 }
+AUTHOR = {"name": "Author", "email": "Email", "date": "Date"}	# as mailinfo tells them
 ISOLATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
 
 
@@ -52,6 +55,12 @@ class Git:
 		"""Return the diff of a file between two commits, without context."""
 		return self("diff", "-U0", "--no-ext-diff", before, after, "--", name)
 
+	@contextmanager
+	def stack(self, commit: str) -> Iterator["Stack"]:
+		"""Yield what puts patches on top of a commit."""
+		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+			yield Stack(self, commit, Path(scratch))
+
 	def has_tree(self, ref: str) -> bool:
 		"""Tell whether all folders of a commit can be read."""
 		try:
@@ -59,3 +68,40 @@ class Git:
 		except CommandFailed:
 			return False
 		return True
+
+
+class Stack:
+	"""Makes commits of patches as git am does, but in an index of its own: no work tree is touched, and none is looked at."""
+
+	def __init__(self, git: Git, commit: str, scratch: Path):
+		self.git, self.commit, self.scratch = git, commit, scratch
+		self.env = {"GIT_INDEX_FILE": str(scratch / "index")}
+		git("read-tree", commit, env=self.env)
+
+	def push(self, mail: str) -> None:
+		"""Commit a mail's patch. Raises CommandFailed if it does not apply; then nothing is changed."""
+		message, diff = self.scratch / "message", self.scratch / "diff"
+		fields = mailinfo(mail, message, diff)
+		self.git("apply", "--cached", str(diff), env=self.env)
+		author = {f"GIT_AUTHOR_{name.upper()}": value for name, field in AUTHOR.items() if (value := fields.get(field))}
+		text = f"{fields.get('Subject', '')}\n\n{message.read_text(encoding='utf-8', errors='surrogateescape')}".strip()
+		self.commit = self.git("commit-tree", self.git("write-tree", env=self.env), "-p", self.commit, stdin=f"{text}\n",
+				       env=author)
+
+	def has(self, patch: Path) -> bool:
+		"""Tell whether a patch could be taken back."""
+		try:
+			self.git("apply", "--cached", "--check", "--reverse", str(patch.resolve()), env=self.env)
+		except CommandFailed:
+			return False
+		return True
+
+
+def mailinfo(mail: str, message: Path, diff: Path, quoted_cr: str = "nowarn") -> dict[str, str]:
+	"""Write what a mail says and its diff to files; return Author, Email, Subject and Date as far as it has them.
+
+	quoted_cr is what becomes of carriage returns that the mail has encoded. Raises CommandFailed.
+	"""
+	told = run(["git", "mailinfo", "-b", f"--quoted-cr={quoted_cr}", "--encoding=UTF-8", str(message), str(diff)], stdin=mail,
+		   env=ISOLATION)
+	return dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)

@@ -96,15 +96,14 @@ def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
 	kernel = ground.kernel
 	composed = worktree.compose(kernel, ground.applied, project)
 	result.commits.append(composed)
-	with series.scratch(kernel.git, composed if inside else ground.applied) as tree:
+	with kernel.git.stack(composed if inside else ground.applied) as stack:
 		for patch in patches:
 			try:
-				tree("am", "-q", "--keep-non-patch", "--keep-cr", str(patch.path.resolve()))
+				stack.push(patch.mail)
 			except CommandFailed as error:
 				result.failure = f"does not apply to {ground.base}: {series.stumbled(patch.path, error.output)}"
 				break
-			commit = tree("rev-parse", "HEAD")
-			result.commits.append(commit if inside else worktree.compose(kernel, commit, project))
+			result.commits.append(stack.commit if inside else worktree.compose(kernel, stack.commit, project))
 	return result
 
 
@@ -182,15 +181,15 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 		choice.append(f"prerequisite-patch-id: {name} is neither in the series nor in KDIR; going on without it")
 	todo = [name for name in todo if name in lying]
 	if todo:
-		with series.scratch(kernel.git, applied) as tree:
+		with kernel.git.stack(applied) as stack:
 			for name in todo:
 				mail = user.git("format-patch", "-1", "--stdout", "--no-signature", "--no-base", "--no-notes", *kdir.PLAIN, lying[name])
 				try:
-					tree("am", "-q", "--keep-non-patch", "--keep-cr", stdin=mail + "\n")
+					stack.push(mail + "\n")
 				except CommandFailed as error:
 					raise CannotJudge(f"prerequisite {name} ({lying[name][:12]}) does not apply: "
 							  f"{error.output.strip().splitlines()[0]}") from error
-			applied = tree("rev-parse", "HEAD")
+			applied = stack.commit
 		choice.append(f"prerequisites: {len(todo)} commits of {wanted.kdir} applied first")
 	return applied
 
@@ -216,10 +215,10 @@ def _candidates(ground: Ground, wanted: Wanted, progress: Progress) -> Iterator[
 
 
 def _apply(kernel: Kernel, commit: str, patches: Sequence[Patch]) -> bool:
-	with series.scratch(kernel.git, commit) as tree:
+	with kernel.git.stack(commit) as stack:
 		try:
 			for patch in patches:
-				tree("am", "-q", "--keep-non-patch", "--keep-cr", str(patch.path.resolve()))
+				stack.push(patch.mail)
 		except CommandFailed:
 			return False
 	return True

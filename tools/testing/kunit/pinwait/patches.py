@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from .errors import CannotJudge, UsageError
-from .git import ISOLATION
+from .git import ISOLATION, mailinfo
 from .proc import CommandFailed, run
 
 LIMIT = 64 << 20	# bytes of input that are read: no series for a mailing list comes near
@@ -40,7 +40,7 @@ MODE = re.compile(r"^(?:(?:new file|new|old|deleted file) mode|index \S+)[ \t]+\
 
 @dataclass(frozen=True)
 class Patch:
-	"""One patch, as a mail that git am and checkpatch take."""
+	"""One patch, as a mail that git and checkpatch take."""
 	path: Path
 	source: str		# where it came from, for people
 	title: str		# the subject as it was sent
@@ -56,6 +56,11 @@ class Patch:
 	number: int = 0		# n of [PATCH n/m], 0 without
 	total: int = 0
 	version: int = 1
+
+	@property
+	def mail(self) -> str:
+		"""The mail itself, with the carriage returns that its diff has."""
+		return self.path.read_bytes().decode("utf-8", "surrogateescape")
 
 
 @dataclass
@@ -187,11 +192,9 @@ def _add(submission: Submission, raw: bytes, source: str, scratch: Path, subject
 		fields, body = {"Subject": subject or f"diff without a message: {Path(source).name}"}, ""
 	else:
 		try:
-			told = run(["git", "mailinfo", "-b", f"--quoted-cr={'nowarn' if keep_cr else 'strip'}", "--encoding=UTF-8",
-				    str(message), str(diff)], stdin=raw.decode("utf-8", "surrogateescape"), env=ISOLATION)
+			fields = mailinfo(raw.decode("utf-8", "surrogateescape"), message, diff, "nowarn" if keep_cr else "strip")
 		except CommandFailed as error:
 			raise CannotJudge(f"{source}: not to be read as a mail: {_complaint(error)}") from error
-		fields = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
 		body = message.read_text(encoding="utf-8", errors="surrogateescape")
 		text = diff.read_bytes().decode("utf-8", "surrogateescape")
 		headers = email.message_from_bytes(raw, policy=email.policy.compat32)

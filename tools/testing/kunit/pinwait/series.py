@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A patch series: find it, apply it with git am, say precisely what does not apply."""
+"""A patch series: find it, apply it as git am does, say precisely what does not apply."""
 
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import CannotJudge, UsageError
-from .git import Git
 from .kernel import Kernel
-from .proc import CommandFailed, lock, run
+from .proc import CommandFailed, run
 from .progress import Progress
 from .results import PatchId
 
@@ -90,60 +88,25 @@ def apply(kernel: Kernel, series: Series) -> str:
 	known = git.commit_of(ref)
 	if known:
 		return known
-	with scratch(git, kernel.base_commit) as tree:
+	with git.stack(kernel.base_commit) as stack:
 		for patch in patches:
 			try:
-				tree("am", "-q", "--keep-non-patch", str(patch.resolve()))
+				stack.push(patch.read_text(encoding="utf-8", errors="surrogateescape"))
 			except CommandFailed as error:
-				if not _is_there(tree, patch):
+				if not stack.has(patch):
 					raise CannotJudge(_explain(patch, error.output, kernel)) from error
-				tree("am", "--abort")
-		commit = tree("rev-parse", "HEAD")
-	git("update-ref", ref, commit)
-	return commit
-
-
-def _is_there(tree: Git, patch: Path) -> bool:
-	"""Tell whether a patch could be taken back."""
-	try:
-		tree("apply", "--cached", "--check", "--reverse", str(patch.resolve()))
-	except CommandFailed:
-		return False
-	return True
-
-
-@contextmanager
-def scratch(git: Git, commit: str) -> Iterator[Git]:
-	"""Yield a work tree at commit in which only files that git touches come into being.
-
-	There is one for each kernel, also for who looks at a kernel whose worktree another one has locked.
-	"""
-	path = git.path / ".git/pinwait-scratch"
-	with lock(path.with_suffix(".lock"), f"the scratch tree of {git.path.name}"):
-		_remove(git, path)
-		git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(path), commit)
-		try:
-			tree = Git(path)
-			tree("read-tree", "HEAD")
-			yield tree
-		finally:
-			_remove(git, path)
-
-
-def _remove(git: Git, path: Path) -> None:
-	shutil.rmtree(path, ignore_errors=True)
-	# One whose making was interrupted is locked, and not pruned.
-	shutil.rmtree(git.path / ".git/worktrees" / path.name, ignore_errors=True)
+	git("update-ref", ref, stack.commit)
+	return stack.commit
 
 
 def _explain(patch: Path, output: str, kernel: Kernel) -> str:
-	"""Say which hunk of which file of which patch git am stumbled over."""
+	"""Say which hunk of which file of which patch git stumbled over."""
 	return (f"{patch.parent.parent.name}/{patch.parent.name}/{patch.name} does not apply to "
 		f"{kernel.base}: {stumbled(patch, output)}")
 
 
 def stumbled(patch: Path, output: str) -> str:
-	"""Say which hunk of which file git am stumbled over."""
+	"""Say which hunk of which file git stumbled over."""
 	where = re.findall(r"^error: patch failed: (.*):(\d+)$", output, re.MULTILINE)
 	details = [f"{file}, {hunk_at(patch, file, int(line))}" for file, line in where]
 	if not details:
