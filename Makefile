@@ -24,7 +24,7 @@ help:
 	@echo 'make gate       say of each patch good, bad and why, or cannot judge: PATCH=mbox, folder or -,'
 	@echo '                RANGE=a..b with KDIR=tree, or only KDIR=tree for what is uncommitted there'
 	@echo 'make presubmit  the same for your own commits in KDIR=., before you send them; FULL=1, RANGE=a..b'
-	@echo 'make check-gate see whether the gate judges known inputs rightly (only INPUTS=names, or SAMPLE=10; RUNS=1 of each)'
+	@echo 'make check-gate see whether the gate judges known inputs rightly (only INPUTS=names, or SAMPLE=10)'
 	@echo 'make merge      join the shards of a long job: RESULTS="folders or files"'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
@@ -39,6 +39,7 @@ help:
 	@echo "FILTER='s.c*'   only these cases"
 	@echo 'PROFILES=a,b    gate: profiles to run the suites in (uml); BASE=commit of KDIR; CHECKS=a,b: only these'
 	@echo 'SHARD=i/n       gate, check-gate, mutants, soak: do only the i-th of n shares'
+	@echo 'RUNS=1          check-gate: judge each input so often'
 	@echo 'JOBS=n  JSON=file  JUNIT=file'
 
 run:
