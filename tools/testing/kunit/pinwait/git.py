@@ -15,7 +15,7 @@ IDENTITY = {
 	"GIT_COMMITTER_NAME": "pinwait", "GIT_COMMITTER_EMAIL": "pinwait@localhost",
 	"GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z",
 }
-AUTHOR = {"name": "Author", "email": "Email", "date": "Date"}	# as mailinfo tells them
+AUTHOR = {"GIT_AUTHOR_NAME": "Author", "GIT_AUTHOR_EMAIL": "Email", "GIT_AUTHOR_DATE": "Date"}	# as mailinfo tells them
 ISOLATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
 
 
@@ -83,15 +83,15 @@ class Stack:
 		message, diff = self.scratch / "message", self.scratch / "diff"
 		fields = mailinfo(mail, message, diff)
 		self.git("apply", "--cached", str(diff), env=self.env)
-		author = {f"GIT_AUTHOR_{name.upper()}": value for name, field in AUTHOR.items() if (value := fields.get(field))}
+		author = {name: value for name, field in AUTHOR.items() if (value := fields.get(field))}
 		text = f"{fields.get('Subject', '')}\n\n{message.read_text(encoding='utf-8', errors='surrogateescape')}".strip()
 		self.commit = self.git("commit-tree", self.git("write-tree", env=self.env), "-p", self.commit, stdin=f"{text}\n",
 				       env=author)
 
-	def has(self, patch: Path) -> bool:
-		"""Tell whether a patch could be taken back."""
+	def has(self, mail: str) -> bool:
+		"""Tell whether a mail's patch could be taken back."""
 		try:
-			self.git("apply", "--cached", "--check", "--reverse", str(patch.resolve()), env=self.env)
+			self.git("apply", "--cached", "--check", "--reverse", stdin=mail, env=self.env)
 		except CommandFailed:
 			return False
 		return True

@@ -90,10 +90,12 @@ def apply(kernel: Kernel, series: Series) -> str:
 		return known
 	with git.stack(kernel.base_commit) as stack:
 		for patch in patches:
+			# A mail program may have made the ends of lines those of mails.
+			mail = patch.read_bytes().decode("utf-8", "surrogateescape").replace("\r\n", "\n")
 			try:
-				stack.push(patch.read_text(encoding="utf-8", errors="surrogateescape"))
+				stack.push(mail)
 			except CommandFailed as error:
-				if not stack.has(patch):
+				if not stack.has(mail):
 					raise CannotJudge(_explain(patch, error.output, kernel)) from error
 	git("update-ref", ref, stack.commit)
 	return stack.commit

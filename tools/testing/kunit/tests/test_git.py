@@ -62,13 +62,11 @@ def test_goes_on_after_a_patch_that_does_not_apply(repository):
 	assert repository("cat-file", "blob", f"{stack.commit}:a") == "one\n2"
 
 
-def test_has_what_can_be_taken_back(repository, tmp_path):
-	patch = tmp_path / "patch"
-	patch.write_text(MAILS["plain"])
+def test_has_what_can_be_taken_back(repository):
 	with repository.stack("HEAD") as stack:
-		assert not stack.has(patch)
+		assert not stack.has(MAILS["plain"])
 		stack.push(MAILS["plain"])
-		assert stack.has(patch)
+		assert stack.has(MAILS["plain"])
 
 
 def test_a_bare_diff_has_no_author(repository):

@@ -63,6 +63,16 @@ def test_names_patch_file_and_hunk(kernel, tmp_path):
 		series.apply(kernel, chosen)
 
 
+def test_ends_of_lines_may_be_those_of_mails(kernel, tmp_path):
+	text = fakes.patch(10, "line 10", "te\rn")
+	wanted = series.apply(kernel, _find(_series(tmp_path / "plain", text), kernel)[0])
+	path = _series(tmp_path / "mail", text)
+	for patch in path.rglob("*.patch"):
+		patch.write_bytes(text.replace("\n", "\r\n").encode())
+	assert series.apply(kernel, _find(path, kernel)[0]) == wanted
+	assert "te\rn" in kernel.git("cat-file", "blob", f"{wanted}:mm/migrate.c")
+
+
 @pytest.mark.parametrize("there", [(1,), (2,), (1, 2), (1, 2, 3)])
 def test_patches_that_are_there_are_not_applied_again(tmp_path, there):
 	words = {1: "ten", 2: "twenty", 3: "thirty"}
