@@ -8,10 +8,8 @@ from typing import Any
 
 from .errors import UsageError
 
-COMMON = "common.config"
-FIELDS: dict[str, type] = {"description": str, "kunitconfig": str, "arch": str, "kernel_args": list,
+FIELDS: dict[str, type] = {"description": str, "kunitconfigs": list, "arch": str, "kernel_args": list,
 			   "timeout": int, "virtual_time": bool, "objects": int}
-OPTIONAL: dict[str, type] = {"common": bool}
 
 
 @dataclass(frozen=True)
@@ -37,18 +35,17 @@ def load(configs: Path, name: str) -> Profile:
 		listed = "\n".join(f"  {key}: {table.get('description', '')}" for key, table in tables.items())
 		raise UsageError(f"unknown profile '{name}'; there are:\n{listed}")
 	table = tables[name]
-	known = FIELDS | {key: OPTIONAL[key] for key in OPTIONAL if key in table}
-	for key in sorted(known.keys() | table.keys()):
-		if key not in known:
+	for key in sorted(FIELDS.keys() | table.keys()):
+		if key not in FIELDS:
 			raise UsageError(f"{file}: [{name}] has an unknown key '{key}'")
-		if type(table.get(key)) is not known[key]:
-			raise UsageError(f"{file}: [{name}] needs '{key}', a {known[key].__name__}")
-	fragments = [*([configs / COMMON] if table.get("common", True) else []), configs / table["kunitconfig"]]
-	if not fragments[-1].is_file():
-		raise UsageError(f"{file}: [{name}] names {fragments[-1]}, which does not exist")
-	return Profile(name, table["description"], tuple(path for path in fragments if path.is_file()),
-		       table["arch"], tuple(table["kernel_args"]), table["timeout"], table["virtual_time"],
-		       table["objects"])
+		if type(table.get(key)) is not FIELDS[key]:
+			raise UsageError(f"{file}: [{name}] needs '{key}', a {FIELDS[key].__name__}")
+	fragments = tuple(configs / str(fragment) for fragment in table["kunitconfigs"])
+	for fragment in fragments:
+		if not fragment.is_file():
+			raise UsageError(f"{file}: [{name}] names {fragment}, which does not exist")
+	return Profile(name, table["description"], fragments, table["arch"], tuple(table["kernel_args"]),
+		       table["timeout"], table["virtual_time"], table["objects"])
 
 
 def names(configs: Path) -> list[str]:

@@ -324,7 +324,7 @@ def test_committed_profiles(name):
 	assert profile.virtual_time == ("time-travel=inf-cpu" in profile.kernel_args)
 
 
-TABLE = 'description = "d"\nkunitconfig = "a.config"\narch = "um"\nkernel_args = []\nvirtual_time = true\nobjects = 1\n'
+TABLE = 'description = "d"\nkunitconfigs = ["a.config"]\narch = "um"\nkernel_args = []\nvirtual_time = true\nobjects = 1\n'
 
 
 @pytest.mark.parametrize("text, why", [
