@@ -2,6 +2,7 @@
 """Join what the shards of a long job found, and say which shard is missing: nothing missing looks like success."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -139,7 +140,9 @@ def _files(paths: Sequence[str]) -> list[Path]:
 		raise UsageError(f"name the shards' results: folders, or files {', '.join(FILES)}")
 	found: list[Path] = []
 	for path in map(Path, paths):
-		inside = [file for name in FILES for file in sorted(path.rglob(name))] if path.is_dir() else [path]
+		# Folders that somebody removes meanwhile are no fault of the shards': os.walk() passes over them.
+		inside = sorted(Path(at) / name for at, _, names in os.walk(path) for name in names if name in FILES) \
+			if path.is_dir() else [path]
 		if not inside:
 			raise UsageError(f"{path}: there is no result of a shard in it")
 		found += inside

@@ -3,6 +3,7 @@
 
 import copy
 import json
+import os
 
 import judgements
 import pytest
@@ -84,6 +85,14 @@ def test_files(tmp_path, capsys):
 	with pytest.raises(UsageError, match="more than once"):
 		merge.merge(options, [str(tmp_path / "part-2"), str(tmp_path / "part-2" / "judgement.json"), str(tmp_path / "part-1")][:1]
 			    + [str(_copy(tmp_path))])
+
+
+def test_folder_that_is_removed_meanwhile(tmp_path, monkeypatch):
+	folders = {_soak(tmp_path, index, 2) for index in (1, 2)}
+	(tmp_path / "gone").mkdir()
+	scandir = os.scandir
+	monkeypatch.setattr(os, "scandir", lambda path: scandir("/nonexistent" if str(path).endswith("/gone") else path))
+	assert {str(path.parent) for path in merge._files([str(tmp_path)])} == folders
 
 
 def _copy(tmp_path):
