@@ -74,7 +74,8 @@ class Workshop:
 		todo = [what for what in wanted if not self._known(index, what)]
 		if not todo:
 			return
-		self.check_out(index)
+		if not all(self._is_built(index, what) for what in todo):
+			self.check_out(index)
 		lanes = self._lanes(todo)
 		with workers(len(lanes), _Worker.start, self) as pool:
 			for answers in pool.map(_Worker.lane, [index] * len(lanes), lanes):
@@ -137,6 +138,12 @@ class Workshop:
 			return False
 		self.answers[index, what] = Answer(what, result)
 		return True
+
+	def _is_built(self, index: int, what: str) -> bool:
+		"""Tell whether a state was built before and is only to be booted anew: then no worktree is needed."""
+		if what in (WARNINGS, COVERAGE) or not self.trials[what].anew:
+			return False
+		return self.trials[what].known(self.states[index]) is not None and (what != self.main or self.trials[what].obj.exists())
 
 	def _touched(self, index: int) -> list[str]:
 		"""Return the files to look at in a state: also what the next patch touches, so that it finds them known."""

@@ -391,6 +391,22 @@ def test_machine_that_fails_with_warnings(shop, monkeypatch):
 	assert not shop._known(0, workshop.WARNINGS)
 
 
+@pytest.mark.parametrize("anew, kept, objects, wanted, needed", [
+	(True, True, True, ["uml"], False), (True, True, True, ["uml", "warnings"], True), (True, True, False, ["uml"], True),
+	(True, False, True, ["uml"], True), (False, False, True, ["uml"], True),
+])
+def test_only_what_is_built_needs_the_worktree(shop, monkeypatch, anew, kept, objects, wanted, needed):
+	shop, _, _ = shop
+	shop.touched = [("mm/a.c",), ()]
+	trial, checked_out = shop.trials["uml"], []
+	trial.anew, trial.known = anew, lambda _state: "a result" if kept else None
+	trial.obj = trial.obj if objects else trial.obj / "away"
+	monkeypatch.setattr(workshop.Workshop, "check_out", lambda _shop, index: checked_out.append(index))
+	monkeypatch.setattr(workshop.Workshop, "attempt", lambda _shop, _index, what, _progress: workshop.Answer(what))
+	shop.look(0, wanted)
+	assert bool(checked_out) == needed
+
+
 def test_lanes():
 	shop = workshop.Workshop.__new__(workshop.Workshop)
 	shop.main = "uml"
