@@ -74,7 +74,8 @@ class Workshop:
 		todo = [what for what in wanted if not self._known(index, what)]
 		if not todo:
 			return
-		if not all(self._is_built(index, what) for what in todo):
+		# What is only to be booted anew needs no worktree.
+		if not all(self._kept(index, what) for what in todo):
 			self.check_out(index)
 		lanes = self._lanes(todo)
 		with workers(len(lanes), _Worker.start, self) as pool:
@@ -133,17 +134,17 @@ class Workshop:
 			return False
 		if (index, what) in self.answers:
 			return True
-		result = None if what == COVERAGE or self.trials[what].anew else self.trials[what].known(self.states[index])
-		if not result or what == self.main and not self.trials[what].obj.exists():
+		result = self._kept(index, what)
+		if not result or self.trials[what].anew:
 			return False
 		self.answers[index, what] = Answer(what, result)
 		return True
 
-	def _is_built(self, index: int, what: str) -> bool:
-		"""Tell whether a state was built before and is only to be booted anew: then no worktree is needed."""
-		if what in (WARNINGS, COVERAGE) or not self.trials[what].anew:
-			return False
-		return self.trials[what].known(self.states[index]) is not None and (what != self.main or self.trials[what].obj.exists())
+	def _kept(self, index: int, what: str) -> Result | None:
+		"""Return what came of a state in a profile before; None if something has to be built, or it is no profile."""
+		if what in (WARNINGS, COVERAGE) or what == self.main and not self.trials[what].obj.exists():
+			return None
+		return self.trials[what].known(self.states[index])
 
 	def _touched(self, index: int) -> list[str]:
 		"""Return the files to look at in a state: also what the next patch touches, so that it finds them known."""
