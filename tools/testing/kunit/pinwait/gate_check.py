@@ -20,6 +20,7 @@ from .gate_corpus import BAD, CANNOT_JUDGE, GOOD, OUTCOMES, Entry
 from .gate_inputs import Input
 from .patches import TAG
 from .progress import Progress
+from .proc import reap
 from .results import EXIT_CODES, Outcome
 from .shard import Shard
 
@@ -124,6 +125,7 @@ def _asked(command: Sequence[str], given: Input, folder: Path) -> Answer:
 							  timeout=LIMIT).returncode
 		except subprocess.TimeoutExpired:
 			answer.wrong.append(f"no verdict after {LIMIT} s")
+		reap()
 	answer.seconds = round(time.monotonic() - start, 1)
 	try:
 		content = json.loads(said.read_text(encoding="utf-8"))

@@ -98,6 +98,7 @@ def workers(count: int, start: Callable[..., None], *arguments: Any) -> Iterator
 			except BaseException:
 				kill_descendants()
 				raise
+		reap()
 	except BrokenProcessPool as error:
 		raise CannotJudge("a process of the tool's was killed in the middle of its work, as the kernel does when there "
 				  "is no memory left: see `dmesg`; with --jobs=1 less is needed") from error
@@ -146,12 +147,16 @@ def kill_descendants() -> None:
 					os.kill(pid, signal.SIGKILL if expired else signal.SIGTERM)
 				except ProcessLookupError:
 					pass
-		_reap()
+		reap()
 		time.sleep(0.02)
-	_reap()
+	reap()
 
 
-def _reap() -> None:
+def reap() -> None:
+	"""Clear away adopted processes that ended, which a container may count against its limit.
+
+	The exit code of a child of the caller's own that ended and is not waited for yet is lost.
+	"""
 	try:
 		while os.waitpid(-1, os.WNOHANG)[0]:
 			pass

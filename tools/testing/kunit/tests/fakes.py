@@ -85,3 +85,11 @@ def patch(line: int, before: str, after: str, subject: str = "change it") -> str
 		f"Subject: [PATCH] {subject}\n\nWhy.\n---\ndiff --git a/mm/migrate.c b/mm/migrate.c\n"
 		f"--- a/mm/migrate.c\n+++ b/mm/migrate.c\n@@ -{line - 3},7 +{line - 3},7 @@ here\n"
 		f"{''.join(lines)}--\n2.39.5\n")
+
+
+def ended() -> bool:
+	"""Tell whether a child of this process ended and is not waited for yet."""
+	try:
+		return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+	except ChildProcessError:
+		return False

@@ -15,6 +15,7 @@ from pinwait.gate_check import wrong
 from pinwait.gate_corpus import Entry, PatchSpec
 from pinwait.gate_inputs import Input, Known
 from pinwait.judgement import Change, Check, Finding, Judgement, PatchJudgement, to_json
+from pinwait.proc import become_subreaper
 from pinwait.results import Outcome
 from pinwait.shard import Shard
 
@@ -123,6 +124,8 @@ turn = Path(__file__).with_suffix(".turn")
 turn.write_text((turn.read_text() if turn.exists() else "") + ("a" if "--anew" in sys.argv else "f"))
 flaky = kind == "flaky" and turn.read_text().endswith("faa")
 bad = ("BUG" in text and kind != "blind" or kind == "strict") != flaky
+if kind == "litters":
+	os.waitid(os.P_PID, os.posix_spawn("/bin/true", ["true"], {}), os.WEXITED | os.WNOWAIT)
 if kind == "breaks":
 	sys.exit("broken")
 patch_id = subprocess.run(["git", "patch-id", "--stable"], input=text, capture_output=True, text=True).stdout.split()[0]
@@ -170,6 +173,12 @@ def test_gate_that_is_right(gate, capsys):
 	assert (content["kind"], content["shard"]) == ("gate-corpus", "")
 	assert {one["name"]: (one["expected"], one["got"], one["exit_code"]) for one in content["verdicts"] if one["right"]} == {
 		"fine": ("good", "good", 0), "buggy": ("bad", "bad", 1), "piped": ("bad", "bad", 1)}
+
+
+def test_what_gates_leave_is_cleared_away(gate):
+	become_subreaper()
+	assert gate("litters")[0] == 0
+	assert not fakes.ended()
 
 
 @pytest.mark.parametrize("mood, right, said", [

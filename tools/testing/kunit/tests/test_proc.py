@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import fakes
 from pinwait import proc
 from pinwait.errors import CannotJudge
 
@@ -108,6 +109,21 @@ def _double(number):
 def test_workers():
 	with proc.workers(2, _ready) as pool:
 		assert list(pool.map(_double, range(5))) == [0, 2, 4, 6, 8]
+
+
+def _orphan(_number):
+	# The worker adopts what the shell leaves, and the tool that has the worker adopts it next.
+	subprocess.run(["sh", "-c", "true &"], check=True)
+	deadline = time.monotonic() + 30
+	while not fakes.ended() and time.monotonic() < deadline:
+		time.sleep(0.01)
+	return fakes.ended()
+
+
+def test_workers_leave_no_ended_process():
+	with proc.workers(1, _ready) as pool:
+		assert list(pool.map(_orphan, range(1))) == [True]
+	assert not fakes.ended()
 
 
 def test_killed_worker_is_said():
