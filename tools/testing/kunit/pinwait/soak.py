@@ -15,7 +15,7 @@ from typing import Any
 
 from . import deps, report, verdict
 from .build import Built
-from .errors import UsageError
+from .errors import CannotJudge, UsageError
 from .kernel import Kernel
 from .proc import workers
 from .progress import Progress
@@ -152,7 +152,7 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 
 @contextmanager
 def _load(stress: bool) -> Iterator[None]:
-	"""Keep processors and memory busy if stress."""
+	"""Keep processors and memory busy if stress. Raises CannotJudge if that ended too early."""
 	if not stress:
 		yield
 		return
@@ -161,6 +161,9 @@ def _load(stress: bool) -> Iterator[None]:
 				    "--vm-bytes", "10%"], stdin=subprocess.DEVNULL)
 	try:
 		yield
+		if process.poll() is not None:
+			raise CannotJudge("stress-ng ended before the boots did, so not all of them were under load: see what it "
+					  "says above, or `dmesg` if it was killed for want of memory")
 	finally:
 		process.terminate()
 		process.wait()

@@ -2,14 +2,17 @@
 """Soaking: every boot counts, in virtual time each one repeats the first, the first log that is bad in each way is kept."""
 
 import io
+import os
+import time
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
 
+import fakes
 from logs import changed, lines_of, listed, read
 from pinwait import run, soak
-from pinwait.errors import UsageError
+from pinwait.errors import CannotJudge, UsageError
 from pinwait.progress import Progress
 from pinwait.results import RunInfo
 
@@ -118,3 +121,18 @@ def test_real_time_need_not_repeat(soaked):
 def test_wrong_numbers(boots, parallel):
 	with pytest.raises(UsageError, match="at least one"):
 		soak.soak(run.Options(), boots, parallel, False)
+
+
+@pytest.mark.parametrize("script, early", [("exec sleep 60", False), ("exit 3", True)])
+def test_load_that_ends_early(tmp_path, monkeypatch, script, early):
+	tool = tmp_path / "stress-ng"
+	tool.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n{script}\n", encoding="utf-8")
+	tool.chmod(0o755)
+	monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+	with pytest.raises(CannotJudge, match="stress-ng ended before") if early else nullcontext():
+		with soak._load(True):
+			deadline = time.monotonic() + 30
+			while not (tmp_path / "called").exists() or early and not fakes.ended():
+				assert time.monotonic() < deadline
+				time.sleep(0.01)
+	assert not fakes.ended()
