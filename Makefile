@@ -39,7 +39,7 @@ help:
 	@echo "FILTER='s.c*'   only these cases"
 	@echo 'PROFILES=a,b    gate: profiles to run the suites in (uml); BASE=commit of KDIR; CHECKS=a,b: only these'
 	@echo 'SHARD=i/n       gate, check-gate, mutants, soak: do only the i-th of n shares'
-	@echo 'RUNS=1          check-gate: judge each input so often'
+	@echo 'RUNS=1          check-gate: judge each input so often; RESUME=1 goes on where that was broken off'
 	@echo 'JOBS=n  JSON=file  JUNIT=file'
 
 run:
@@ -61,7 +61,7 @@ gate:
 	@$(PINWAIT) gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,base,BASE) $(call option,range,RANGE) $(call option,profiles,PROFILES) $(call option,checks,CHECKS) $(shard) $(boot) $(PATCH)
 
 check-gate:
-	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(call option,runs,RUNS) $(shard) $(INPUTS)
+	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(call option,runs,RUNS) $(if $(RESUME),--resume) $(shard) $(INPUTS)
 
 presubmit:
 	@$(PINWAIT) presubmit $(call option,kdir,KDIR) $(series) $(call option,jobs,JOBS) $(call option,range,RANGE) $(if $(FULL),--full)

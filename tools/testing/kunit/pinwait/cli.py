@@ -209,6 +209,7 @@ def _corpus_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
 	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the inputs, always the same")
 	sub.add_argument("--runs", type=int, default=1, metavar="N", help="judge each input N times (1); kernels are built once, and booted each time")
+	sub.add_argument("--resume", action="store_true", help="go on where the same job was broken off")
 	sub.add_argument("names", nargs="*", metavar="INPUT", help="only these inputs")
 
 
@@ -288,7 +289,8 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"gate": (_gate, "say of each patch good, bad and why, or cannot judge",
 		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
-	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard), args.runs),
+	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard), args.runs,
+								  args.resume),
 		       "does the gate judge inputs rightly whose verdict is known?",
 		       (_kernel_options, _series_option, _corpus_options, _shard_option)),
 	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",

@@ -97,7 +97,7 @@ class _Gate:
 			kernel="", base="", base_commit="", choice=[], series=asked.series or ground.DEFAULT_SERIES, before=[],
 			profiles=list(asked.profiles), checks=self.checks, command=asked.reproduce(options, options.kernel),
 			started=time.strftime("%Y-%m-%dT%H:%M:%SZ", now), compiler="", isolation="",
-			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=_version())
+			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=version())
 
 	def run(self) -> tuple[Judgement, Path]:
 		"""Judge; the logs of an interrupted judgement stay, and what was tried is not tried again."""
@@ -545,8 +545,8 @@ class _Gate:
 		return found + compare.items(before, now)
 
 
-def _version() -> str:
-	"""Return the commit of the tool, "" if it is not in git."""
+def version() -> str:
+	"""Return the commit of the tool, with -dirty if it differs from that, "" if it is not in git."""
 	try:
 		return Git(PROJECT)("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 	except CommandFailed:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import corpus, deps, gate_corpus, gate_inputs, run
+from . import corpus, deps, gate, gate_corpus, gate_inputs, run
 from .errors import UsageError
 from .gate import Asked
 from .gate_corpus import BAD, CANNOT_JUDGE, GOOD, OUTCOMES, Entry
@@ -21,6 +21,7 @@ from .gate_inputs import Input
 from .patches import TAG
 from .progress import Progress
 from .proc import reap
+from .report import write_whole
 from .results import EXIT_CODES, Outcome
 from .shard import Shard
 
@@ -50,16 +51,20 @@ class Answer:
 
 
 def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0, shard: Shard = Shard(),
-	       runs: int = 1) -> int:
+	       runs: int = 1, resume: bool = False) -> int:
 	"""Have the gate judge the inputs of the corpus, those named, or a sample; return 0 if all verdicts are right.
 
-	Each is judged so many times as there are runs, or until a verdict is wrong.
-	Raises UsageError for an unknown input, or a choice that leaves none.
+	Each is judged so many times as there are runs, or until a verdict is wrong. To resume is to go on with the newest
+	results of the same job if inputs are left there without a verdict; those that there are count, wrong ones, too.
+	Raises UsageError for an unknown input, a choice that leaves none, or if resume is to trust a tool that may have changed.
 	"""
 	if sample < 0 or sample and names:
 		raise UsageError("a sample is a number of inputs, and takes no names")
 	if runs < 1:
 		raise UsageError("--runs is a number of judgements, one at least")
+	tool = gate.version()
+	if resume and (not tool or tool.endswith("-dirty")):
+		raise UsageError("--resume joins verdicts of one tool, and this one is not as it was committed: commit it first")
 	entries = gate_corpus.load(CORPUS, names)
 	entries = list(shard.spread(gate_corpus.sample(entries, sample) if sample else entries))
 	if not entries:
@@ -71,13 +76,22 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 	with run.prepared(options, progress) as ready, progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
 		maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS), place)
 		made = maker.make(entries)
-	folder = run.new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
-	answers: list[Answer] = []
-	for number, given in enumerate(made, 1):
-		answers.append(_judged(_command(options, ready.kernel.name), given, folder, runs))
+	results, command = options.build_root / "results", _command(options, ready.kernel.name)
+	job = {"kind": "gate-corpus", "shard": str(shard), "tool": tool, "commit": ready.commit, "command": shlex.join(command),
+	       "runs": runs, "inputs": [entry.name for entry in entries]}
+	folder, answers = _unfinished(results, job) if resume else (None, [])
+	if folder:
+		progress.say(f"resume {folder}: {len(answers)} of {len(made)} inputs are judged")
+	else:
+		folder = run.new_folder(results, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
+	for answer in answers:
+		print(_row(answer), flush=True)
+	_write(folder, job, answers)
+	for given in made[len(answers):]:
+		answers.append(_judged(command, given, folder, runs))
 		print(_row(answers[-1]), flush=True)
-		progress.say(f"{number} of {len(made)} inputs judged")
-		_write(folder, shard, answers)
+		progress.say(f"{len(answers)} of {len(made)} inputs judged")
+		_write(folder, job, answers)
 	run.point_latest(folder)
 	right = sum(answer.right for answer in answers)
 	if right < len(answers):
@@ -93,10 +107,22 @@ def _command(options: run.Options, kernel: str) -> list[str]:
 	return [sys.executable, str(TOOL), *words, f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
 
 
-def _write(folder: Path, shard: Shard, answers: Sequence[Answer]) -> None:
-	"""Keep the answers that there are so far, for `merge` and for who looks."""
-	content = {"kind": "gate-corpus", "shard": str(shard), "verdicts": [{**asdict(answer), "right": answer.right} for answer in answers]}
-	(folder / "gate-corpus.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def _write(folder: Path, job: dict[str, Any], answers: Sequence[Answer]) -> None:
+	"""Keep the answers that there are so far, for `merge`, for who looks, and to go on from there."""
+	content = {**job, "verdicts": [{**asdict(answer), "right": answer.right} for answer in answers]}
+	write_whole(folder / "gate-corpus.json", json.dumps(content, indent=1) + "\n")
+
+
+def _unfinished(results: Path, job: dict[str, Any]) -> tuple[Path | None, list[Answer]]:
+	"""Return the newest results of a job and its answers, None if they are complete or there are none."""
+	for path in sorted(results.glob("*-gate-corpus/gate-corpus.json"), reverse=True):
+		content = json.loads(path.read_text(encoding="utf-8"))
+		verdicts = content.pop("verdicts")
+		if content == job:
+			for verdict in verdicts:
+				del verdict["right"]
+			return (path.parent, [Answer(**verdict) for verdict in verdicts]) if len(verdicts) < len(job["inputs"]) else (None, [])
+	return None, []
 
 
 def _judged(command: Sequence[str], given: Input, folder: Path, runs: int) -> Answer:

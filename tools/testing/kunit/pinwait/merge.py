@@ -110,8 +110,12 @@ def _soak(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
 def _corpus(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
 	rows = [row for part in parts for row in part.content["verdicts"]]
 	wrong = [row["name"] for row in rows if not row["right"]]
-	reason = f"{len(rows) - len(wrong)} of {len(rows)} verdicts right" + (f"; not {', '.join(wrong)}" if wrong else "")
-	return _done(folder, "gate-corpus", Verdict(Outcome.FAIL if wrong else Outcome.PASS, reason), missing, {"verdicts": rows})
+	inputs = [name for part in parts for name in part.content["inputs"]]
+	left = sorted(set(inputs) - {row["name"] for row in rows})	# by a shard that was broken off
+	reason = f"{len(rows) - len(wrong)} of {len(inputs)} verdicts right" + (f"; not {', '.join(wrong)}" if wrong else "")
+	reason += f"; none yet on {', '.join(left)}" if left else ""
+	outcome = Outcome.FAIL if wrong else Outcome.CANNOT_JUDGE if left else Outcome.PASS
+	return _done(folder, "gate-corpus", Verdict(outcome, reason), missing, {"inputs": inputs, "verdicts": rows})
 
 
 def _done(folder: Path, kind: str, answer: Verdict, missing: Sequence[Shard], content: dict[str, Any]) -> int:

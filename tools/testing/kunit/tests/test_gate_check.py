@@ -206,6 +206,67 @@ def test_flake(gate, tmp_path):
 	assert (tmp_path / "gate.turn").read_text() == "faa"
 
 
+@pytest.fixture(name="broken_off")
+def _broken_off(gate, monkeypatch, tmp_path):
+	"""Break a check off before its last input; return the names of results folders, and forget who judged what."""
+	monkeypatch.setattr(gate_check.gate, "version", lambda: "1234")
+	judged = gate_check._judged
+
+	def interrupted(command, given, *more):
+		if given.entry.name == "piped":
+			raise KeyboardInterrupt
+		return judged(command, given, *more)
+
+	def start(mood, **named):
+		with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+			patched.setattr(gate_check, "_judged", interrupted)
+			gate(mood, **named)
+		(tmp_path / "gate.turn").unlink()
+		return sorted(tmp_path.glob("build/results/*-gate-corpus"))
+	return start
+
+
+def test_resume(gate, broken_off, tmp_path, capsys):
+	folders = broken_off("honest", runs=2)
+	code, content = gate("honest", runs=2, resume=True)
+	assert code == 0 and capsys.readouterr().out.splitlines()[-1] == "3 of 3 verdicts right"
+	assert content["inputs"] == [one["name"] for one in content["verdicts"]] and len(set(content["inputs"])) == 3
+	assert (tmp_path / "gate.turn").read_text() == "fa"
+	assert sorted(tmp_path.glob("build/results/*-gate-corpus")) == folders
+	# What is complete is not taken up.
+	gate("honest", runs=2, resume=True)
+	assert (tmp_path / "gate.turn").read_text() == "fafafafa"
+
+
+def test_resume_keeps_what_was_wrong(gate, broken_off, capsys):
+	broken_off("blind")
+	assert gate("honest", resume=True)[0] == 1
+	assert "the verdict is 'good', not 'bad'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("other, tool", [({"runs": 2}, "1234"), ({"names": ["fine"]}, "1234"), ({"shard": "1/2"}, "1234"), ({}, "1235"),
+					 ({"resume": False}, "1234")])
+def test_another_job_is_not_resumed(gate, broken_off, monkeypatch, tmp_path, other, tool):
+	broken_off("honest")
+	monkeypatch.setattr(gate_check.gate, "version", lambda: tool)
+	_, content = gate("honest", **{"resume": True, **other})
+	turns = (tmp_path / "gate.turn").read_text()
+	assert len(turns) == len(content["inputs"]) * other.get("runs", 1) and turns.startswith("f")
+
+
+@pytest.mark.parametrize("version", ["", "1234-dirty"])
+def test_resume_needs_to_know_the_tool(gate, monkeypatch, version):
+	monkeypatch.setattr(gate_check.gate, "version", lambda: version)
+	with pytest.raises(UsageError, match="commit it first"):
+		gate("honest", resume=True)
+
+
+def test_inputs_that_a_shard_left_are_named(broken_off, tmp_path, capsys):
+	folders = broken_off("honest")
+	assert merge.merge(run.Options(build_root=tmp_path / "build"), list(map(str, folders))) == 2
+	assert "2 of 3 verdicts right; none yet on piped" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("choice, names", [
 	({"names": ["buggy"]}, ["buggy"]), ({"sample": 2}, ["fine", "buggy"]), ({"shard": "2/2"}, ["buggy"]),
 	({"shard": "1/2"}, ["fine", "piped"]),
