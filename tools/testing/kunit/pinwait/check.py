@@ -171,11 +171,13 @@ def _pytest(step: Step) -> None:
 	outcome.unlink(missing_ok=True)
 	with step.prepared():
 		pass	# the tests read logs with the kernel's own parser
-	step.tool([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={outcome}", "tests"], KUNIT)
+	code, _ = step.tool([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={outcome}", "tests"], KUNIT)
 	if not outcome.exists():
 		raise PinwaitError("pytest did not run")
 	for case in xml.etree.ElementTree.parse(outcome).iter("testcase"):
 		step.count.add(not any(child.tag in ("failure", "error", "skipped") for child in case))
+	if code and not step.count.failed:
+		raise PinwaitError(f"pytest ended with exit code {code}, but has nothing wrong to show")
 
 
 def _mypy(step: Step) -> None:
