@@ -87,11 +87,15 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 	for answer in answers:
 		print(_row(answer), flush=True)
 	_write(folder, job, answers)
-	for given in made[len(answers):]:
-		answers.append(_judged(command, given, folder, runs))
-		print(_row(answers[-1]), flush=True)
-		progress.say(f"{len(answers)} of {len(made)} inputs judged")
-		_write(folder, job, answers)
+	try:
+		for given in made[len(answers):]:
+			answers.append(_judged(command, given, folder, runs))
+			print(_row(answers[-1]), flush=True)
+			progress.say(f"{len(answers)} of {len(made)} inputs judged")
+			_write(folder, job, answers)
+	except KeyboardInterrupt:
+		progress.say("to keep the verdicts that there are, say --resume (RESUME=1)")
+		raise
 	run.point_latest(folder)
 	right = sum(answer.right for answer in answers)
 	if right < len(answers):

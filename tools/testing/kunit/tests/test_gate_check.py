@@ -228,6 +228,7 @@ def _broken_off(gate, monkeypatch, tmp_path):
 
 def test_resume(gate, broken_off, tmp_path, capsys):
 	folders = broken_off("honest", runs=2)
+	assert "say --resume" in capsys.readouterr().err
 	code, content = gate("honest", runs=2, resume=True)
 	assert code == 0 and capsys.readouterr().out.splitlines()[-1] == "3 of 3 verdicts right"
 	assert content["inputs"] == [one["name"] for one in content["verdicts"]] and len(set(content["inputs"])) == 3
