@@ -20,7 +20,7 @@ INTERRUPTED = 130
 USAGE = 64
 CANNOT_JUDGE = 2
 # All that is ever made in a build root.
-MADE = ("kernels", "cache", "ccache", "obj", "results", "gate", "gate-corpus", "check", "strays", "mutants-*", "build.log")
+MADE = ("kernels", "cache", "ccache", "obj", "results", "gate", "check", "strays", "mutants-*", "build.log")
 
 Handler = Callable[[argparse.Namespace], int]
 

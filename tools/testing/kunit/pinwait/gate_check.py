@@ -71,19 +71,20 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 		raise UsageError(f"shard {shard} has no input: there are too few for so many")
 	deps.ensure(deps.RUN | deps.CHECK)
 	progress = Progress()
-	# What other shards on this machine make is not to be in the way.
-	place = options.build_root / "gate-corpus" / (str(shard).replace("/", "-of-") or "all")
-	with run.prepared(options, progress) as ready, progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
-		maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS), place)
-		made = maker.make(entries)
-	results, command = options.build_root / "results", _command(options, ready.kernel.name)
-	job = {"kind": "gate-corpus", "shard": str(shard), "tool": tool, "commit": ready.commit, "command": shlex.join(command),
-	       "runs": runs, "inputs": [entry.name for entry in entries]}
-	folder, answers = _unfinished(results, job) if resume else (None, [])
-	if folder:
-		progress.say(f"resume {folder}: {len(answers)} of {len(made)} inputs are judged")
-	else:
-		folder = run.new_folder(results, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
+	with run.prepared(options, progress) as ready:
+		command = _command(options, ready.kernel.name)
+		job = {"kind": "gate-corpus", "shard": str(shard), "tool": tool, "commit": ready.commit, "command": shlex.join(command),
+		       "runs": runs, "inputs": [entry.name for entry in entries]}
+		folder, answers = _unfinished(options.build_root / "results", job) if resume else (None, [])
+		if folder:
+			progress.say(f"resume {folder}: {len(answers)} of {len(entries)} inputs are judged")
+		else:
+			folder = run.new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
+		with progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
+			# Each run has inputs of its own: another one at the same time is not to be in the way.
+			maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS),
+						  folder / "corpus")
+			made = maker.make(entries)
 	for answer in answers:
 		print(_row(answer), flush=True)
 	_write(folder, job, answers)
@@ -94,7 +95,7 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 			progress.say(f"{len(answers)} of {len(made)} inputs judged")
 			_write(folder, job, answers)
 	except KeyboardInterrupt:
-		progress.say("to keep the verdicts that there are, say --resume (RESUME=1)")
+		print("to keep the verdicts that there are, say --resume (RESUME=1)", file=sys.stderr)
 		raise
 	run.point_latest(folder)
 	right = sum(answer.right for answer in answers)

@@ -239,6 +239,18 @@ def test_resume(gate, broken_off, tmp_path, capsys):
 	assert (tmp_path / "gate.turn").read_text() == "fafafafa"
 
 
+def test_two_at_once(gate, monkeypatch):
+	judged, within = gate_check._judged, []
+
+	def interfere(command, given, *more):
+		if not within:
+			within.append(given)
+			assert gate("honest", names=["buggy"])[0] == 0
+		return judged(command, given, *more)
+	monkeypatch.setattr(gate_check, "_judged", interfere)
+	assert gate("honest")[0] == 0 and within
+
+
 def test_resume_keeps_what_was_wrong(gate, broken_off, capsys):
 	broken_off("blind")
 	assert gate("honest", resume=True)[0] == 1
