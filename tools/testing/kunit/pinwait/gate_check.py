@@ -15,7 +15,6 @@ from typing import Any
 
 from . import corpus, deps, gate, gate_corpus, gate_inputs, run
 from .errors import UsageError
-from .gate import Asked
 from .gate_corpus import BAD, CANNOT_JUDGE, GOOD, OUTCOMES, Entry
 from .gate_inputs import Input
 from .patches import TAG
@@ -108,7 +107,7 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 
 def _command(options: run.Options, kernel: str) -> list[str]:
 	"""Return the words that call the gate, without an input."""
-	words = shlex.split(Asked(series=options.series).reproduce(options, kernel))[1:]
+	words = shlex.split(gate.Asked(series=options.series).reproduce(options, kernel))[1:]
 	return [sys.executable, str(TOOL), *words, f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
 
 
@@ -120,9 +119,13 @@ def _write(folder: Path, job: dict[str, Any], answers: Sequence[Answer]) -> None
 
 def _unfinished(results: Path, job: dict[str, Any]) -> tuple[Path | None, list[Answer]]:
 	"""Return the newest results of a job and its answers, None if they are complete or there are none."""
-	for path in sorted(results.glob("*-gate-corpus/gate-corpus.json"), reverse=True):
-		content = json.loads(path.read_text(encoding="utf-8"))
-		verdicts = content.pop("verdicts")
+	known = results.glob("*-gate-corpus*/gate-corpus.json")	# with a number at the end where two began in one second
+	for path in sorted(known, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+		try:
+			content = json.loads(path.read_text(encoding="utf-8"))
+			verdicts = content.pop("verdicts")
+		except (OSError, ValueError, KeyError):
+			continue	# whatever it is, it cannot be gone on with
 		if content == job:
 			for verdict in verdicts:
 				del verdict["right"]

@@ -222,7 +222,7 @@ def _broken_off(gate, monkeypatch, tmp_path):
 			patched.setattr(gate_check, "_judged", interrupted)
 			gate(mood, **named)
 		(tmp_path / "gate.turn").unlink()
-		return sorted(tmp_path.glob("build/results/*-gate-corpus"))
+		return sorted(tmp_path.glob("build/results/*-gate-corpus*"))
 	return start
 
 
@@ -233,10 +233,19 @@ def test_resume(gate, broken_off, tmp_path, capsys):
 	assert code == 0 and capsys.readouterr().out.splitlines()[-1] == "3 of 3 verdicts right"
 	assert content["inputs"] == [one["name"] for one in content["verdicts"]] and len(set(content["inputs"])) == 3
 	assert (tmp_path / "gate.turn").read_text() == "fa"
-	assert sorted(tmp_path.glob("build/results/*-gate-corpus")) == folders
+	assert sorted(tmp_path.glob("build/results/*-gate-corpus*")) == folders
 	# What is complete is not taken up.
 	gate("honest", runs=2, resume=True)
 	assert (tmp_path / "gate.turn").read_text() == "fafafafa"
+
+
+def test_resume_of_the_second_in_one_second(gate, broken_off, monkeypatch, tmp_path):
+	monkeypatch.setattr(gate_check.time, "strftime", lambda *_: "now")
+	fakes.write(tmp_path, {"build/results/now-gate-corpus/gate-corpus.json": "{"})
+	folders = broken_off("honest")
+	assert [folder.name for folder in folders] == ["now-gate-corpus", "now-gate-corpus-2"]
+	assert len(gate("honest", resume=True)[1]["verdicts"]) == 3
+	assert (tmp_path / "gate.turn").read_text() == "f"
 
 
 def test_two_at_once(gate, monkeypatch):
