@@ -4,7 +4,10 @@
 import os
 import subprocess
 import tarfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pinwait import kernel as kernels
 from pinwait.kernel import Kernel
@@ -87,9 +90,17 @@ def patch(line: int, before: str, after: str, subject: str = "change it") -> str
 		f"{''.join(lines)}--\n2.39.5\n")
 
 
-def ended() -> bool:
-	"""Tell whether a child of this process ended and is not waited for yet."""
+def ended(pid: int = 0) -> bool:
+	"""Tell whether this child, or any, ended and is not waited for yet."""
 	try:
-		return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+		return os.waitid(os.P_PID if pid else os.P_ALL, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 	except ChildProcessError:
 		return False
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+	"""Return what condition gives as soon as it is true, or what it gives after half a minute."""
+	deadline = time.monotonic() + 30
+	while not (met := condition()) and time.monotonic() < deadline:
+		time.sleep(0.01)
+	return met

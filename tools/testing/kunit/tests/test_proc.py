@@ -114,10 +114,7 @@ def test_workers():
 def _orphan(_number):
 	# The worker adopts what the shell leaves, and the tool that has the worker adopts it next.
 	subprocess.run(["sh", "-c", "true &"], check=True)
-	deadline = time.monotonic() + 30
-	while not fakes.ended() and time.monotonic() < deadline:
-		time.sleep(0.01)
-	return fakes.ended()
+	return fakes.wait_for(fakes.ended)
 
 
 def test_workers_leave_no_ended_process():
@@ -158,10 +155,7 @@ def test_workers_end_with_the_tool(tmp_path):
 	assert len(pids) == 2
 	tool.kill()
 	tool.wait()
-	deadline = time.monotonic() + 30
-	while proc.descendants(os.getpid()) and time.monotonic() < deadline:
-		time.sleep(0.05)
-	assert not proc.descendants(os.getpid())
+	assert fakes.wait_for(lambda: not proc.descendants(os.getpid()))
 
 
 def test_free_lock_is_silent(tmp_path, capfd):

@@ -3,7 +3,6 @@
 
 import io
 import os
-import time
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
@@ -126,13 +125,11 @@ def test_wrong_numbers(boots, parallel):
 @pytest.mark.parametrize("script, early", [("exec sleep 60", False), ("exit 3", True)])
 def test_load_that_ends_early(tmp_path, monkeypatch, script, early):
 	tool = tmp_path / "stress-ng"
-	tool.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n{script}\n", encoding="utf-8")
+	tool.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/called\n{script}\n", encoding="utf-8")
 	tool.chmod(0o755)
 	monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 	with pytest.raises(CannotJudge, match="stress-ng ended before") if early else nullcontext():
 		with soak._load(True):
-			deadline = time.monotonic() + 30
-			while not (tmp_path / "called").exists() or early and not fakes.ended():
-				assert time.monotonic() < deadline
-				time.sleep(0.01)
-	assert not fakes.ended()
+			pid = int(fakes.wait_for(lambda: (tmp_path / "called").exists() and (tmp_path / "called").read_text()))
+			assert not early or fakes.wait_for(lambda: fakes.ended(pid))
+	assert not fakes.ended(pid)
