@@ -19,14 +19,13 @@ from . import (build, compare, corpus, deps, expected, ground, kdir, lint, patch
 	       weakening, worktree)
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
-from .git import Git
 from .ground import Ground, States, Wanted
 from .judgement import LABELS, Change, Check, Finding, Judgement, PatchJudgement, Seen
 from .patches import Patch, Submission
 from .proc import CommandFailed
 from .progress import Progress
 from .results import Ending, Outcome
-from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, new_folder, point_latest
+from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, new_folder, point_latest, version
 from .sandbox import Sandbox
 from .series import NONE
 from .shard import Shard
@@ -543,14 +542,6 @@ class _Gate:
 			return found
 		before, now = (compare.messages(self.shop.messages(index, name, sources, log)) for index in (number - 1, number))
 		return found + compare.items(before, now)
-
-
-def version() -> str:
-	"""Return the commit of the tool, with -dirty if it differs from that, "" if it is not in git."""
-	try:
-		return Git(PROJECT)("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
-	except CommandFailed:
-		return ""
 
 
 def _named(held: Sequence[Finding]) -> str:

@@ -46,6 +46,7 @@ def merge(options: Options, paths: Sequence[str]) -> int:
 	if twice:
 		raise UsageError(f"shard {twice[0]}/{counts.pop()} is there more than once: "
 				 + ", ".join(str(part.path) for part in parts if part.shard.index == twice[0]))
+	_agree([part.content.get("job", {}) for part in parts])
 	missing = [Shard(index, count) for count in counts for index in range(1, count + 1) if index not in seen]
 	folder = new_folder(options.build_root / "results", f"merged-{kind}")
 	code = KINDS[kind](sorted(parts, key=lambda part: part.shard.index), missing, folder)
@@ -60,12 +61,10 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 	Raises UsageError if they are not of the same patches on the same base.
 	"""
 	first = found[0]
-	for name in ("base_commit", "kernel", "series", "profiles", "checks"):
-		values = {json.dumps(getattr(one, name)) for one in found if not one.problem}
-		if len(values) > 1:
-			raise UsageError(f"these are not shards of one judgement: they differ in {name}: {', '.join(sorted(values))}")
+	_agree([{name: getattr(one, name) for name in ("base_commit", "kernel", "series", "profiles", "checks")}
+		for one in found if not one.problem])
 	if len({tuple(patch.sha256 for patch in one.patches) for one in found if one.patches}) > 1:
-		raise UsageError("these are not shards of one judgement: their patches differ")
+		raise UsageError("these are not shards of one job: their patches differ")
 	whole = replace(first, shard="", problem=next((one.problem for one in found if one.problem), ""),
 			not_checked=list(dict.fromkeys(line for one in found for line in one.not_checked)),
 			seconds=_seconds(found), patches=[replace(patch, checks=[]) for patch in first.patches])
@@ -81,6 +80,14 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 	for patch in whole.patches:
 		patch.checks.sort(key=lambda check: order.index(check.name))
 	return whole
+
+
+def _agree(jobs: Sequence[dict[str, Any]]) -> None:
+	"""Raise UsageError if shards do not tell the same of the job that they are of."""
+	for name in dict.fromkeys(name for job in jobs for name in job):
+		values = {json.dumps(job.get(name)) for job in jobs}
+		if len(values) > 1:
+			raise UsageError(f"these are not shards of one job: they differ in {name}: {', '.join(sorted(values))}")
 
 
 def _judgements(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from . import boot, build, corpus, deps, expected, kdir, ktap, proc, profile, report, series, verdict, worktree
 from .errors import PinwaitError, UsageError
+from .git import Git
 from .kernel import Kernel, Store
-from .proc import is_disk_full, lock
+from .proc import CommandFailed, is_disk_full, lock
 from .progress import Progress
 from .results import LogResult, RunInfo, Verdict
 
@@ -127,6 +129,7 @@ class Session:
 				    command=options.reproduce(subcommand, options.kernel),
 				    started=now.isoformat(timespec="seconds"), compiler="",
 				    seconds=self.progress.seconds)
+		self.commit = ""	# what is tested, as soon as it is prepared
 		series.check_name(options.series_root, options.series)
 		self.cases = expected.load(CONFIGS / "expected-cases.txt")
 		self.cases.select(options.profile, options.filter)
@@ -149,6 +152,7 @@ class Session:
 	def ready(self) -> Iterator[tuple[Prepared, build.Built]]:
 		"""The same, with all that was prepared."""
 		with prepared(self.options, self.progress, self._known) as ready:
+			self.commit = ready.commit
 			request = build.Request(self.profile, self.options.jobs, self.options.kconfig_add,
 						self.options.make_options)
 			done = build.build(ready.kernel, ready.commit, request, self.options.build_root,
@@ -156,6 +160,11 @@ class Session:
 			self.info.compiler = done.compiler
 			shutil.copyfile(done.obj / ".config", self.folder / "config")
 			yield ready, done
+
+	def job(self) -> dict[str, Any]:
+		"""Return what shards of one job have in common, whatever it is that they do; to be called when all is prepared."""
+		return {"tool": version(), "commit": self.commit, "profile": self.options.profile, "filter": self.options.filter,
+			"options": self.options.passed_on()}
 
 	def boot(self, kernel: Kernel, done: build.Built, folder: Path) -> LogResult:
 		"""Boot once and read the log, which is kept in folder."""
@@ -267,6 +276,14 @@ def _judged(options: Options, subcommand: str,
 		code = session.finish(log, answer)
 	session.say_where()
 	return code
+
+
+def version() -> str:
+	"""Return the commit of the tool, with -dirty if it differs from that, "" if it is not in git."""
+	try:
+		return Git(PROJECT)("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+	except CommandFailed:
+		return ""
 
 
 def new_folder(parent: Path, name: str) -> Path:

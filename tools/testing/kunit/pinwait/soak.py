@@ -104,10 +104,10 @@ class _Tally:
 			return shown.log, Verdict(Outcome.FAIL, f"{self.differences} of {self.ended} boots differ from the first")
 		return shown.log, shown.answer
 
-	def summary(self, shard: Shard) -> dict[str, Any]:
-		"""Return the content of soak.json; a digest of the first boot tells whether shards saw the same."""
+	def summary(self, shard: Shard, job: dict[str, Any]) -> dict[str, Any]:
+		"""Return the content of soak.json for a shard of a job; a digest of the first boot tells whether shards saw the same."""
 		trace = self.first.trace if self.first and self.session.profile.virtual_time else ""
-		return {"kind": "soak", "shard": str(shard), "profile": self.session.options.profile, "boots": self.ended,
+		return {"kind": "soak", "shard": str(shard), "job": job, "boots": self.ended,
 			"failures": self.failures, "differences": self.differences,
 			"trace": hashlib.sha256(trace.encode("utf-8", "surrogateescape")).hexdigest() if trace else ""}
 
@@ -143,7 +143,8 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 				for boot in pool.map(_Worker.boot, numbers):
 					tally.add(boot)
 			scratch.rmdir()
-		(session.folder / "soak.json").write_text(json.dumps(tally.summary(shard), indent=1) + "\n", encoding="utf-8")
+		job = session.job() | {"boots": boots, "stress": stress}
+		(session.folder / "soak.json").write_text(json.dumps(tally.summary(shard, job), indent=1) + "\n", encoding="utf-8")
 		code = session.finish(*tally.verdict())
 	print(tally)
 	session.say_where()

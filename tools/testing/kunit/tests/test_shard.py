@@ -119,6 +119,17 @@ def test_soaks(tmp_path, capsys, more, code, said):
 	assert said in capsys.readouterr().out
 
 
+JOB = {"tool": "1234", "commit": "5678", "profile": "uml"}
+
+
+@pytest.mark.parametrize("other, said", [({"tool": "1235"}, 'tool: "1234", "1235"'), ({"profile": "uml-smp"}, "profile"),
+					 ({"stress": True}, "stress: null, true")])
+def test_shards_of_another_job(tmp_path, other, said):
+	parts = [_soak(tmp_path, 1, 2, job=JOB), _soak(tmp_path, 2, 2, job=JOB | other)]
+	with pytest.raises(UsageError, match=f"not shards of one job: they differ in {said}"):
+		merge.merge(run.Options(build_root=tmp_path), parts)
+
+
 @pytest.mark.parametrize("content", ["", "{}", '{"kind": "x", "shard": ""}', '{"kind": "soak", "shard": "9/1"}', "[]"])
 def test_what_is_no_share(tmp_path, content):
 	(tmp_path / "soak.json").write_text(content)

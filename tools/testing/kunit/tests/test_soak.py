@@ -2,6 +2,7 @@
 """Soaking: every boot counts, in virtual time each one repeats the first, the first log that is bad in each way is kept."""
 
 import io
+import json
 import os
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
@@ -33,6 +34,9 @@ class _Session:
 
 	def recorded(self):
 		return nullcontext()
+
+	def job(self):
+		return {"profile": self.options.profile}
 
 	@contextmanager
 	def built(self):
@@ -81,6 +85,8 @@ def test_all_boots_pass(soaked, parallel):
 	session, code, said = soaked(5, {}, parallel=parallel)
 	assert (code, said) == (0, "soak: 0 failures of 5, 0 not the same as the first")
 	assert (session.folder / "kernel.log").exists() and not (session.folder / "boots").exists()
+	kept = json.loads((session.folder / "soak.json").read_text(encoding="utf-8"))
+	assert kept["job"] == {"profile": "uml", "boots": 5, "stress": False} and kept["boots"] == 5
 
 
 @pytest.mark.parametrize("parallel", [1, 4])
