@@ -19,13 +19,14 @@ from .gate_corpus import BAD, CANNOT_JUDGE, GOOD, OUTCOMES, Entry
 from .gate_inputs import Input
 from .patches import TAG
 from .progress import Progress
-from .proc import reap
+from .proc import lock, reap
 from .report import write_whole
 from .results import EXIT_CODES, Outcome
 from .shard import Shard
 
 CORPUS = run.PROJECT / "tools/testing/gate"
 TOOL = run.PROJECT / "tools/testing/kunit/pinwait.py"
+RESULTS = "gate-corpus.json"
 LIMIT = 3600		# seconds that a judgement may take
 SAID = {outcome.value: name for name, outcome in OUTCOMES.items()}
 
@@ -61,7 +62,7 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 		raise UsageError("a sample is a number of inputs, and takes no names")
 	if runs < 1:
 		raise UsageError("--runs is a number of judgements, one at least")
-	tool = gate.version()
+	tool = run.version()
 	if resume and (not tool or tool.endswith("-dirty")):
 		raise UsageError("--resume joins verdicts of one tool, and this one is not as it was committed: commit it first")
 	entries = gate_corpus.load(CORPUS, names)
@@ -71,28 +72,36 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 	deps.ensure(deps.RUN | deps.CHECK)
 	progress = Progress()
 	with run.prepared(options, progress) as ready:
-		command = _command(options, ready.kernel.name)
-		job = {"kind": "gate-corpus", "shard": str(shard), "tool": tool, "commit": ready.commit, "command": shlex.join(command),
-		       "runs": runs, "inputs": [entry.name for entry in entries]}
-		folder, answers = _unfinished(options.build_root / "results", job) if resume else (None, [])
-		if folder:
-			progress.say(f"resume {folder}: {len(answers)} of {len(entries)} inputs are judged")
-		else:
-			folder = run.new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
-		with progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
-			# Each run has inputs of its own: another one at the same time is not to be in the way.
-			maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS),
-						  folder / "corpus")
-			made = maker.make(entries)
+		pass	# each gate waits for the worktree itself
+	job = {"tool": tool, "commit": ready.commit, "series": options.series, "runs": runs, "names": list(names), "sample": sample}
+	part = {"kind": "gate-corpus", "shard": str(shard), "job": job, "inputs": [entry.name for entry in entries]}
+	results = options.build_root / "results"
+	folder = (_unfinished(results, part) if resume else None) \
+		or run.new_folder(results, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
+	with lock(folder / "lock", f"the results in {folder}"):
+		return _judge_all(options, progress, ready, folder, part, entries)
+
+
+def _judge_all(options: run.Options, progress: Progress, ready: run.Prepared, folder: Path, part: dict[str, Any],
+	       entries: Sequence[Entry]) -> int:
+	"""Have all inputs judged of which folder holds no verdict; return 0 if all verdicts are right. The caller holds its lock."""
+	answers = _answers(folder)
+	if answers:
+		progress.say(f"resume {folder}: {len(answers)} of {len(entries)} inputs are judged")
+	with progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
+		# Each run has inputs of its own: another one at the same time is not to be in the way.
+		maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS), folder / "corpus")
+		made = maker.make(entries)
 	for answer in answers:
 		print(_row(answer), flush=True)
-	_write(folder, job, answers)
+	_write(folder, part, answers)
+	command = _command(options, ready.kernel.name)
 	try:
 		for given in made[len(answers):]:
-			answers.append(_judged(command, given, folder, runs))
+			answers.append(_judged(command, given, folder, part["job"]["runs"]))
 			print(_row(answers[-1]), flush=True)
 			progress.say(f"{len(answers)} of {len(made)} inputs judged")
-			_write(folder, job, answers)
+			_write(folder, part, answers)
 	except KeyboardInterrupt:
 		print("to keep the verdicts that there are, say --resume (RESUME=1)", file=sys.stderr)
 		raise
@@ -111,26 +120,33 @@ def _command(options: run.Options, kernel: str) -> list[str]:
 	return [sys.executable, str(TOOL), *words, f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
 
 
-def _write(folder: Path, job: dict[str, Any], answers: Sequence[Answer]) -> None:
+def _write(folder: Path, part: dict[str, Any], answers: Sequence[Answer]) -> None:
 	"""Keep the answers that there are so far, for `merge`, for who looks, and to go on from there."""
-	content = {**job, "verdicts": [{**asdict(answer), "right": answer.right} for answer in answers]}
-	write_whole(folder / "gate-corpus.json", json.dumps(content, indent=1) + "\n")
+	content = {**part, "verdicts": [{**asdict(answer), "right": answer.right} for answer in answers]}
+	write_whole(folder / RESULTS, json.dumps(content, indent=1) + "\n")
 
 
-def _unfinished(results: Path, job: dict[str, Any]) -> tuple[Path | None, list[Answer]]:
-	"""Return the newest results of a job and its answers, None if they are complete or there are none."""
-	known = results.glob("*-gate-corpus*/gate-corpus.json")	# with a number at the end where two began in one second
+def _answers(folder: Path) -> list[Answer]:
+	"""Return the answers that are kept in folder."""
+	try:
+		verdicts = json.loads((folder / RESULTS).read_text(encoding="utf-8"))["verdicts"]
+	except FileNotFoundError:
+		return []
+	return [Answer(**{name: value for name, value in verdict.items() if name != "right"}) for verdict in verdicts]
+
+
+def _unfinished(results: Path, part: dict[str, Any]) -> Path | None:
+	"""Return the newest results of a shard of a job, None if they are complete or there are none."""
+	known = results.glob(f"*-gate-corpus*/{RESULTS}")	# with a number at the end where two began in one second
 	for path in sorted(known, key=lambda path: path.stat().st_mtime_ns, reverse=True):
 		try:
 			content = json.loads(path.read_text(encoding="utf-8"))
 			verdicts = content.pop("verdicts")
 		except (OSError, ValueError, KeyError):
 			continue	# whatever it is, it cannot be gone on with
-		if content == job:
-			for verdict in verdicts:
-				del verdict["right"]
-			return (path.parent, [Answer(**verdict) for verdict in verdicts]) if len(verdicts) < len(job["inputs"]) else (None, [])
-	return None, []
+		if content == part:
+			return path.parent if len(verdicts) < len(part["inputs"]) else None
+	return None
 
 
 def _judged(command: Sequence[str], given: Input, folder: Path, runs: int) -> Answer:

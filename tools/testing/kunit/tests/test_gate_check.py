@@ -209,7 +209,7 @@ def test_flake(gate, tmp_path):
 @pytest.fixture(name="broken_off")
 def _broken_off(gate, monkeypatch, tmp_path):
 	"""Break a check off before its last input; return the names of results folders, and forget who judged what."""
-	monkeypatch.setattr(gate_check.gate, "version", lambda: "1234")
+	monkeypatch.setattr(gate_check.run, "version", lambda: "1234")
 	judged = gate_check._judged
 
 	def interrupted(command, given, *more):
@@ -260,6 +260,21 @@ def test_two_at_once(gate, monkeypatch):
 	assert gate("honest")[0] == 0 and within
 
 
+def test_resume_waits_for_who_goes_on_with_the_same(gate, broken_off, monkeypatch, tmp_path):
+	[folder] = broken_off("honest")
+	lock, others = gate_check.lock, []
+
+	def outrun(path, what):
+		if not others:
+			others.append(path)
+			assert gate("honest", resume=True)[0] == 0
+		return lock(path, what)
+	monkeypatch.setattr(gate_check, "lock", outrun)
+	code, content = gate("honest", resume=True)
+	assert code == 0 and len(content["verdicts"]) == 3 and others == [folder / "lock"]
+	assert (tmp_path / "gate.turn").read_text() == "f"
+
+
 def test_resume_keeps_what_was_wrong(gate, broken_off, capsys):
 	broken_off("blind")
 	assert gate("honest", resume=True)[0] == 1
@@ -270,7 +285,7 @@ def test_resume_keeps_what_was_wrong(gate, broken_off, capsys):
 					 ({"resume": False}, "1234")])
 def test_another_job_is_not_resumed(gate, broken_off, monkeypatch, tmp_path, other, tool):
 	broken_off("honest")
-	monkeypatch.setattr(gate_check.gate, "version", lambda: tool)
+	monkeypatch.setattr(gate_check.run, "version", lambda: tool)
 	_, content = gate("honest", **{"resume": True, **other})
 	turns = (tmp_path / "gate.turn").read_text()
 	assert len(turns) == len(content["inputs"]) * other.get("runs", 1) and turns.startswith("f")
@@ -278,7 +293,7 @@ def test_another_job_is_not_resumed(gate, broken_off, monkeypatch, tmp_path, oth
 
 @pytest.mark.parametrize("version", ["", "1234-dirty"])
 def test_resume_needs_to_know_the_tool(gate, monkeypatch, version):
-	monkeypatch.setattr(gate_check.gate, "version", lambda: version)
+	monkeypatch.setattr(gate_check.run, "version", lambda: version)
 	with pytest.raises(UsageError, match="commit it first"):
 		gate("honest", resume=True)
 
