@@ -80,8 +80,10 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 			 for number, (name, group) in enumerate(groups.items())]
 		fates = [fate for _, group in tried for fate in group]
 		(session.folder / "mutants.json").write_text(
-			json.dumps({"kind": "mutants", "shard": str(shard), "job": session.job() | {"names": names, "sample": sample},
-				    "fates": [asdict(fate) for fate in fates]}, indent=1) + "\n", encoding="utf-8")
+			json.dumps({"kind": "mutants", "shard": str(shard), "fates": [asdict(fate) for fate in fates],
+				    # The session's profile is that of the first mutant, which may be another one in each shard.
+				    "job": session.job() | {"profile": options.profile, "names": names, "sample": sample}}, indent=1) + "\n",
+			encoding="utf-8")
 		unkept = promises.unkept(promises.load(PROMISES), killed(fates))
 		tell(fates, unkept)
 		code = session.finish(tried[0][0], score(fates, len(unkept)))
