@@ -58,10 +58,10 @@ def merge(options: Options, paths: Sequence[str]) -> int:
 def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Judgement:
 	"""Return one judgement; what a missing shard would have said cannot be judged.
 
-	Raises UsageError if they are not of the same patches on the same base.
+	Raises UsageError if they are not of the same patches on the same base, or not by the same tool.
 	"""
 	first = found[0]
-	_agree([{name: getattr(one, name) for name in ("base_commit", "kernel", "series", "profiles", "checks")}
+	_agree([{name: getattr(one, name) for name in ("tool", "base_commit", "kernel", "series", "profiles", "checks")}
 		for one in found if not one.problem])
 	if len({tuple(patch.sha256 for patch in one.patches) for one in found if one.patches}) > 1:
 		raise UsageError("these are not shards of one job: their patches differ")

@@ -63,7 +63,7 @@ def test_what_is_bad_stays_bad_without_a_share():
 	assert joined.outcome is Outcome.FAIL
 
 
-@pytest.mark.parametrize("change", [{"base_commit": "cd" * 20}, {"series": "none"}, {"checks": ["static"]}])
+@pytest.mark.parametrize("change", [{"base_commit": "cd" * 20}, {"series": "none"}, {"checks": ["static"]}, {"tool": "1235"}])
 def test_shares_of_different_judgements(change):
 	one, other = _shards(judgements.good(2), 2)
 	for name, value in change.items():
