@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """Workflows for CI servers, and the commands that they and the documentation tell people to type."""
 
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+import fakes
 from pinwait import cli
 from pinwait.run import PROJECT
 
@@ -34,13 +37,13 @@ def _load(name):
 	return yaml.safe_load((CI / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["github.yml", "gitlab-ci.yml"])
-def test_workflow_calls_the_tool_as_it_wants_to_be_called(name):
+@pytest.mark.parametrize(("name", "parts"), [("github.yml", "shards"), ("gitlab-ci.yml", "shards/$CI_PIPELINE_ID")])
+def test_workflow_calls_the_tool_as_it_wants_to_be_called(name, parts):
 	found = [command for text in _texts(_load(name)) for command in _commands(text)]
 	assert [command[0] for command in found] == ["gate", "merge"]
 	gate = cli.parser().parse_args(found[0])
 	assert gate.shard and gate.range and gate.json.endswith("judgement.json")
-	assert cli.parser().parse_args(found[1]).parts == ["shards"]
+	assert cli.parser().parse_args(found[1]).parts == [parts]
 
 
 def test_documented_commands_exist():
@@ -61,3 +64,34 @@ def test_documented_files_are_those_that_are_written():
 def test_shards_of_a_matrix_are_all_of_them():
 	matrix = _load("github.yml")["jobs"]["gate"]["strategy"]["matrix"]["shard"]
 	assert matrix == list(range(1, len(matrix) + 1))
+
+
+def test_all_jobs_of_a_workflow_use_one_commit_of_the_tool():
+	jobs = _load("github.yml")["jobs"].values()
+	checkouts = [step["with"] for job in jobs for step in job["steps"] if step["name"] == "Get pinwait"]
+	assert len(checkouts) == len(jobs)
+	assert {checkout["ref"] for checkout in checkouts} == {"${{ env.PINWAIT_COMMIT }}"}
+
+
+def test_verdict_on_a_runner_that_is_kept_is_of_this_pipeline_and_of_the_named_tool(tmp_path):
+	origin, runner = tmp_path / "origin", tmp_path / "runner"
+	tool = origin / "tools/testing/kunit/pinwait.py"
+	tool.parent.mkdir(parents=True)
+	fakes.git(tmp_path, "init", "-q", str(origin))
+	commits = []
+	for words in ("named", "moved on"):
+		tool.write_text(f'#!/bin/sh\nmkdir -p build/results/merged\necho "{words} $*" > build/results/merged/told\n',
+			encoding="utf-8")
+		tool.chmod(0o755)
+		fakes.git(origin, "add", ".")
+		fakes.git(origin, "commit", "-q", "-m", words)
+		commits.append(fakes.git(origin, "rev-parse", "HEAD"))
+	workflow = _load("gitlab-ci.yml")
+	script = [line for line in workflow[".pinwait"]["before_script"] + workflow["verdict"]["script"]
+		if not line.startswith("apt-get ")]
+	(runner / "build/results/merged-of-another").mkdir(parents=True)
+	for pipeline in ("7", "8"):
+		subprocess.run(["bash", "-e", "-c", "\n".join(script)], cwd=runner, check=True, env={**os.environ,
+			"PINWAIT_URL": origin.as_uri(), "PINWAIT_COMMIT": commits[0], "CI_PIPELINE_ID": pipeline})
+		assert [path.name for path in (runner / "build/results").iterdir()] == ["merged"]
+		assert (runner / "build/results/merged/told").read_text(encoding="utf-8") == f"named merge shards/{pipeline}\n"
