@@ -75,23 +75,25 @@ def test_all_jobs_of_a_workflow_use_one_commit_of_the_tool():
 
 def test_verdict_on_a_runner_that_is_kept_is_of_this_pipeline_and_of_the_named_tool(tmp_path):
 	origin, runner = tmp_path / "origin", tmp_path / "runner"
-	tool = origin / "tools/testing/kunit/pinwait.py"
-	tool.parent.mkdir(parents=True)
+	name = "tools/testing/kunit/pinwait.py"
+
+	def tell(words):
+		return f'mkdir -p build/results/merged\necho "{words} $*" > build/results/merged/told\n'
+
 	fakes.git(tmp_path, "init", "-q", str(origin))
-	commits = []
 	for words in ("named", "moved on"):
-		tool.write_text(f'#!/bin/sh\nmkdir -p build/results/merged\necho "{words} $*" > build/results/merged/told\n',
-			encoding="utf-8")
-		tool.chmod(0o755)
+		fakes.write(origin, {name: f"#!/bin/sh\n{tell(words)}"})
+		(origin / name).chmod(0o755)
 		fakes.git(origin, "add", ".")
 		fakes.git(origin, "commit", "-q", "-m", words)
-		commits.append(fakes.git(origin, "rev-parse", "HEAD"))
 	workflow = _load("gitlab-ci.yml")
 	script = [line for line in workflow[".pinwait"]["before_script"] + workflow["verdict"]["script"]
 		if not line.startswith("apt-get ")]
-	(runner / "build/results/merged-of-another").mkdir(parents=True)
+	env = {**os.environ, **fakes.ENV, "PINWAIT_URL": origin.as_uri(), "PINWAIT_COMMIT": fakes.git(origin, "rev-parse", "HEAD^")}
+	fakes.write(runner, {"build/results/merged-of-another/told": ""})
 	for pipeline in ("7", "8"):
-		subprocess.run(["bash", "-e", "-c", "\n".join(script)], cwd=runner, check=True, env={**os.environ,
-			"PINWAIT_URL": origin.as_uri(), "PINWAIT_COMMIT": commits[0], "CI_PIPELINE_ID": pipeline})
+		subprocess.run(["bash", "-e", "-c", "\n".join(script)], cwd=runner, check=True, env={**env, "CI_PIPELINE_ID": pipeline})
 		assert [path.name for path in (runner / "build/results").iterdir()] == ["merged"]
 		assert (runner / "build/results/merged/told").read_text(encoding="utf-8") == f"named merge shards/{pipeline}\n"
+		with open(runner / ".pinwait" / name, "a", encoding="utf-8") as tool:
+			tool.write(tell("spoilt"))
