@@ -286,7 +286,7 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names, _shard_option)),
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
 		     (_kernel_options, _series_option, _build_options, _boot_options, _coverage_options)),
-	"gate": (_gate, "say of each patch good, bad and why, or cannot judge",
+	"gate": (_gate, "say of each patch: pass, fail and why, not seen, or cannot judge",
 		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
 	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard), args.runs,

@@ -24,11 +24,11 @@ from .kernel import Kernel
 from .progress import Progress
 from .results import Outcome, Verdict
 from .run import PROJECT, Options, Prepared, Session
+from .seen import changed_lines
 
 REASONS = PROJECT / "tools/testing/coverage.toml"
 PROFILE = "uml-gcov"
 FOLDER = "mm"		# below the object folder: what executes the change lies there
-HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
 SHOWN = 20		# lines not executed that are printed; coverage.json has them all
 
 
@@ -131,13 +131,8 @@ def added_lines(kernel: Kernel, ready: Prepared) -> dict[str, set[int]]:
 	before = series.apply(kernel, replace(chosen, patches=()))
 	after = series.apply(kernel, chosen)
 	names = kernel.git("diff", "--name-only", before, after).splitlines()
-	return {name: parse_hunks(kernel.git.changed(before, after, name))
+	return {name: changed_lines(kernel.git.changed(before, after, name))[1]
 		for name in names if name.endswith((".c", ".h"))}
-
-
-def parse_hunks(diff: str) -> set[int]:
-	"""Return the numbers of the lines that a diff without context adds."""
-	return {int(match[1]) + more for match in HUNK.finditer(diff) for more in range(int(match[2] or 1))}
 
 
 def read(obj: Path, tree: Path) -> dict[str, dict[int, Line]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Say of each patch of a series whether it is good, bad and why, or cannot be judged.
+"""Say of each patch of a series whether it passes, fails and why, is not seen, or cannot be judged.
 
 Patches are tried one after the other in the one worktree, so that only what differs is built again, and
 each is compared with the state before it. What is found is a Judgement; how it is told is not decided here.
@@ -20,13 +20,14 @@ from . import (build, compare, corpus, deps, expected, ground, kdir, lint, patch
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
 from .ground import Ground, States, Wanted
-from .judgement import LABELS, Change, Check, Finding, Judgement, PatchJudgement, Seen
+from .judgement import Change, Check, Finding, Judgement, PatchJudgement, Seen
 from .patches import Patch, Submission
 from .proc import CommandFailed
 from .progress import Progress
-from .results import Ending, Outcome
+from .results import LABELS, Ending, Outcome
 from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, new_folder, point_latest, version
 from .sandbox import Sandbox
+from .seen import COUNTED, why_not
 from .series import NONE
 from .shard import Shard
 from .trial import Result, Trials
@@ -246,8 +247,11 @@ class _Gate:
 			here = [check for check in self.checks if (check, number) in units]
 			patch = self.judgement.patches[number - 1]
 			with self.progress.stage("judge", f"patch {number} of {len(self.patches)}: {patch.subject}"):
-				self._look(number, here)
-				patch.checks += [self._check(name, number) for name in here]
+				# One after the other: what was found stays, should anything break afterwards.
+				for name in here:
+					if name != STATIC:
+						self._look(number, here)
+					patch.checks.append(self._check(name, number))
 			self.progress.say(f"patch {number} of {len(self.patches)}: {LABELS[patch.outcome]}: {patch.subject}")
 
 	def _look(self, number: int, checks: Sequence[str]) -> None:
@@ -258,13 +262,15 @@ class _Gate:
 					       if name not in (STATIC, WARNINGS, COVERAGE))]))
 		compiled = any(name.endswith((".c", ".h")) for name in self.patches[number - 1].files)
 		more = [WARNINGS] if WARNINGS in checks and compiled else []
+		counts = [COVERAGE] if COVERAGE in checks and self._is_measured(number) else []
 		shop.look(number - 1, builds)
 		for name in builds if number == 1 else ():
 			self._is_sound(name)
-		shop.look(number - 1, more)
+		shop.look(number - 1, [*more, *counts])
 		if all(build.NOT_BUILT.match(name) for name in self.patches[number - 1].files):
 			shop.same(number)
-		shop.look(number, [*builds, *more, *([COVERAGE] if self._is_measured(number, checks) else [])])
+		# All objects would be compiled once more for what most of them include: what is executed before it has to do.
+		shop.look(number, [*builds, *more, *(counts if counts and not shop.wide(number) else [])])
 
 	def _is_sound(self, name: str) -> None:
 		"""Raise CannotJudge if the base itself does not build, or does not come to the tests."""
@@ -281,10 +287,10 @@ class _Gate:
 			return f"does not come to the tests, or not to their end: {result.verdict.reason}"
 		return ""
 
-	def _is_measured(self, number: int, checks: Sequence[str]) -> bool:
-		files = self.patches[number - 1].files
-		return (COVERAGE in checks and any(name.endswith((".c", ".h")) and not build.NOT_BUILT.match(name) for name in files)
-			and not self.shop.wide(number))
+	def _is_measured(self, number: int) -> bool:
+		"""Tell whether what is executed is to be counted for a patch; not if two states in a row would be compiled whole."""
+		counted = any(name.endswith(COUNTED) and not build.NOT_BUILT.match(name) for name in self.patches[number - 1].files)
+		return counted and not (self.shop.wide(number) and any(map(self.shop.wide, range(1, number))))
 
 	def _check(self, name: str, number: int) -> Check:
 		"""Return what one check says of a patch."""
@@ -374,17 +380,24 @@ class _Gate:
 		return check
 
 	def _coverage(self, number: int) -> Check:
-		"""Which of the changed lines the suites execute: told, not held against anybody."""
-		answer = self.shop.answers.get((number, COVERAGE))
+		"""Is any of the code that it changes executed? What is not is told, and held against nobody."""
 		patch = self.judgement.patches[number - 1]
-		if not answer or answer.problem:
-			wide = "it changes a header that most files include, and all would have to be compiled once more"
-			why = answer.problem if answer else wide if self.shop.wide(number) else "it changes no C source"
-			return Check(COVERAGE, Outcome.PASS, f"not measured: {why}")
-		patch.covered = self.shop.covered(number)
-		executed = sum(len(file.executed) for file in patch.covered)
-		missed = sum(len(file.missed) for file in patch.covered)
-		return Check(COVERAGE, Outcome.PASS, f"{executed} of {executed + missed} changed lines with code are executed")
+		wide = "" if (number - 1, COVERAGE) in self.shop.answers or not self.shop.wide(number) else \
+			"an earlier patch changes a header that most files include, too, and all would have to be compiled twice more"
+		problem = wide or next((answer.problem for index in (number, number - 1)
+				if (answer := self.shop.answers.get((index, COVERAGE))) and answer.problem), "")
+		if problem:
+			self.judgement.not_checked.append(f"patch {number}: which of the changed lines are executed: {problem}")
+			return Check(COVERAGE, Outcome.PASS, f"not measured: {problem}")
+		patch.covered, compiled = self.shop.covered(number)
+		if not patch.covered:
+			return Check(COVERAGE, Outcome.PASS, "it changes no code")
+		executed, missed, removed = (sum(len(getattr(file, name)) for file in patch.covered) for name in ("executed", "missed", "removed"))
+		if not executed and not removed:
+			return Check(COVERAGE, Outcome.NOT_SEEN, f"none of the code that it changes is executed: {why_not(patch.covered, compiled)}")
+		told = [f"{executed} of {executed + missed} changed lines with code are executed"] if executed + missed else []
+		told += [f"{removed} of those that it removes were"] if removed else []
+		return Check(COVERAGE, Outcome.PASS, ", ".join(told))
 
 	def _suite(self, name: str, number: int) -> Check:
 		"""What the suites say in a profile, compared with what they said before."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import corpus, deps, gate, gate_corpus, gate_inputs, run
 from .errors import UsageError
-from .gate_corpus import BAD, CANNOT_JUDGE, GOOD, OUTCOMES, Entry
+from .gate_corpus import CANNOT_JUDGE, FAIL, NOT_SEEN, OUTCOMES, PASS, Entry
 from .gate_inputs import Input
 from .patches import TAG
 from .progress import Progress
@@ -202,7 +202,7 @@ def wrong(given: Input, content: dict[str, Any], exit_code: int | None) -> list[
 	expect("the exit code", exit_code, EXIT_CODES[due])
 	expect("the verdict", _got(content), entry.expect)
 	expect("the exit code in the verdict", verdict["exit_code"], EXIT_CODES[due])
-	expect("the first bad patch", verdict["first_bad"], entry.first_bad or None)
+	expect("the first patch that fails", verdict["first_failed"], entry.first_failed or None)
 	if entry.expect == CANNOT_JUDGE:
 		said = "\n".join([verdict["reason"], content["problem"], *(check["reason"] for patch in patches for check in patch["checks"])])
 		if not said.strip():
@@ -220,15 +220,15 @@ def wrong(given: Input, content: dict[str, Any], exit_code: int | None) -> list[
 				expect(f"the {name} of patch {number}", got, value)
 	if entry.outcomes:
 		expect("what is said of each patch", [SAID.get(patch["outcome"], patch["outcome"]) for patch in patches], list(entry.outcomes))
-	if entry.expect == GOOD:
+	if entry.expect in (PASS, NOT_SEEN):
 		found += [f"held against patch {patch['number']}: {_short(finding)}" for patch in patches for finding in _held(patch)]
-	if entry.expect == BAD and entry.first_bad <= len(patches):
-		found += _unfounded(entry, patches[entry.first_bad - 1])
+	if entry.expect == FAIL and entry.first_failed <= len(patches):
+		found += _unfounded(entry, patches[entry.first_failed - 1])
 	return found
 
 
 def _unfounded(entry: Entry, patch: dict[str, Any]) -> list[str]:
-	"""Return what is missing in the reasons that a patch is said to be bad for."""
+	"""Return what is missing in the reasons for which a patch is said to fail."""
 	checks = [check for check in patch["checks"] if not entry.check or check["name"] == entry.check]
 	failed = [check for check in checks if check["outcome"] == Outcome.FAIL.value]
 	if not failed:

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from . import corpus
 from .errors import UsageError
-from .results import Outcome
+from .results import LABELS, Outcome
 
 AUTHOR = "Casey Doe <casey@example.org>"
-GOOD, BAD, CANNOT_JUDGE = "good", "bad", "cannot judge"
-OUTCOMES = {GOOD: Outcome.PASS, BAD: Outcome.FAIL, CANNOT_JUDGE: Outcome.CANNOT_JUDGE}
+PASS, NOT_SEEN, FAIL, CANNOT_JUDGE = (LABELS[outcome] for outcome in Outcome)
+OUTCOMES = {label: outcome for outcome, label in LABELS.items()}
 DELIVERIES = ("mbox", "files", "directory", "maildir", "stdin")
 BASES = ("", "composed", "kernel", "prerequisites", "unknown", "unknown-prerequisite")
 # Why there can be no verdict; the tests hold git itself against it.
@@ -114,7 +114,7 @@ class Entry:
 	"""One input and the verdict on it."""
 	name: str
 	why: str
-	expect: str		# good, bad, cannot judge
+	expect: str		# pass, not seen, fail, cannot judge
 	patch: tuple[PatchSpec, ...] = ()
 	raw: tuple[Raw, ...] = ()
 	form: tuple[str, ...] = ()	# what becomes of each mail, one after the other (gate_mail.FORMS)
@@ -126,7 +126,7 @@ class Entry:
 	reply: tuple[Reply, ...] = ()
 	base: str = ""			# what the trailer base-commit: names
 	options: tuple[str, ...] = ()	# further ones of the gate
-	first_bad: int = 0		# number of the first bad patch
+	first_failed: int = 0		# number of the first patch that fails
 	check: str = ""			# that says so
 	kind: str = ""			# of one of its findings
 	says: str = ""			# pattern in the text of such a finding, or in the reason
@@ -167,8 +167,11 @@ def load(folder: Path, names: Sequence[str] = ()) -> list[Entry]:
 
 
 def sample(entries: Sequence[Entry], count: int) -> list[Entry]:
-	"""Return count entries spread evenly, always the same, of those that are not slow."""
-	return corpus.spread([entry for entry in entries if not entry.slow], count)
+	"""Return count entries, always the same, of those that are not slow: one of each verdict, others spread evenly."""
+	quick = [entry for entry in entries if not entry.slow]
+	first = {entry.expect: entry for entry in reversed(quick)}.values()
+	chosen = [*first, *corpus.spread([entry for entry in quick if entry not in first], max(0, count - len(first)))]
+	return [entry for entry in quick if entry in chosen][:count]
 
 
 def _problem(entry: Entry) -> str:
@@ -185,15 +188,15 @@ def _problem(entry: Entry) -> str:
 		return "raw files lie beside patches in a directory only"
 	if not {*entry.given, *entry.formed} <= set(range(1, total + 1)) or not {reply.to for reply in entry.reply} <= set(entry.given):
 		return f"there are only {total} patches"
-	if (entry.expect == BAD) != bool(entry.first_bad) or entry.first_bad > total:
-		return "first_bad is the number of a patch if the verdict is bad, and is not there otherwise"
+	if (entry.expect == FAIL) != bool(entry.first_failed) or entry.first_failed > total:
+		return "first_failed is the number of a patch if the verdict is fail, and is not there otherwise"
 	if (entry.expect == CANNOT_JUDGE) != bool(entry.because) or entry.because and entry.because not in BECAUSE:
 		return f"because is one of {', '.join(BECAUSE)} if there is no verdict, and is not there otherwise"
-	if (entry.check or entry.kind) and entry.expect != BAD or entry.says and entry.expect == GOOD:
-		return "only a bad patch has a check and a kind, and a good one says nothing"
-	bad = entry.outcomes.index(BAD) + 1 if BAD in entry.outcomes else 0
-	if entry.outcomes and (len(entry.outcomes) != total or bad != entry.first_bad):
-		return "outcomes are those of all patches, the first bad one where first_bad says"
+	if (entry.check or entry.kind) and entry.expect != FAIL or entry.says and entry.expect in (PASS, NOT_SEEN):
+		return "only a patch that fails has a check and a kind, and one that passes says nothing"
+	failed = entry.outcomes.index(FAIL) + 1 if FAIL in entry.outcomes else 0
+	if entry.outcomes and (len(entry.outcomes) != total or failed != entry.first_failed):
+		return "outcomes are those of all patches, the first that fails where first_failed says"
 	if entry.expect != CANNOT_JUDGE and not entry.patch:
 		return "there is nothing that could be judged"
 	for spec in entry.patches:

@@ -14,7 +14,7 @@ from typing import Any
 from .results import EXIT_CODES, Outcome, PatchId
 
 SCHEMA = Path(__file__).parent / "schema/judgement.schema.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Change(enum.Enum):
@@ -73,6 +73,7 @@ class Covered:
 	executed: list[int] = field(default_factory=list)
 	missed: list[int] = field(default_factory=list)
 	uncompiled: list[int] = field(default_factory=list)	# no code in this configuration
+	removed: list[int] = field(default_factory=list)	# that it removes, by their numbers before it, and that were executed
 
 
 @dataclass
@@ -90,7 +91,7 @@ class PatchJudgement:
 
 	@property
 	def outcome(self) -> Outcome:
-		"""Bad if a check says so, good only if all do."""
+		"""That of the worst check."""
 		return worst(check.outcome for check in self.checks)
 
 	@property
@@ -139,50 +140,65 @@ class Judgement:
 
 	@property
 	def outcome(self) -> Outcome:
-		"""Bad if any patch is, good only if all are, by every check, and there is one."""
-		if self.problem or not self.patches:
+		"""That of the worst patch. What was found to fail stays so, whatever broke afterwards."""
+		if self.first_failed:
+			return Outcome.FAIL
+		if self.problem or not self.patches or any(map(self.not_made, self.tried)):
 			return Outcome.CANNOT_JUDGE
-		outcome = worst(patch.outcome for patch in self.tried)
-		lacking = outcome is Outcome.PASS and any(map(self.not_made, self.tried))
-		return Outcome.CANNOT_JUDGE if lacking else outcome
+		return worst(patch.outcome for patch in self.tried)
 
 	@property
-	def first_bad(self) -> PatchJudgement | None:
+	def first_failed(self) -> PatchJudgement | None:
 		"""The first patch that is at fault."""
 		return next((patch for patch in self.patches if patch.outcome is Outcome.FAIL), None)
 
 	@property
 	def reason(self) -> str:
 		"""One sentence for the whole."""
+		failed, total = self.first_failed, len(self.patches)
+		if failed:
+			broke = f"; then the gate broke off: {self.problem}" if self.problem else ""
+			return f"patch {failed.number} of {total} fails ({failed.subject}): {failed.reason}{broke}"
 		if self.problem or not self.patches:
 			return self.problem or "there is no patch"
-		bad = self.first_bad
-		total = len(self.patches)
-		if bad:
-			return f"patch {bad.number} of {total} is bad ({bad.subject}): {bad.reason}"
 		doubt = next((patch for patch in self.tried if patch.outcome is Outcome.CANNOT_JUDGE or self.not_made(patch)), None)
 		if doubt:
 			why = doubt.reason if doubt.outcome is Outcome.CANNOT_JUDGE else f"{self.not_made(doubt)[0]}: was not made"
 			return f"patch {doubt.number} of {total} cannot be judged ({doubt.subject}): {why}"
 		tried = len(self.tried)
+		if not tried:
+			return "no patch fell to this part"
+		unseen = [patch for patch in self.tried if patch.outcome is Outcome.NOT_SEEN]
+		if unseen:
+			more = f"; nor patch {', '.join(str(patch.number) for patch in unseen[1:])}" if unseen[1:] else ""
+			return f"patch {unseen[0].number} of {total} is not seen ({unseen[0].subject}): {unseen[0].reason}{more}"
 		of = f" of {total}" if tried < total else ""
-		return f"{tried}{of} patch{'es' if total > 1 else ''}, nothing new against any" if tried else "no patch fell to this part"
+		return f"{tried}{of} patch{'es' if total > 1 else ''}, no regression found by {', '.join(self._looks())}"
+
+	def _looks(self) -> list[str]:
+		"""Name the checks that were made, and how much of the change and the suites they saw."""
+		covered = [file for patch in self.tried for file in patch.covered or ()]
+		executed = sum(len(file.executed) for file in covered)
+		lines = executed + sum(len(file.missed) for file in covered)
+		named = []
+		for name in dict.fromkeys(check.name for patch in self.tried for check in patch.checks):
+			ran = max((check.counts.get("pass", 0) for patch in self.tried for check in patch.checks if check.name == name), default=0)
+			seen = f" ({executed} of {lines} changed lines executed)" if name == "coverage" and lines else f" ({ran} cases)" if ran else ""
+			named.append(f"{name}{seen}")
+		return named
 
 	@property
 	def exit_code(self) -> int:
-		"""0 good, 1 bad, 2 cannot judge."""
+		"""0 pass or not seen, 1 fail, 2 cannot judge."""
 		return EXIT_CODES[self.outcome]
 
 
-LABELS = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.CANNOT_JUDGE: "cannot judge"}
+WORST_FIRST = (Outcome.FAIL, Outcome.CANNOT_JUDGE, Outcome.NOT_SEEN, Outcome.PASS)
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-	"""Return FAIL if there is one, else CANNOT_JUDGE if there is one or there is nothing, else PASS."""
-	found = set(outcomes)
-	if Outcome.FAIL in found:
-		return Outcome.FAIL
-	return Outcome.CANNOT_JUDGE if Outcome.CANNOT_JUDGE in found or not found else Outcome.PASS
+	"""Return the worst of outcomes; of none nothing can be said, which is CANNOT_JUDGE."""
+	return min(outcomes, key=WORST_FIRST.index, default=Outcome.CANNOT_JUDGE)
 
 
 def to_json(judgement: Judgement) -> dict[str, Any]:
@@ -197,10 +213,10 @@ def to_json(judgement: Judgement) -> dict[str, Any]:
 	content: dict[str, Any] = plain(asdict(judgement))
 	for patch, entry in zip(judgement.patches, content["patches"]):
 		entry |= {"outcome": patch.outcome.value, "reason": patch.reason}
-	bad = judgement.first_bad
+	failed = judgement.first_failed
 	return {"schema_version": SCHEMA_VERSION, "kind": "judgement",
 		"verdict": {"outcome": judgement.outcome.value, "reason": judgement.reason,
-			    "exit_code": judgement.exit_code, "first_bad": bad.number if bad else None},
+			    "exit_code": judgement.exit_code, "first_failed": failed.number if failed else None},
 		**content}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import deps, judgement, mutants, promises, tell
 from .errors import UsageError
-from .judgement import Check, Judgement
+from .judgement import WORST_FIRST, Check, Judgement
 from .results import Outcome, Verdict
 from .run import PROMISES, Options, new_folder, point_latest
 from .shard import Shard, units
@@ -60,6 +60,8 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 
 	Raises UsageError if they are not of the same patches on the same base, or not by the same tool.
 	"""
+	# The order in which shards are given decides nothing: one that broke off knows least of the job.
+	found = sorted(found, key=lambda one: (bool(one.problem), not one.patches, one.shard))
 	first = found[0]
 	_agree([{name: getattr(one, name) for name in ("tool", "base_commit", "kernel", "series", "profiles", "checks")}
 		for one in found if not one.problem])
@@ -70,7 +72,8 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 			seconds=_seconds(found), patches=[replace(patch, checks=[]) for patch in first.patches])
 	for patch in whole.patches:
 		parts = [part for one in found for part in one.patches if part.number == patch.number]
-		patch.checks = list({check.name: check for part in parts for check in part.checks}.values())
+		checks = sorted((check for part in parts for check in part.checks), key=lambda check: -WORST_FIRST.index(check.outcome))
+		patch.checks = list({check.name: check for check in checks}.values())	# of one name, the worst
 		patch.covered = next((part.covered for part in parts if part.covered is not None), None)
 	for shard in missing:
 		for name, number in shard.block(units(whole.checks, len(whole.patches))):

@@ -54,7 +54,7 @@ def presubmit(options: Options, staged: bool, commits: str, full: bool, series: 
 def pushed(options: Options, lines: Iterator[str], full: bool, series: str = "") -> int:
 	"""Judge what git is about to push, as it says on the standard input of a pre-push hook.
 
-	Only a bad patch stops the push: what cannot be judged is said, and is the developer's to decide.
+	Only a patch that fails stops the push: what cannot be judged is said, and is the developer's to decide.
 	"""
 	for line in lines:
 		try:

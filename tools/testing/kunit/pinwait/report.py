@@ -13,7 +13,7 @@ from .errors import CannotJudge
 from .results import GONE, Case, LogResult, Outcome, RunInfo, Splat, Status, Verdict
 
 SCHEMA = Path(__file__).parent / "schema/summary.schema.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SPLAT_LINES = 12	# of each complaint on the terminal; the log has it all
 CASE_LINES = 30		# of each case's text
 _COLOURS = {Status.PASS: "32", Status.SKIP: "33"}

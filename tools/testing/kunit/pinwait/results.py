@@ -27,15 +27,17 @@ class Ending(enum.Enum):
 
 
 class Outcome(enum.Enum):
-	"""The answer of a run."""
-	PASS = "pass"
+	"""The answer of a run, and of the gate on a patch."""
+	PASS = "pass"			# no regression was found
+	NOT_SEEN = "not-seen"		# nor could be: no case executes any of the code that changed
 	FAIL = "fail"
 	CANNOT_JUDGE = "cannot-judge"
 
 
 GONE = "did not run"	# text of a case that is missing because the kernel was gone by then
 UNNAMED = "<case "	# begins the name of a case that ended before KUnit printed its name
-EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.CANNOT_JUDGE: 2}
+EXIT_CODES = {Outcome.PASS: 0, Outcome.NOT_SEEN: 0, Outcome.FAIL: 1, Outcome.CANNOT_JUDGE: 2}
+LABELS = {outcome: outcome.value.replace("-", " ") for outcome in Outcome}	# as people read them
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Verdict:
 
 	@property
 	def exit_code(self) -> int:
-		"""0 pass, 1 the patch is at fault, 2 cannot judge."""
+		"""0 pass or not seen, 1 the patch is at fault, 2 cannot judge."""
 		return EXIT_CODES[self.outcome]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Text of unknown origin, made fit to be shown."""
+"""Text for people: of unknown origin, made fit to be shown; numbers of lines."""
 
 import re
 
@@ -11,3 +11,14 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff
 def printable(text: str) -> str:
 	"""Return text with everything replaced by its number that is not to be seen or misleads who sees it."""
 	return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def ranges(numbers: list[int]) -> str:
+	"""Return line numbers as people write them: 3-5, 9."""
+	runs: list[list[int]] = []
+	for number in sorted(set(numbers)):
+		if runs and number == runs[-1][1] + 1:
+			runs[-1][1] = number
+		else:
+			runs.append([number, number])
+	return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -20,6 +20,7 @@ from .kernel import Kernel
 from .proc import workers
 from .progress import Progress
 from .report import write_whole
+from .seen import CODE, COUNTED, changes_code, covered, text_of
 from .trial import Result, Trials
 
 STATIC, WARNINGS, STUBS, COVERAGE, APPLY = "static", "warnings", "stubs", "coverage", "apply"
@@ -134,6 +135,11 @@ class Workshop:
 			return False
 		if (index, what) in self.answers:
 			return True
+		if what == COVERAGE:
+			if not set(self._counted_files(index)) <= (counts := self._counts_noted(index)).keys():
+				return False
+			self.answers[index, what] = Answer(what, counts=counts)
+			return True
 		result = self._kept(index, what)
 		if not result or self.trials[what].anew:
 			return False
@@ -229,9 +235,22 @@ class Workshop:
 			write_whole(folder / f"{WARNINGS}.json", json.dumps(known))
 		return sources, noted, f"sparse did not look at {', '.join(unseen)}" if unseen else ""
 
+	def _counted_files(self, index: int) -> list[str]:
+		"""Return the sources of which a state is to tell what is executed in them."""
+		return [name for name in self._touched(index) if name.endswith(COUNTED)]
+
+	def _counts_noted(self, index: int) -> dict[str, dict[int, int]]:
+		"""Return what was noted of a state: how often each line of a file is executed; {} for a file without code."""
+		path = self.trials[COVERAGE_PROFILE].folder(self.states[index]) / f"{COVERAGE}.json"
+		try:
+			found: dict[str, dict[str, int]] = json.loads(path.read_text(encoding="utf-8"))
+			return {name: {int(number): count for number, count in lines.items()} for name, lines in found.items()}
+		except (OSError, ValueError, TypeError, AttributeError):
+			return {}
+
 	def _counts(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
-		"""Return how often each line of what differs in a state is executed by the suites."""
-		files = self.touched[index]
+		"""Note and return how often each line of some sources is executed in a state, when the suites run."""
+		files = self._counted_files(index)
 		trial = self.trials[COVERAGE_PROFILE]
 		folder = trial.folder(self.states[index])
 		folder.mkdir(parents=True, exist_ok=True)
@@ -242,24 +261,40 @@ class Workshop:
 		argv = boot.command(self.kernel, built, trial.request.profile, "", trial.kernel_args, limit)
 		boot.boot(trial.request.sandbox.command(argv, [built.obj]), limit, folder)
 		objects = [built.obj / Path(name).with_suffix(".gcda") for name in files if name.endswith(".c")]
-		if any(name.endswith(".h") for name in files):
+		# Of the base all is noted: most patches to it find what they need.
+		if index == 0 or any(name.endswith(".h") for name in files):
 			objects += sorted((built.obj / coverage.FOLDER).rglob("*.gcda"))
 		there = [path for path in dict.fromkeys(objects) if path.exists()]
 		lines = coverage.read_counters(there, built.obj, self.kernel.tree)
-		return {name: {number: line.count for number, line in lines.get(name, {}).items()} for name in files}
-
-	def covered(self, index: int) -> list[Covered]:
-		"""Return which of the lines that differ from the state before were executed."""
-		counts = self.answers[index, COVERAGE].counts or {}
-		found = []
-		for name in counts:
-			changed = sorted(coverage.parse_hunks(self.kernel.git.changed(self.states[index - 1], self.states[index], name)))
-			seen = counts.get(name, {})
-			if changed:
-				found.append(Covered(name, [line for line in changed if seen.get(line)],
-						     [line for line in changed if seen.get(line) == 0],
-						     [line for line in changed if line not in seen]))
+		wanted = lines if index == 0 else files
+		found = self._counts_noted(index) | {name: {number: line.count for number, line in lines.get(name, {}).items()}
+						     for name in [*wanted, *files]}
+		write_whole(folder / f"{COVERAGE}.json", json.dumps(found))
 		return found
+
+	def covered(self, index: int) -> tuple[list[Covered], list[str]]:
+		"""Return what is executed of the code that differs from the state before, and which files of it are compiled."""
+		git, earlier, state = self.kernel.git, self.states[index - 1], self.states[index]
+		found: list[Covered] = []
+		compiled: list[str] = []
+		for name in self.touched[index]:
+			before, after = (text_of(git, commit, name) for commit in (earlier, state))
+			if not name.endswith(CODE) or not changes_code(before, after):
+				continue
+			old, new = self._lines_of(index - 1, name), self._lines_of(index, name)
+			if not name.endswith(COUNTED):
+				found.append(Covered(name))
+			else:
+				found.append(covered(name, git.changed(earlier, state, name), (before, old or {}),
+						     None if new is None else (after, new)))
+			compiled += [name] if old or new else []
+		return found, compiled
+
+	def _lines_of(self, index: int, name: str) -> Mapping[int, int] | None:
+		"""Return how often each line of a file is executed in a state, None if that was not measured."""
+		answer = self.answers.get((index, COVERAGE))
+		counts = answer.counts if answer else None
+		return None if counts is None else counts.get(name, {})
 
 
 class _Worker:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pinwait import coverage
+from pinwait import coverage, seen
 from pinwait.coverage import Gap, Line, Reason
 from pinwait.errors import UsageError
 from pinwait.results import Outcome
@@ -36,7 +36,9 @@ def _gaps(lines, added=(), reasons=()):
 
 
 def test_hunks_without_context():
-	assert coverage.parse_hunks("@@ -1,0 +2,3 @@ f\n+a\n+b\n+c\n@@ -9 +12 @@\n-x\n+y\n@@ -20,2 +22,0 @@\n") == {2, 3, 4, 12}
+	diff = "@@ -1,0 +2,3 @@ f\n+a\n+b\n+c\n@@ -9 +12 @@\n-x\n+y\n@@ -20,2 +22,0 @@\n"
+	assert seen.changed_lines(diff) == ({9, 20, 21}, {2, 3, 4, 12})
+	assert seen.places_of_insertion(diff) == {1}
 
 
 def test_function_is_found_behind_its_declaration():

@@ -40,7 +40,7 @@ def test_what_was_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
 	with pytest.raises(OSError):
 		write_all(judgements.failing_case(), tmp_path)
 	assert (tmp_path / "judgement.html").read_text(encoding="utf-8") == before
-	assert json.loads((tmp_path / "judgement.json").read_text(encoding="utf-8"))["verdict"]["first_bad"] == 2
+	assert json.loads((tmp_path / "judgement.json").read_text(encoding="utf-8"))["verdict"]["first_failed"] == 2
 
 
 def test_reporter_comes_from_the_environment(tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ def _judged(tmp_path, monkeypatch):
 			result = Result(folder, error, LogResult() if error else _log(text, 0), Verdict(Outcome.PASS, "2 of 2 cases"), binary=text)
 			lines = {"mm/migrate.c": ["mm/migrate.c:5:1: warning: odd"] if WARNS in text else []}
 			shop.answers[index, what] = Answer(what, result, lines, {"mm/migrate.c": ["mm/migrate.c"]},
-							   {"mm/migrate.c": {10: 3, 20: 0}})
+							   {"mm/migrate.c": {10: 3, 20: 0, 30: 2}})
 
 	def boot(trial, result, _folder, _progress, _timeout=0):
 		counter[0] += 1
@@ -114,7 +114,7 @@ def test_good(judged):
 	judgement = judged(_patch(10, "better 10"))
 	assert (judgement.exit_code, _outcomes(judgement)) == (0, ["pass"])
 	assert [check.name for check in judgement.patches[0].checks] == ["static", "warnings", "stubs", "coverage", "uml"]
-	assert judgement.patches[0].covered == [Covered("mm/migrate.c", executed=[10])]
+	assert judgement.patches[0].covered == [Covered("mm/migrate.c", executed=[10], removed=[10])]
 	assert judgement.isolation and judgement.series == "rfc" and len(judgement.before) == 1
 
 
@@ -125,7 +125,7 @@ def test_good(judged):
 def test_bad(judged, word, found):
 	judgement = judged(_patch(10, word))
 	assert (judgement.exit_code, _held(judgement)) == (1, [found])
-	assert judgement.first_bad is judgement.patches[0]
+	assert judgement.first_failed is judgement.patches[0]
 
 
 KCONFIG = "diff --git a/mm/Kconfig b/mm/Kconfig\n--- a/mm/Kconfig\n+++ b/mm/Kconfig\n@@ -1 +1,2 @@\n config MMU\n+\tbool\n"
@@ -164,7 +164,7 @@ def test_unsigned(judged):
 def test_one_in_the_middle(judged):
 	judgement = judged(_patch(10, "a", 1, 3), _patch(20, FAILS, 2, 3), _patch(30, "c", 3, 3))
 	assert _outcomes(judgement) == ["pass", "fail", "pass"]
-	assert judgement.reason.startswith("patch 2 of 3 is bad")
+	assert judgement.reason.startswith("patch 2 of 3 fails")
 	old = [finding.change for check in judgement.patches[2].checks for finding in check.findings if finding.kind == "case"]
 	assert old == [Change.PRE_EXISTING]
 
@@ -172,7 +172,7 @@ def test_one_in_the_middle(judged):
 def test_the_second_mends_the_first(judged):
 	repair = fakes.patch(10, FAILS, "well").replace("[PATCH]", "[PATCH 2/2]")
 	judgement = judged(_patch(10, FAILS, 1, 2), repair)
-	assert (_outcomes(judgement), judgement.first_bad.number) == (["fail", "pass"], 1)
+	assert (_outcomes(judgement), judgement.first_failed.number) == (["fail", "pass"], 1)
 	assert [finding.change for finding in judgement.patches[1].checks[4].findings] == [Change.FIXED]
 
 
@@ -226,7 +226,7 @@ def test_what_is_not_built_is_not_built(judged):
 	judgement = judged(f"{head}diff --git a/Documentation/mm/a.rst b/Documentation/mm/a.rst\nnew file mode 100644\n--- /dev/null\n"
 			   "+++ b/Documentation/mm/a.rst\n@@ -0,0 +1 @@\n+x\n--\n2.39.5\n")
 	assert judgement.exit_code == 0
-	assert "not measured" in judgement.patches[0].checks[3].reason
+	assert judgement.patches[0].checks[3].reason == "it changes no code"
 
 
 def test_does_not_apply(judged):

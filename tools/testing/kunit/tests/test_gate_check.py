@@ -51,10 +51,10 @@ def _wrong(entry, judgement, code=None):
 
 
 @pytest.mark.parametrize("entry, judgement", [
-	(_entry("good"), _judgement(FINE, FINE)),
-	(_entry("good", outcomes=("good", "good")), _judgement(FINE, FINE)),
-	(_entry("bad", first_bad=2, check="uml", kind="case", says=r"suite\.case", outcomes=("good", "bad")), _judgement(FINE, FAILS)),
-	(_entry("bad", first_bad=1, says="was 2"), _judgement(FAILS, FINE)),
+	(_entry("pass"), _judgement(FINE, FINE)),
+	(_entry("pass", outcomes=("pass", "pass")), _judgement(FINE, FINE)),
+	(_entry("fail", first_failed=2, check="uml", kind="case", says=r"suite\.case", outcomes=("pass", "fail")), _judgement(FINE, FAILS)),
+	(_entry("fail", first_failed=1, says="was 2"), _judgement(FAILS, FINE)),
 	(_entry("cannot judge", because="refused", says="b.cause"), _judgement(problem="because of that")),
 	(_entry("cannot judge", because="refused", says="reason"), _judgement((_check("apply", Outcome.CANNOT_JUDGE),), FINE)),
 ])
@@ -63,21 +63,21 @@ def test_right_verdicts(entry, judgement):
 
 
 @pytest.mark.parametrize("entry, judgement, code, said", [
-	(_entry("good"), _judgement(FINE, FAILS), None, "the verdict is 'bad', not 'good'"),
-	(_entry("good"), _judgement(FINE, FINE), 1, "the exit code is 1, not 0"),
-	(_entry("good"), _judgement(FINE, FINE), 64, "the exit code is 64, not 0"),
-	(_entry("good"), _judgement(FINE), None, "the number of patches is 1, not 2"),
-	(_entry("good"), _judgement(FINE, (_check("uml", Outcome.PASS, CASE),)), None, "held against patch 2: case suite.case"),
-	(_entry("good"), _judgement(problem="does not apply"), None, "the verdict is 'cannot judge', not 'good'"),
-	(_entry("bad", first_bad=1), _judgement(FINE, FINE), None, "the verdict is 'good', not 'bad'"),
-	(_entry("bad", first_bad=1), _judgement(FINE, FAILS), None, "the first bad patch is 2, not 1"),
-	(_entry("bad", first_bad=1, outcomes=("bad", "good")), _judgement(FAILS, FAILS), None, "what is said of each patch"),
-	(_entry("bad", first_bad=1, check="static"), _judgement(FAILS, FINE), None, "no check static failed, but uml"),
-	(_entry("bad", first_bad=1, kind="splat"), _judgement(FAILS, FINE), None, "there is no splat among"),
-	(_entry("bad", first_bad=1, says="other"), _judgement(FAILS, FINE), None, "does not say 'other'"),
-	(_entry("bad", first_bad=1), _judgement((_check("uml", Outcome.FAIL),), FINE), None, "there is no finding"),
-	(_entry("bad", first_bad=1), _judgement((_check("uml", Outcome.FAIL, replace(CASE, held=False)),), FINE), None, "no finding"),
-	(_entry("cannot judge", because="refused"), _judgement(FINE, FINE), None, "the verdict is 'good', not 'cannot judge'"),
+	(_entry("pass"), _judgement(FINE, FAILS), None, "the verdict is 'fail', not 'pass'"),
+	(_entry("pass"), _judgement(FINE, FINE), 1, "the exit code is 1, not 0"),
+	(_entry("pass"), _judgement(FINE, FINE), 64, "the exit code is 64, not 0"),
+	(_entry("pass"), _judgement(FINE), None, "the number of patches is 1, not 2"),
+	(_entry("pass"), _judgement(FINE, (_check("uml", Outcome.PASS, CASE),)), None, "held against patch 2: case suite.case"),
+	(_entry("pass"), _judgement(problem="does not apply"), None, "the verdict is 'cannot judge', not 'pass'"),
+	(_entry("fail", first_failed=1), _judgement(FINE, FINE), None, "the verdict is 'pass', not 'fail'"),
+	(_entry("fail", first_failed=1), _judgement(FINE, FAILS), None, "the first patch that fails is 2, not 1"),
+	(_entry("fail", first_failed=1, outcomes=("fail", "pass")), _judgement(FAILS, FAILS), None, "what is said of each patch"),
+	(_entry("fail", first_failed=1, check="static"), _judgement(FAILS, FINE), None, "no check static failed, but uml"),
+	(_entry("fail", first_failed=1, kind="splat"), _judgement(FAILS, FINE), None, "there is no splat among"),
+	(_entry("fail", first_failed=1, says="other"), _judgement(FAILS, FINE), None, "does not say 'other'"),
+	(_entry("fail", first_failed=1), _judgement((_check("uml", Outcome.FAIL),), FINE), None, "there is no finding"),
+	(_entry("fail", first_failed=1), _judgement((_check("uml", Outcome.FAIL, replace(CASE, held=False)),), FINE), None, "no finding"),
+	(_entry("cannot judge", because="refused"), _judgement(FINE, FINE), None, "the verdict is 'pass', not 'cannot judge'"),
 	(_entry("cannot judge", because="refused", says="mm/x"), _judgement(problem="so"), None, "does not say 'mm/x', but: "),
 ])
 def test_wrong_verdicts(entry, judgement, code, said):
@@ -88,13 +88,13 @@ def test_wrong_verdicts(entry, judgement, code, said):
 def test_another_patch_than_the_one_that_was_sent(field, value):
 	judgement = _judgement(FINE, FINE)
 	setattr(judgement.patches[1], field, value)
-	assert any(f"the {field} of patch 2 is '{value}'" in text for text in _wrong(_entry("good"), judgement))
+	assert any(f"the {field} of patch 2 is '{value}'" in text for text in _wrong(_entry("pass"), judgement))
 
 
 def test_bare_diff_has_neither_subject_nor_author():
 	judgement = _judgement(FINE, FINE)
 	judgement.patches[0].subject = judgement.patches[0].author = "whatever"
-	assert not _wrong(_entry("good", form=("bare-diff",)), judgement)
+	assert not _wrong(_entry("pass", form=("bare-diff",)), judgement)
 
 
 CORPUS = """
@@ -132,7 +132,7 @@ patch_id = subprocess.run(["git", "patch-id", "--stable"], input=text, capture_o
 finding = {"kind": "case", "id": "s.c", "held": True, "where": "", "text": ""}
 outcome = "fail" if bad else "pass"
 code = int(bad)
-content = {"problem": "", "verdict": {"outcome": outcome, "exit_code": code, "first_bad": 1 if bad else None, "reason": ""},
+content = {"problem": "", "verdict": {"outcome": outcome, "exit_code": code, "first_failed": 1 if bad else None, "reason": ""},
 	   "patches": [{"number": 1, "subject": re.search(r"Subject: \[PATCH\] (.*)", text)[1], "author": "Casey Doe <casey@example.org>",
 			"patch_id": patch_id, "outcome": outcome,
 			"checks": [{"name": "uml", "outcome": outcome, "reason": "", "findings": [finding] if bad else []}]}]}
@@ -146,8 +146,8 @@ def _gate(monkeypatch, tmp_path):
 	"""Check a gate in a mood; return exit code, last line and gate-corpus.json."""
 	ready = fakes.prepared(tmp_path / "kernel")
 	names = tmp_path / "corpus"
-	fakes.write(names, {"a.toml": CORPUS % ("fine", "good", "", "line seven") + CORPUS % ("buggy", "bad", "first_bad = 1", "BUG")
-			    + CORPUS % ("piped", "bad", "first_bad = 1\ndeliver = 'stdin'", "BUG") })
+	fakes.write(names, {"a.toml": CORPUS % ("fine", "pass", "", "line seven") + CORPUS % ("buggy", "fail", "first_failed = 1", "BUG")
+			    + CORPUS % ("piped", "fail", "first_failed = 1\ndeliver = 'stdin'", "BUG") })
 	tool = tmp_path / "gate.py"
 	tool.write_text(GATE, encoding="utf-8")
 	monkeypatch.setattr(gate_check, "CORPUS", names)
@@ -172,7 +172,7 @@ def test_gate_that_is_right(gate, capsys):
 	assert output.splitlines()[-1] == "3 of 3 verdicts right" and "WRONG" not in output
 	assert (content["kind"], content["shard"]) == ("gate-corpus", "")
 	assert {one["name"]: (one["expected"], one["got"], one["exit_code"]) for one in content["verdicts"] if one["right"]} == {
-		"fine": ("good", "good", 0), "buggy": ("bad", "bad", 1), "piped": ("bad", "bad", 1)}
+		"fine": ("pass", "pass", 0), "buggy": ("fail", "fail", 1), "piped": ("fail", "fail", 1)}
 
 
 def test_what_gates_leave_is_cleared_away(gate):
@@ -182,7 +182,7 @@ def test_what_gates_leave_is_cleared_away(gate):
 
 
 @pytest.mark.parametrize("mood, right, said", [
-	("blind", 1, "the verdict is 'good', not 'bad'"), ("strict", 2, "the verdict is 'bad', not 'good'"),
+	("blind", 1, "the verdict is 'pass', not 'fail'"), ("strict", 2, "the verdict is 'fail', not 'pass'"),
 	("swallows", 1, "the exit code is 0, not 1"), ("breaks", 0, "its last words: broken"),
 	("garbles", 0, "no judgement to be read"),
 ])
@@ -278,7 +278,7 @@ def test_resume_waits_for_who_goes_on_with_the_same(gate, broken_off, monkeypatc
 def test_resume_keeps_what_was_wrong(gate, broken_off, capsys):
 	broken_off("blind")
 	assert gate("honest", resume=True)[0] == 1
-	assert "the verdict is 'good', not 'bad'" in capsys.readouterr().out
+	assert "the verdict is 'pass', not 'fail'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("other, tool", [({"runs": 2}, "1234"), ({"names": ["fine"]}, "1234"), ({"shard": "1/2"}, "1234"), ({}, "1235"),

@@ -12,14 +12,14 @@ import fakes
 from logs import PARSER
 from pinwait import corpus, gate_check, gate_corpus, gate_inputs, kernel, run, series, worktree
 from pinwait.errors import UsageError
-from pinwait.gate_corpus import BAD, CANNOT_JUDGE, GOOD
+from pinwait.gate_corpus import FAIL, CANNOT_JUDGE, PASS
 from pinwait.gate_mail import FORMS, NOT_MAILS, Mail
 from pinwait.git import ISOLATION
 from pinwait.progress import Progress
 
 PATCH = "[[input.patch]]\nsubject = 's'\nbody = 'b'\n"
 EDIT = PATCH + "[[input.patch.edit]]\nfile = 'mm/migrate.c'\nold = 'line 7\\n'\nnew = 'line seven\\n'\n".replace("'", '"')
-ENTRY = "[[input]]\nname = 'a'\nwhy = 'w'\nexpect = 'good'\n" + EDIT
+ENTRY = "[[input]]\nname = 'a'\nwhy = 'w'\nexpect = 'pass'\n" + EDIT
 TOUCHED = re.compile(rb"^(?:--- a/|\+\+\+ b/|rename from |diff --git a/)(\S+)", re.MULTILINE)
 
 
@@ -30,23 +30,23 @@ def _corpus(folder, text):
 
 def test_entry(tmp_path):
 	(one,) = _corpus(tmp_path, ENTRY)
-	assert (one.name, one.expect, one.given) == ("a", GOOD, (1,))
+	assert (one.name, one.expect, one.given) == ("a", PASS, (1,))
 	assert one.patches[0].edit[0].new == "line seven\n"
 
 
 @pytest.mark.parametrize("old, new, said", [
-	("'good'", "'perfect'", "a verdict is one of"), ("'good'", "'bad'", "first_bad"),
-	("'good'", "'good'\nfirst_bad = 1", "first_bad"), ("'good'", "'bad'\nfirst_bad = 2", "first_bad"),
-	("'good'", "'cannot judge'", "because is one of"), ("'good'", "'good'\nbecause = 'refused'", "because is one of"),
-	("'good'", "'good'\nkind = 'case'", "only a bad patch"), ("'good'", "'good'\nsays = 'x'", "only a bad patch"),
-	("'good'", "'good'\noutcomes = ['good', 'good']", "outcomes are those of all patches"),
-	("'good'", "'bad'\nfirst_bad = 1\noutcomes = ['good']", "outcomes are those of all patches"),
-	("'good'", "'good'\norder = [2]", "there are only 1 patches"), ("'good'", "'good'\ndeliver = 'pigeon'", "deliver is one of"),
-	("'good'", "'good'\nbase = 'rock'", "base is one of"), ("'w'", "1", "why is a str"), ("'good'", "'good'\norder = 1", "order is a list"),
-	("name = 'a'", "name = 'A b'", "small letters"), ("name = 'a'\n", "", "needs name"), ("'good'", "'good'\nodd = 1", "has no odd"),
+	("'pass'", "'perfect'", "a verdict is one of"), ("'pass'", "'fail'", "first_failed"),
+	("'pass'", "'pass'\nfirst_failed = 1", "first_failed"), ("'pass'", "'fail'\nfirst_failed = 2", "first_failed"),
+	("'pass'", "'cannot judge'", "because is one of"), ("'pass'", "'pass'\nbecause = 'refused'", "because is one of"),
+	("'pass'", "'pass'\nkind = 'case'", "only a patch that fails"), ("'pass'", "'pass'\nsays = 'x'", "only a patch that fails"),
+	("'pass'", "'pass'\noutcomes = ['pass', 'pass']", "outcomes are those of all patches"),
+	("'pass'", "'fail'\nfirst_failed = 1\noutcomes = ['pass']", "outcomes are those of all patches"),
+	("'pass'", "'pass'\norder = [2]", "there are only 1 patches"), ("'pass'", "'pass'\ndeliver = 'pigeon'", "deliver is one of"),
+	("'pass'", "'pass'\nbase = 'rock'", "base is one of"), ("'w'", "1", "why is a str"), ("'pass'", "'pass'\norder = 1", "order is a list"),
+	("name = 'a'", "name = 'A b'", "small letters"), ("name = 'a'\n", "", "needs name"), ("'pass'", "'pass'\nodd = 1", "has no odd"),
 	("line seven", "line 7", "changes nothing"), (EDIT, PATCH, "changes nothing"), (EDIT, "", "nothing that could be judged"),
 	(ENTRY, ENTRY + ENTRY, "another one of that name"), ("[[input]]", "x = 1\n[[input]]", "and nothing else"),
-	("'good'", "'good", "corpus.toml"), ("[[input.patch]]", "[[input.raw]]\nfile = 'f'\n[[input.patch]]", "lie beside patches in a directory"),
+	("'pass'", "'good", "corpus.toml"), ("[[input.patch]]", "[[input.raw]]\nfile = 'f'\n[[input.patch]]", "lie beside patches in a directory"),
 ])
 def test_entry_that_makes_no_sense(tmp_path, old, new, said):
 	text = ENTRY.replace(old, new)
@@ -72,7 +72,7 @@ def test_repeated_patch(tmp_path):
 def test_sample_is_spread_and_leaves_out_what_is_slow(tmp_path):
 	entries = _corpus(tmp_path, "".join(ENTRY.replace("'a'", f"'a{number}'{chr(10) + 'slow = true' if number == 3 else ''}")
 					    for number in range(6)))
-	assert [entry.name for entry in gate_corpus.sample(entries, 2)] == ["a0", "a2"]
+	assert [entry.name for entry in gate_corpus.sample(entries, 3)] == ["a0", "a1", "a4"]
 	assert [entry.name for entry in gate_corpus.sample(entries, 9)] == ["a0", "a1", "a2", "a4", "a5"]
 
 
@@ -91,7 +91,7 @@ def _maker(tmp_path):
 
 
 def test_inputs_are_real_mails_and_always_the_same(tmp_path, maker):
-	entries = _corpus(tmp_path, ENTRY.replace("'good'", "'good'\nbase = 'prerequisites'"))
+	entries = _corpus(tmp_path, ENTRY.replace("'pass'", "'pass'\nbase = 'prerequisites'"))
 	(made,), (again,) = (maker(name).make(entries) for name in ("one", "two"))
 	assert made.sent == again.sent
 	text = made.sent[0].decode()
@@ -108,7 +108,7 @@ def test_inputs_are_real_mails_and_always_the_same(tmp_path, maker):
 @pytest.mark.parametrize("change, said", [
 	(("line 7", "line 77"), "input a: its `old` stands 0 times in mm/migrate.c"),
 	(("line 7", "line 3"), "stands 10 times"), (("mm/migrate.c", "mm/none.c"), "there is no file mm/none.c"),
-	(("'good'", "'good'\nform = ['sung']"), "there is no form sung"), ((EDIT, PATCH + "mutant = 'm'\n"), "there is no mutant m"),
+	(("'pass'", "'pass'\nform = ['sung']"), "there is no form sung"), ((EDIT, PATCH + "mutant = 'm'\n"), "there is no mutant m"),
 ])
 def test_input_that_does_not_fit(tmp_path, maker, change, said):
 	text = ENTRY.replace("'line 7\\n'", "'line 7'").replace(*change) if change[0] == "line 7" else ENTRY.replace(*change)
@@ -124,7 +124,7 @@ def test_input_that_does_not_fit(tmp_path, maker, change, said):
 ])
 def test_delivery(tmp_path, maker, deliver, files, arguments):
 	second = EDIT.replace("'s'", "'t'").replace("line 7", "line 20").replace("line seven", "line twenty")
-	(made,) = maker().make(_corpus(tmp_path, ENTRY.replace("'good'", f"'good'\ndeliver = '{deliver}'\norder = [2, 1]") + second))
+	(made,) = maker().make(_corpus(tmp_path, ENTRY.replace("'pass'", f"'pass'\ndeliver = '{deliver}'\norder = [2, 1]") + second))
 	assert [known.subject for known in made.patches] == ["s", "t"] and all(known.patch_id for known in made.patches)
 	assert [Path(argument).name for argument in made.arguments] == arguments
 	assert sorted(path.name for path in (tmp_path / "inputs/inputs/a").iterdir()) == files
@@ -197,7 +197,7 @@ def _with(*verdicts):
 
 def test_corpus_is_large_and_mixed():
 	assert len(ENTRIES) >= 60
-	for verdict, least in ((GOOD, 20), (BAD, 30), (CANNOT_JUDGE, 20)):
+	for verdict, least in ((PASS, 20), (FAIL, 30), (CANNOT_JUDGE, 20)):
 		assert sum(entry.expect == verdict for entry in ENTRIES) >= least
 	assert all(len(entry.why) > 10 for entry in ENTRIES)
 	assert sum(bool(spec.mutant) for entry in ENTRIES for spec in entry.patches) >= 15
@@ -217,7 +217,7 @@ def test_cases_that_are_to_fail_exist():
 			assert re.search(entry.says, listed), entry.name
 
 
-@pytest.mark.parametrize("entry", _with(GOOD, BAD))
+@pytest.mark.parametrize("entry", _with(PASS, FAIL))
 def test_applies(made, tree, entry):
 	given = made[1][entry.name]
 	done = _git(tree, b"".join(given.mails), "apply", "--index", "--check", "-")
@@ -237,7 +237,7 @@ def test_holds_no_patch(made, tree, entry, tmp_path):
 		assert told.returncode or _git(tree, diff.read_bytes(), "apply", "--numstat", "-").returncode
 
 
-@pytest.mark.parametrize("entry", [one for one in _with(GOOD, BAD)
+@pytest.mark.parametrize("entry", [one for one in _with(PASS, FAIL)
 				   if one.values[0].form and not set(one.values[0].form) & set(NOT_MAILS)])
 def test_form_is_one_that_git_reads(made, tree, entry, tmp_path):
 	given = made[1][entry.name]

@@ -61,7 +61,7 @@ def test_patch_cannot_take_it_over():
 
 def test_tells_all_of_a_failure():
 	page = _Page(html(judgements.failing_case()))
-	for text in ("patch 2 of 3 is bad", "3 patches: 2 good, 1 bad", "(in 5/5 boots, before the patch in 0/5)", "bad (4)",
+	for text in ("patch 2 of 3 fails", "3 patches: 2 pass, 1 fail", "(in 5/5 boots, before the patch in 0/5)", "fail (4)",
 		     "EXPECTATION FAILED at mm/tests/", "migrate_pages_batch+0x4a1/0xb20", "1613-1615", "1 of 4",
 		     "There before the patches (1)", "none was given, so it is the prepared kernel", "gcc 12.2.0",
 		     judgements.COMMAND, "sparse: not installed", "62.0 s in all", "uml of all patches"):
@@ -79,7 +79,7 @@ def test_colour_is_not_all_there_is():
 
 def test_series_that_repairs_itself_and_what_is_found_twice():
 	text = _Page(html(judgements.broken_build())).text
-	assert "Patch 2 repairs this; each patch has to be good by itself." in text
+	assert "Patch 2 repairs this; each patch has to pass by itself." in text
 	assert "error mm/migrate.c:1204: as in warnings" in text
 
 
@@ -95,4 +95,4 @@ def test_two_hundred_patches():
 	bad = check("uml", Outcome.FAIL, "bad", found("case", "a.b", "text"))
 	page = _Page(html(judgement(*(patch(number, "mm: x", *([bad] if number == 57 else [])) for number in range(1, 201)))))
 	assert len([attrs for attrs in page.of("tr") if attrs.get("id", "").startswith("patch-")]) == 200
-	assert {"href": "#patch-57-says"} in page.of("a") and "199 good, 1 bad" in page.text
+	assert {"href": "#patch-57-says"} in page.of("a") and "199 pass, 1 fail" in page.text

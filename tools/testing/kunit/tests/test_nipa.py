@@ -54,8 +54,8 @@ def _nipa(tmp_path):
 
 
 @pytest.mark.parametrize("make, code, result, text", [
-	(judgements.good, 0, 0, "1 patch, nothing new against any\n"),
-	(judgements.failing_case, 1, 1, "patch 2 of 3 is bad ([PATCH 2/3] mm/migrate: fail at once): uml: 1 case fails"),
+	(judgements.good, 0, 0, "1 patch, no regression found by "),
+	(judgements.failing_case, 1, 1, "patch 2 of 3 fails ([PATCH 2/3] mm/migrate: fail at once): uml: 1 case fails"),
 	(judgements.cannot_judge, 2, 250, "cannot judge: patch 2 of 2 cannot be judged"),
 ])
 def test_verdict_in_the_words_of_nipa(nipa, make, code, result, text):

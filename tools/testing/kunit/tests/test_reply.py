@@ -23,7 +23,7 @@ def _unfolded(text):
 	return " ".join(text.split())
 
 
-def test_answers_the_first_bad_patch():
+def test_answers_the_first_failed_patch():
 	mail, body = _parts(reply(judgements.failing_case(), REPORTER))
 	assert mail["Subject"] == "Re: [PATCH 2/3] mm/migrate: fail at once"
 	assert mail["In-Reply-To"] == mail["References"] == "<20261123-2@example.org>"
@@ -55,8 +55,8 @@ def test_tag_only_where_a_commit_can_mend_it():
 def test_good_series():
 	mail, body = _parts(reply(judgements.good(3)))
 	assert mail["Subject"].startswith("Re: [PATCH 1/3]")
-	assert "pinwait found nothing new with this series.\n\n[gate SUCCESS on " in body
-	assert "  3 good  [PATCH 3/3] mm/migrate: say how long to wait\n          static, warnings, stubs, uml 638 cases\n" in body
+	assert "pinwait found no regression with this series.\n\n[gate PASS on " in body
+	assert "  3 pass  [PATCH 3/3] mm/migrate: say how long to wait\n          static, warnings, stubs, uml 638 cases\n" in body
 	assert "not executed: mm/migrate.c:1204" in body and "Not checked:\n- sparse: not installed\n" in body
 
 
@@ -69,7 +69,7 @@ def test_what_does_not_apply_is_told_with_the_nearest_base():
 
 def test_series_that_repairs_itself():
 	_, body = _parts(reply(judgements.broken_build(), REPORTER))
-	assert "Patch 2 repairs this, but each patch has to be good by itself" in body
+	assert "Patch 2 repairs this, but each patch has to pass by itself" in body
 	assert body.count(">> error mm/migrate.c:1204\n") == 1
 	assert "New, but not held against the patch:\n- mm/migrate.c:1204: WARNING: line length" in body
 

@@ -75,7 +75,7 @@ def test_summary_of_a_run_that_never_booted(info):
 
 @pytest.mark.parametrize("spoil", [
 	lambda content: content.update(more=1), lambda content: content.pop("cases"),
-	lambda content: content["cases"][0].update(status="good"), lambda content: content.update(schema_version=2),
+	lambda content: content["cases"][0].update(status="good"), lambda content: content.update(schema_version=1),
 	lambda content: content["kernel"].update(base_commit="main"), lambda content: content["seconds"].update(lunch=1),
 ])
 def test_schema_refuses_what_is_wrong(tmp_path, info, spoil):

@@ -40,10 +40,10 @@ def _junit(what):
 	return list(JUnitXml.fromstring(junit(what)))
 
 
-def test_last_line_is_the_verdict_and_names_the_first_bad_patch():
+def test_last_line_is_the_verdict_and_names_the_first_failed_patch():
 	last = _printed(judgements.failing_case()).splitlines()[-1]
-	assert last.startswith("bad: patch 2 of 3 is bad ([PATCH 2/3] mm/migrate: fail at once): uml: 1 case fails")
-	assert _printed(judgements.good()).splitlines()[-1] == "good: 1 patch, nothing new against any, 62.0 s"
+	assert last.startswith("fail: patch 2 of 3 fails ([PATCH 2/3] mm/migrate: fail at once): uml: 1 case fails")
+	assert _printed(judgements.good()).splitlines()[-1] == "pass: 1 patch, no regression found by static, warnings, stubs, uml (638 cases), 62.0 s"
 	assert _printed(judgements.no_input()).splitlines()[-1] == "cannot judge: series.mbox: there is no patch in it"
 
 
@@ -57,7 +57,7 @@ def test_failure_has_place_times_text_and_command():
 
 def test_series_that_repairs_itself_says_so():
 	text = _printed(judgements.broken_build())
-	assert "patch 2 repairs this; each patch has to be good by itself" in text
+	assert "patch 2 repairs this; each patch has to pass by itself" in text
 	assert "uml: error mm/migrate.c:1204, as in warnings\n" in text and text.count("1204 |") == 1
 
 
@@ -92,7 +92,7 @@ def test_terminal_is_not_driven_by_a_patch(monkeypatch):
 	assert "\033" not in _printed(judgements.hostile()) and "\u202e" not in _printed(judgements.hostile())
 	assert "\\x1b[31mred" in _printed(judgements.hostile())
 	monkeypatch.delenv("NO_COLOR", raising=False)
-	assert "\033[1;32mgood" in _printed(judgements.good(), _Terminal())
+	assert "\033[1;32mpass" in _printed(judgements.good(), _Terminal())
 	monkeypatch.setenv("NO_COLOR", "1")
 	assert "\033" not in _printed(judgements.good(), _Terminal())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..judgement import Judgement, PatchJudgement
-from ..results import EXIT_CODES, Outcome
+from ..results import EXIT_CODES, LABELS, Outcome
 from . import words
 from .words import Told, line, lines
 
@@ -16,12 +16,12 @@ DESCRIPTION = 240	# characters of a Patchwork check's description
 SUMMARY = 100		# characters of a line in b4's table
 DETAILS = 40		# lines of each finding there
 FAILURES = 20		# that b4 is told one by one
-_B4 = {Outcome.PASS: "pass", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warn"}
-_PATCHWORK = {Outcome.PASS: "success", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warning"}
+_B4 = {Outcome.PASS: "pass", Outcome.NOT_SEEN: "warn", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warn"}
+_PATCHWORK = {Outcome.PASS: "success", Outcome.NOT_SEEN: "warning", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warning"}
 
 
 def b4_prep(judgement: Judgement) -> str:
-	"""Return what b4's prep-perpatch-check-cmd is to print: "" if all is good.
+	"""Return what b4's prep-perpatch-check-cmd is to print: "" if all pass.
 
 	A line with `ERROR:` fails, any other warns; b4 takes each line for itself, so a finding has one.
 	It takes every line on stderr for a failure: nothing else may be printed, progress included.
@@ -33,8 +33,8 @@ def b4_prep(judgement: Judgement) -> str:
 	if judgement.outcome is Outcome.FAIL:
 		rows = rows if failures else [f"ERROR: {_calm(line(judgement.reason))}", *rows]
 		rows.append(_calm(f"again: {line(judgement.command)}"))
-	elif judgement.outcome is Outcome.CANNOT_JUDGE:
-		rows.append(_calm(f"cannot judge: {line(judgement.reason)}"))
+	elif judgement.outcome is not Outcome.PASS:
+		rows.append(_calm(f"{LABELS[judgement.outcome]}: {line(judgement.reason)}"))
 	return "".join(f"{row}\n" for row in rows)
 
 

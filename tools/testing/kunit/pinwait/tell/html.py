@@ -5,14 +5,14 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import CannotJudge
-from ..judgement import LABELS, Change, Judgement
-from ..results import Outcome
+from ..judgement import Change, Judgement
+from ..results import LABELS, Outcome
 from ..text import printable
 from . import words
 
 TEMPLATE = Path(__file__).parent / "judgement.html.j2"
 UNFOLDED = 12		# with more findings than this all but the first are folded
-_CLASSES = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.CANNOT_JUDGE: "doubt"}
+_CLASSES = {Outcome.PASS: "pass", Outcome.NOT_SEEN: "doubt", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "doubt"}
 
 
 def html(judgement: Judgement) -> str:

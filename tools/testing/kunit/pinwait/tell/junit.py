@@ -11,14 +11,15 @@ from .words import Told, line, lines
 def junit(judgement: Judgement) -> str:
 	"""Return the XML. Raises CannotJudge when python3-junitparser is missing."""
 	try:
-		from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
+		from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 	except ImportError as error:
 		raise CannotJudge("junit.xml needs the package python3-junitparser") from error
 
 	def case(name: str, suite: TestSuite, outcome: Outcome, reason: str, text: str, seconds: float) -> None:
 		entry = TestCase(name, suite.name, round(seconds, 3))
 		if outcome is not Outcome.PASS:
-			result = (Failure if outcome is Outcome.FAIL else Error)(line(reason), outcome.value)
+			kinds = {Outcome.NOT_SEEN: Skipped, Outcome.FAIL: Failure, Outcome.CANNOT_JUDGE: Error}
+			result = kinds[outcome](line(reason), outcome.value)
 			result.text = text
 			entry.result = [result]
 		suite.add_testcase(entry)

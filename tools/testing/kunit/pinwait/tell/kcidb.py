@@ -21,7 +21,7 @@ VERSION = {"major": 5, "minor": 3}
 EXCERPT = 16384		# characters that KCIDB takes of a log
 ROOT = "pinwait"	# of the paths of tests
 BUILDS = ("warnings", "stubs")	# checks that compile, besides the profiles
-_STATUS = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.CANNOT_JUDGE: "MISS"}
+_STATUS = {Outcome.PASS: "PASS", Outcome.NOT_SEEN: "SKIP", Outcome.FAIL: "FAIL", Outcome.CANNOT_JUDGE: "MISS"}
 _CASES = ("case", "missing", "skip", "splat")
 
 Object = dict[str, Any]

@@ -2,7 +2,7 @@
 """Tell a judgement as KTAP version 1: a test a patch, a subtest a check.
 
 What cannot be judged is `not ok` with the directive ERROR: a reader that knows no such directive
-takes it for a failure, never for a success.
+takes it for a failure, never for a success. What is not seen is skipped.
 """
 
 import re
@@ -14,6 +14,7 @@ from . import words
 from .words import line, lines
 
 _INDENT = "    "
+_DIRECTIVES = {Outcome.NOT_SEEN: "SKIP", Outcome.CANNOT_JUDGE: "ERROR"}
 # A parser of kernel logs stops where the kernel does, wherever in a line it reads that.
 _ENDS = re.compile("List of all partitions:|Kernel panic - not syncing: VFS:|reboot: System halted")
 
@@ -55,8 +56,8 @@ def _notes(check: Check) -> Iterator[str]:
 
 
 def _result(number: int, name: str, outcome: Outcome, reason: str) -> str:
-	directive = f" # ERROR {_plain(reason)}" if outcome is Outcome.CANNOT_JUDGE else ""
-	return f"{'ok' if outcome is Outcome.PASS else 'not ok'} {number} {_plain(name)}{directive}"
+	directive = f" # {_DIRECTIVES[outcome]} {_plain(reason)}" if outcome in _DIRECTIVES else ""
+	return f"{'ok' if outcome in (Outcome.PASS, Outcome.NOT_SEEN) else 'not ok'} {number} {_plain(name)}{directive}"
 
 
 def _text(rows: list[str]) -> str:

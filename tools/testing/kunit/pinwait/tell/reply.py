@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from email.utils import parseaddr
 
 from ..judgement import Change, Finding, Judgement, PatchJudgement
-from ..results import Outcome
+from ..results import LABELS, Outcome
 from . import words
 from .words import Told, line, lines
 
@@ -23,9 +23,10 @@ FEW = 10		# remarks, and what was there before
 # What a later commit can mend. Style, tags and tests are mended by a new version of the patch.
 DEFECTS = ("error", "warning", "case", "splat", "ending", "suite")
 _FIELD = 16		# columns of a field's name
-_WORDS = {Outcome.PASS: "SUCCESS", Outcome.FAIL: "FAIL", Outcome.CANNOT_JUDGE: "NOT JUDGED"}
+_WORDS = {Outcome.PASS: "PASS", Outcome.NOT_SEEN: "NOT SEEN", Outcome.FAIL: "FAIL", Outcome.CANNOT_JUDGE: "NOT JUDGED"}
 _SENTENCES = {
-	Outcome.PASS: "pinwait found nothing new {with_it}.",
+	Outcome.PASS: "pinwait found no regression {with_it}.",
+	Outcome.NOT_SEEN: "pinwait found no regression {with_it}, but no case executed any of the code that it changes:",
 	Outcome.FAIL: "pinwait noticed new failures {with_it}:",
 	Outcome.CANNOT_JUDGE: "pinwait could not judge {it}:",
 }
@@ -62,7 +63,7 @@ def _body(judgement: Judgement, about: PatchJudgement | None, reporter: str) -> 
 	yield from _folded(_SENTENCES[outcome].format(it=it, with_it=f"with {it}"))
 	yield ""
 	yield from _folded(f"[gate {_WORDS[outcome]}{f' on {line(judgement.base)}' if judgement.base else ''}]")
-	if outcome is Outcome.CANNOT_JUDGE:
+	if outcome in (Outcome.CANNOT_JUDGE, Outcome.NOT_SEEN):
 		yield from _doubt(judgement)
 	yield ""
 	yield from _fields(judgement, about)
@@ -74,8 +75,8 @@ def _body(judgement: Judgement, about: PatchJudgement | None, reporter: str) -> 
 		yield f"| Reported-by: {line(reporter)}"
 		yield ""
 	yield from _failures(judgement, held)
-	if outcome is Outcome.PASS:
-		yield from _good(judgement)
+	if outcome in (Outcome.PASS, Outcome.NOT_SEEN):
+		yield from _passed(judgement)
 	yield from _list("New, but not held against the patch:", [told.finding for told in words.remarks(judgement)])
 	everything = list(words.findings(judgement))
 	yield from _list("Fixed:", words.distinct(everything, Change.FIXED))
@@ -147,16 +148,16 @@ def _text(judgement: Judgement, told: Told) -> Iterator[str]:
 		yield f"   ... {len(rows) - TEXT_LINES} more lines"
 	repairer = words.repaired_by(judgement, told)
 	if repairer:
-		yield from _folded(f"Patch {repairer.number} repairs this, but each patch has to be good by itself: bisection stops here.")
+		yield from _folded(f"Patch {repairer.number} repairs this, but each patch has to pass by itself: bisection stops here.")
 	yield ""
 
 
-def _good(judgement: Judgement) -> Iterator[str]:
-	"""What a good series was put through."""
+def _passed(judgement: Judgement) -> Iterator[str]:
+	"""What a series without a regression was put through."""
 	for patch in judgement.tried:
 		ran = [f"{line(check.name)} {check.counts['pass']} cases" if check.counts.get("pass") else line(check.name)
 		       for check in patch.checks]
-		yield from _folded(f"{patch.number:3} good  {line(patch.subject)}", " " * 10)
+		yield from _folded(f"{patch.number:3} {LABELS[patch.outcome]}  {line(patch.subject)}", " " * 10)
 		yield from _folded(f"{'':10}{', '.join(ran)}", " " * 10)
 		for file in patch.covered or []:
 			if file.missed:

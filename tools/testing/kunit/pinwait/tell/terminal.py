@@ -4,8 +4,8 @@
 import os
 from typing import TextIO
 
-from ..judgement import LABELS, Change, Judgement, PatchJudgement
-from ..results import Outcome
+from ..judgement import Change, Judgement, PatchJudgement
+from ..results import LABELS, Outcome
 from . import words
 from .words import Group, Told, line, lines
 
@@ -13,7 +13,7 @@ TEXT_LINES = 16		# of each finding; judgement.html has them all
 TEXTS = 8		# findings of a check that have their text, and more that are only named
 NAMES = 20
 OLD = 10		# of what was fixed or was there before
-_COLOURS = {Outcome.PASS: "1;32", Outcome.FAIL: "1;31", Outcome.CANNOT_JUDGE: "1;33"}
+_COLOURS = {Outcome.PASS: "1;32", Outcome.NOT_SEEN: "1;36", Outcome.FAIL: "1;31", Outcome.CANNOT_JUDGE: "1;33"}
 
 
 def print_judgement(judgement: Judgement, stream: TextIO) -> None:
@@ -56,7 +56,7 @@ class _Printer:
 		self._write(0, f"{patch.number:{len(str(total))}}/{total} {self._label(patch.outcome)}  {line(patch.subject)}"
 			       f"  ({seconds:.1f} s{cached})")
 		for check in patch.checks:
-			if check.outcome is Outcome.CANNOT_JUDGE or words.unexplained(check):
+			if check.outcome in (Outcome.CANNOT_JUDGE, Outcome.NOT_SEEN) or words.unexplained(check):
 				self._write(1, f"{check.name}: {line(check.reason)}")
 			self._held(words.grouped([Told(patch, check, finding) for finding in check.held]))
 			for finding in check.findings:
@@ -83,7 +83,7 @@ class _Printer:
 	def _text(self, told: Told) -> None:
 		repairer = words.repaired_by(self.judgement, told)
 		if repairer:
-			self._write(2, f"patch {repairer.number} repairs this; each patch has to be good by itself")
+			self._write(2, f"patch {repairer.number} repairs this; each patch has to pass by itself")
 		rows = lines(told.finding.text)
 		for row in rows[:TEXT_LINES]:
 			self._write(2, row)

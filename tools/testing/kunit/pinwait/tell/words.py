@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ..judgement import Change, Check, Finding, Judgement, PatchJudgement
 from ..results import Outcome
-from ..text import printable
+from ..text import printable, ranges
 
+__all__ = ["ranges"]
 _CHANGES = {Change.NEW: "new", Change.FIXED: "fixed", Change.PRE_EXISTING: "there before"}
 
 
@@ -156,14 +157,3 @@ def base(judgement: Judgement) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
 	"""Return a number and its noun."""
 	return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
-def ranges(numbers: list[int]) -> str:
-	"""Return line numbers as people write them: 3-5, 9."""
-	runs: list[list[int]] = []
-	for number in sorted(set(numbers)):
-		if runs and number == runs[-1][1] + 1:
-			runs[-1][1] = number
-		else:
-			runs.append([number, number])
-	return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
