@@ -326,6 +326,35 @@ def test_machine_at_fault(judged, monkeypatch):
 	assert (judgement.exit_code, judgement.problem) == (2, "disk full")
 
 
+def test_what_failed_stays_so_whatever_breaks_afterwards(judged, monkeypatch):
+	look = workshop.Workshop.look
+
+	def breaks(shop, index, wanted):
+		if index == 2:
+			raise CannotJudge("disk full")
+		look(shop, index, wanted)
+	monkeypatch.setattr(workshop.Workshop, "look", breaks)
+	judgement = judged(_patch(10, FAILS, 1, 2), _patch(20, "b", 2, 2))
+	assert (judgement.exit_code, _outcomes(judgement), judgement.problem) == (1, ["fail", "pass"], "disk full")
+	assert judgement.reason.startswith("patch 1 of 2 fails") and judgement.reason.endswith("then the gate broke off: disk full")
+	judgement = judged(_patch(10, "a", 1, 2), _patch(20, "unsigned", 2, 2))
+	assert (judgement.exit_code, _held(judgement, 2)) == (1, [("static", "sign-off")])
+
+
+@pytest.mark.parametrize("line, word, outcome", [(10, "a", "pass"), (20, "a", "not-seen"), (25, "a", "not-seen"), (20, FAILS, "fail")])
+def test_what_is_not_executed_is_not_seen(judged, line, word, outcome):
+	judgement = judged(_patch(line, word))
+	assert (judgement.outcome.value, judgement.exit_code) == (outcome, int(outcome == "fail"))
+	if outcome == "not-seen":
+		assert judgement.reason.startswith("patch 1 of 1 is not seen (") and "mm/migrate.c:" in judgement.reason
+
+
+def test_the_worst_patch_decides(judged):
+	unseen = _patch(20, "b", 2, 2)
+	assert judged(_patch(10, "a", 1, 2), unseen).outcome is Outcome.NOT_SEEN
+	assert judged(_patch(10, FAILS, 1, 2), unseen).outcome is Outcome.FAIL
+
+
 built = []
 
 

@@ -63,6 +63,27 @@ def test_what_is_bad_stays_bad_without_a_share():
 	assert joined.outcome is Outcome.FAIL
 
 
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+@pytest.mark.parametrize("whole, outcome", [(judgements.failing_case, Outcome.FAIL), (judgements.good, Outcome.CANNOT_JUDGE)])
+def test_the_order_of_shards_decides_nothing(order, whole, outcome):
+	"""The first has no patches, for its disk was full before they were read; the last broke off."""
+	parts = _shards(whole(), 3)
+	parts[0].patches, parts[0].problem = [], "disk full"
+	parts[2].problem = "disk full"
+	joined = merge.join_judgements(parts[order], [])
+	assert joined.outcome is outcome and "disk full" in joined.reason
+	assert [patch.number for patch in joined.patches] == [patch.number for patch in whole().patches]
+
+
+def test_of_one_check_the_worst_is_taken():
+	parts = _shards(judgements.good(1), 2)
+	doubt = copy.deepcopy(parts[0].patches[0].checks[0])
+	doubt.outcome = Outcome.CANNOT_JUDGE
+	parts[1].patches[0].checks.append(doubt)
+	for order in (parts, parts[::-1]):
+		assert merge.join_judgements(order, []).outcome is Outcome.CANNOT_JUDGE
+
+
 @pytest.mark.parametrize("change", [{"base_commit": "cd" * 20}, {"series": "none"}, {"checks": ["static"]}, {"tool": "1235"}])
 def test_shares_of_different_judgements(change):
 	one, other = _shards(judgements.good(2), 2)
