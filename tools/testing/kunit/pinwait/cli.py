@@ -3,35 +3,47 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
-from . import coverage, gate, gate_check, kernel, merge, mutants, presubmit, run, soak, tell
-from .errors import PinwaitError
+from . import coverage, gate, gate_check, kernel, merge, mutants, outputs, presubmit, run, soak, tell
+from .errors import PinwaitError, UsageError
 from .git import forget_callers_repository
-from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
-		   kill_descendants)
+from .outputs import Output
+from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full, is_machines_fault,
+		   kill_descendants, reason_of)
+from .results import EXIT_CODES, Outcome
 from .shard import Shard
 
-INTERRUPTED = 130
-USAGE = 64
-CANNOT_JUDGE = 2
+UNFINISHED = "the tool was ended before it could say why, or had no room to write this file once more: see its exit code"
 # All that is ever made in a build root.
 MADE = ("kernels", "cache", "ccache", "obj", "results", "gate", "check", "strays", "mutants-*", "build.log")
+
+COPIES = ("json", "junit")	# options that name a file for results
 
 Handler = Callable[[argparse.Namespace], int]
 
 
-class Parser(argparse.ArgumentParser):
-	"""argparse with the tool's exit code for wrong use."""
+class WrongOptions(UsageError):
+	"""argparse does not understand the command line; usage shows how it is right."""
 
-	def error(self, message: str) -> None:	# type: ignore[override]
-		"""Print what is wrong and how it is right, then exit."""
-		self.print_usage(sys.stderr)
-		self.exit(USAGE, f"{self.prog}: {message}\n")
+	def __init__(self, message: str, usage: str):
+		super().__init__(message)
+		self.usage = usage
+
+
+class Parser(argparse.ArgumentParser):
+	"""argparse that leaves it to the caller to say what is wrong, and to end."""
+
+	def error(self, message: str) -> NoReturn:
+		"""Raise WrongOptions."""
+		raise WrongOptions(message, self.format_usage())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,32 +51,69 @@ def main(argv: Sequence[str] | None = None) -> int:
 	become_subreaper()
 	interrupt_on_signals()
 	forget_callers_repository()
-	args = parser().parse_args(argv)
-	code = _answer(args)
-	return tell.bisect_code(code) if args.subcommand == "bisect" else code
+	words = list(sys.argv[1:] if argv is None else argv)
+	code = _answer(words)
+	return tell.bisect_code(code) if words[:1] == ["bisect"] else code
 
 
-def _answer(args: argparse.Namespace) -> int:
-	"""Do what a subcommand does; return its exit code, whatever happens."""
-	handler: Handler = args.handler
+def _answer(words: Sequence[str]) -> int:
+	"""Do what a command line says; return the exit code. Whatever happens, the files that it asks for are left."""
+	args: argparse.Namespace | None = None
+	copies: dict[str, Output] = {}
 	try:
+		copies = _copies(words)
+		for copy in copies.values():
+			copy.check()
+		if "json" in copies:
+			copies["json"].begin(_no_verdict(words, "json", UNFINISHED, EXIT_CODES[Outcome.CANNOT_JUDGE]))
+		args = parser().parse_args(words)
+		vars(args).update(copies)
+		handler: Handler = args.handler
 		return handler(args)
-	except KeyboardInterrupt:
+	except (Exception, KeyboardInterrupt) as error:	# Python's own exit code for it, 1, would blame a patch
 		ignore_interrupts()
 		kill_descendants()
-		print(f"\ninterrupted; {run.RESUMES}", file=sys.stderr)
-		return INTERRUPTED
-	except Exception as error:	# Python's own exit code for it, 1, would blame a patch
-		kill_descendants()
-		if is_disk_full(error):
-			print(f"pinwait: disk full: {error}\n{_free(args.build_root)}", file=sys.stderr)
-			return CANNOT_JUDGE
-		if isinstance(error, PinwaitError):
-			print(f"pinwait: {error}", file=sys.stderr)
-			return error.exit_code
-		traceback.print_exc()
-		print("pinwait: that is a mistake of the tool's, and says nothing about a patch", file=sys.stderr)
-		return CANNOT_JUDGE
+		reason, code = reason_of(error)
+		for name, copy in copies.items():
+			if copy.checked and not copy.written:
+				copy.write(partial(_no_verdict, words, name, reason, code))
+		_say(error, reason, args.build_root if args else "")
+		return code
+
+
+def _say(error: BaseException, reason: str, build_root: str | Path) -> None:
+	"""Say what ended the tool."""
+	if isinstance(error, KeyboardInterrupt):
+		text = f"\ninterrupted; {run.RESUMES}"
+	else:
+		if isinstance(error, WrongOptions):
+			print(error.usage, end="", file=sys.stderr)
+		elif not (isinstance(error, PinwaitError) or is_disk_full(error) or is_machines_fault(error)):
+			traceback.print_exception(error)
+		text = f"pinwait: {reason}" + (f"\n{_free(build_root)}" if is_disk_full(error) and build_root else "")
+	print(text, file=sys.stderr)
+
+
+def _copies(words: Sequence[str]) -> dict[str, Output]:
+	"""Return the files that a command line asks for, by option, whatever else is wrong with it."""
+	known = COMMANDS.get(words[0] if words else "", (None, "", ()))[2]
+	lenient = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+	for name in COPIES if _boot_options in known else ():
+		lenient.add_argument(f"--{name}", type=Output)
+	try:
+		found = vars(lenient.parse_known_args(words)[0])
+	except argparse.ArgumentError:
+		return {}
+	return {name: copy for name, copy in found.items() if copy}
+
+
+def _no_verdict(words: Sequence[str], name: str, reason: str, exit_code: int) -> str:
+	"""Return the text of a file that a command line asks for where there is no verdict to tell."""
+	command = shlex.join([run.PROGRAM, *words])
+	told = gate.no_judgement(command, reason, exit_code) if words[0] == "gate" else None
+	if name == "json":
+		return tell.FILES["judgement.json"](told) if told else run.no_summary(command, reason, exit_code)
+	return tell.FILES["junit.xml"](told) if told else run.no_junit(command, reason)
 
 
 def parser() -> Parser:
@@ -88,7 +137,7 @@ def options(args: argparse.Namespace) -> run.Options:
 	given = {name: value for name, value in vars(args).items()
 		 if name in run.Options.__dataclass_fields__ and value is not None}
 	given["build_root"] = Path(args.build_root).resolve()
-	for name in ("tarball", "kdir", "patches", "json", "junit"):
+	for name in ("tarball", "kdir", "patches"):
 		if given.get(name):
 			given[name] = os.path.abspath(given[name])
 	return run.Options(**given)
@@ -193,14 +242,10 @@ def _gate(args: argparse.Namespace) -> int:
 	# b4 takes whatever is on standard error for a failure.
 	quiet = args.form != "terminal"
 	judgement, folder = gate.judge(options(args), asked, quiet)
-	tell.write_all(judgement, folder)
-	for copy, name in ((args.json, "judgement.json"), (args.junit, "junit.xml")):
-		if copy:
-			shutil.copyfile(folder / name, copy)
 	if quiet:
-		sys.stdout.write(tell.FORMS[args.form](judgement))
+		outputs.to_stdout(lambda: sys.stdout.write(tell.FORMS[args.form](judgement)))
 	else:
-		tell.print_judgement(judgement, sys.stdout)
+		outputs.to_stdout(lambda: tell.print_judgement(judgement, sys.stdout))
 		print(f"results: {folder}", file=sys.stderr)
 	return judgement.exit_code
 

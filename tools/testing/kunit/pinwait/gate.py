@@ -11,12 +11,13 @@ import shlex
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import (build, compare, corpus, deps, expected, ground, kdir, lint, patches, profile, promises, sandbox, shard, trailers,
-	       weakening, worktree)
+from . import (build, compare, corpus, deps, expected, ground, kdir, lint, outputs, patches, proc, profile, promises, sandbox, shard,
+	       tell, trailers, weakening, worktree)
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
 from .ground import Ground, States, Wanted
@@ -25,7 +26,7 @@ from .patches import Patch, Submission
 from .proc import CommandFailed
 from .progress import Progress
 from .results import LABELS, Ending, Outcome
-from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, new_folder, point_latest, version
+from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, finish_folder, new_folder, version
 from .sandbox import Sandbox
 from .seen import COUNTED, why_not
 from .series import NONE
@@ -52,6 +53,7 @@ class Asked:
 	isolation: bool = True
 	staged: bool = False		# of KDIR, only what is staged
 	anew: bool = False		# boot also what is known
+	left_out: str = ""		# what the caller leaves out, for people
 
 	def reproduce(self, options: Options, kernel: str) -> str:
 		"""Return the command line that asks the same again."""
@@ -78,6 +80,13 @@ def judge(options: Options, asked: Asked, quiet: bool = False) -> tuple[Judgemen
 		return _Gate(options, asked, Progress(nowhere) if quiet else Progress()).run()
 
 
+def no_judgement(command: str, reason: str, exit_code: int) -> Judgement:
+	"""Return the judgement of a gate that ended before it was known what it is to judge."""
+	return Judgement(kernel="", base="", base_commit="", choice=[], series="", before=[], profiles=[], checks=[], command=command,
+			 started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), compiler="", isolation="", problem=reason,
+			 tool=version(), ended=exit_code)
+
+
 class _Gate:
 	"""A judgement in the making."""
 	shop: Workshop
@@ -100,22 +109,39 @@ class _Gate:
 			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=version())
 
 	def run(self) -> tuple[Judgement, Path]:
-		"""Judge; the logs of an interrupted judgement stay, and what was tried is not tried again."""
+		"""Judge, and write what came of it; what was tried before an interruption is not tried again."""
 		start = time.monotonic()
 		try:
 			with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
 				self._judge(Path(scratch))
 		except UsageError:
-			shutil.rmtree(self.folder)
+			shutil.rmtree(self.folder, ignore_errors=True)
 			raise
-		except PinwaitError as error:
-			self.judgement.problem = str(error)
+		except (Exception, KeyboardInterrupt) as error:
+			proc.ignore_interrupts()
+			self._broke_off(error)
+			if isinstance(error, KeyboardInterrupt):
+				raise
 		finally:
 			if self.folder.exists():
-				(self.folder / "command").write_text(self.judgement.command + "\n", encoding="utf-8")
-				point_latest(self.folder)
-		self.judgement.seconds["total"] = round(time.monotonic() - start, 1)
+				self.judgement.seconds["total"] = round(time.monotonic() - start, 1)
+				self.judgement.not_checked += [self.asked.left_out] if self.asked.left_out else []
+				self._write()
 		return self.judgement, self.folder
+
+	def _broke_off(self, error: BaseException) -> None:
+		"""Note what keeps the rest from being judged; what was found so far stays."""
+		self.judgement.problem, code = proc.reason_of(error)
+		self.judgement.ended = code if isinstance(error, KeyboardInterrupt) else 0
+		if not isinstance(error, (PinwaitError, KeyboardInterrupt)):
+			text, place = "".join(traceback.format_exception(error)), self.folder / "traceback"
+			if outputs.attempt(f"{place} could not be written", lambda: place.write_text(text, encoding="utf-8")):
+				self.progress.say(f"{self.judgement.problem}: see {place}")
+
+	def _write(self) -> None:
+		"""Write the judgement in every form, and where it was asked for."""
+		tell.write_all(self.judgement, self.folder, {"judgement.json": self.options.json, "junit.xml": self.options.junit})
+		outputs.attempt(f"{self.folder} is not complete", lambda: finish_folder(self.folder, self.judgement.command))
 
 	def _chosen_checks(self) -> list[str]:
 		every = [*EVERY_PATCH, *self.asked.profiles]
@@ -455,11 +481,12 @@ class _Gate:
 	def _keep_logs(self, number: int, check: str, folder: Path) -> str:
 		"""Copy the logs of a state to the results, and return where they are there."""
 		place = Path(f"patch-{number}", check)
-		(self.folder / place).mkdir(parents=True, exist_ok=True)
-		for name in ("build.log", "kernel.log"):
-			if (folder / name).exists():
-				shutil.copyfile(folder / name, self.folder / place / name)
-		return str(place)
+		def keep() -> None:
+			(self.folder / place).mkdir(parents=True, exist_ok=True)
+			for name in ("build.log", "kernel.log"):
+				if (folder / name).exists():
+					shutil.copyfile(folder / name, self.folder / place / name)
+		return str(place) if outputs.attempt(f"the logs in {folder} could not be kept", keep) else ""
 
 	def _repeated(self, name: str, before: Result, after: Result, findings: list[Finding]) -> list[Finding]:
 		"""Boot base and patch in turns where something new was seen, and count: never is a boot simply repeated."""

@@ -125,6 +125,7 @@ class Judgement:
 	shard: str = ""		# i/n, "" for all
 	only: int = 0		# number of the one patch that was to be judged, 0 for all
 	tool: str = ""		# version of the tool: its commit
+	ended: int = 0		# exit code of a gate that was used wrongly, interrupted, or ended before it began; else 0
 
 	@property
 	def tried(self) -> list[PatchJudgement]:
@@ -189,8 +190,8 @@ class Judgement:
 
 	@property
 	def exit_code(self) -> int:
-		"""0 pass or not seen, 1 fail, 2 cannot judge."""
-		return EXIT_CODES[self.outcome]
+		"""0 pass or not seen, 1 fail, 2 cannot judge; 64 or 130 if the gate ended by that."""
+		return self.ended or EXIT_CODES[self.outcome]
 
 
 WORST_FIRST = (Outcome.FAIL, Outcome.CANNOT_JUDGE, Outcome.NOT_SEEN, Outcome.PASS)

@@ -67,7 +67,7 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 		for one in found if not one.problem])
 	if len({tuple(patch.sha256 for patch in one.patches) for one in found if one.patches}) > 1:
 		raise UsageError("these are not shards of one job: their patches differ")
-	whole = replace(first, shard="", problem=next((one.problem for one in found if one.problem), ""),
+	whole = replace(first, shard="", ended=0, problem=next((one.problem for one in found if one.problem), ""),
 			not_checked=list(dict.fromkeys(line for one in found for line in one.not_checked)),
 			seconds=_seconds(found), patches=[replace(patch, checks=[]) for patch in first.patches])
 	for patch in whole.patches:

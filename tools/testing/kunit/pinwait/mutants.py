@@ -21,8 +21,10 @@ from .build import Built
 from .corpus import Mutant
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel
+from .outputs import attempt
 from .proc import workers
 from .progress import Progress
+from .report import write_whole
 from .results import Ending, LogResult, Outcome, Status, Verdict
 from .run import CONFIGS, MUTANTS, PROMISES, Options, Session
 from .shard import Shard
@@ -79,11 +81,11 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 		tried = [_try_all(session if number == 0 else _other(session, name), group)
 			 for number, (name, group) in enumerate(groups.items())]
 		fates = [fate for _, group in tried for fate in group]
-		(session.folder / "mutants.json").write_text(
-			json.dumps({"kind": "mutants", "shard": str(shard), "fates": [asdict(fate) for fate in fates],
-				    # The session's profile is that of the first mutant, which may be another one in each shard.
-				    "job": session.job() | {"profile": options.profile, "names": names, "sample": sample}}, indent=1) + "\n",
-			encoding="utf-8")
+		# The session's profile is that of the first mutant, which may be another one in each shard.
+		content = {"kind": "mutants", "shard": str(shard), "fates": [asdict(fate) for fate in fates],
+			   "job": session.job() | {"profile": options.profile, "names": names, "sample": sample}}
+		attempt("mutants.json could not be written", lambda: write_whole(
+			session.folder / "mutants.json", json.dumps(content, indent=1) + "\n"))
 		unkept = promises.unkept(promises.load(PROMISES), killed(fates))
 		tell(fates, unkept)
 		code = session.finish(tried[0][0], score(fates, len(unkept)))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from . import gate, kdir, profile, sandbox, tell
+from . import gate, kdir, outputs, profile, sandbox, tell
 from .errors import CannotJudge, PinwaitError, UsageError
 from .gate import Asked
 from .judgement import Judgement
@@ -45,8 +45,7 @@ def presubmit(options: Options, staged: bool, commits: str, full: bool, series: 
 	asked, why = chosen(user, staged, commits)
 	print(f"presubmit: {why}", file=sys.stderr, flush=True)
 	judgement, folder = _judge(options, replace(asked, series=series), full)
-	tell.write_all(judgement, folder)
-	tell.print_judgement(judgement, sys.stdout)
+	outputs.to_stdout(lambda: tell.print_judgement(judgement, sys.stdout))
 	print(f"results: {folder}", file=sys.stderr)
 	return judgement.exit_code
 
@@ -130,11 +129,9 @@ def _judge(options: Options, asked: Asked, full: bool) -> tuple[Judgement, Path]
 	# It is the developer's own code: where it cannot be kept in, it may run all the same.
 	closed = not sandbox.failure()
 	asked = replace(asked, profiles=profiles, isolation=closed, checks=() if full else (*QUICK_CHECKS, *profiles))
-	judgement, folder = gate.judge(options, asked)
-	if not full:
-		judgement.not_checked.append("quick: no build without page migration, no coverage of the changed lines, not the profiles "
-					     f"{', '.join(name for name in every if name not in profiles)}; FULL=1 has them all")
-	return judgement, folder
+	left_out = "" if full else ("quick: no build without page migration, no coverage of the changed lines, not the profiles "
+				    f"{', '.join(name for name in every if name not in profiles)}; FULL=1 has them all")
+	return gate.judge(options, replace(asked, left_out=left_out))
 
 
 def _range_of(user: kdir.UserTree, local: str, remote: str) -> str:

@@ -24,6 +24,10 @@ from .errors import CannotJudge, PinwaitError
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 TERM_GRACE = 5.0	# seconds a process gets to clean up after SIGTERM
 GIB = 1 << 30
+INTERRUPTED = 130	# exit code, as of a program that Ctrl-C ends
+# What the machine, and neither a patch nor the tool, is to blame for.
+MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EAGAIN,
+	   errno.EMFILE, errno.ENFILE, errno.ESTALE)
 
 
 class CommandFailed(PinwaitError):
@@ -205,3 +209,22 @@ def is_disk_full(error: BaseException) -> bool:
 	if isinstance(error, OSError):
 		return error.errno in (errno.ENOSPC, errno.EDQUOT)
 	return any(text in str(error) for text in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)))
+
+
+def reason_of(error: BaseException) -> tuple[str, int]:
+	"""Return what ended the tool, in a sentence, and the exit code for it: never one that blames a patch."""
+	if isinstance(error, KeyboardInterrupt):
+		return "interrupted", INTERRUPTED
+	if is_disk_full(error):
+		return f"disk full: {error}", CannotJudge.exit_code
+	if isinstance(error, PinwaitError):
+		return str(error), error.exit_code
+	if is_machines_fault(error):
+		return f"this machine does not let the tool go on: {error}", CannotJudge.exit_code
+	return (f"a mistake of the tool's, which says nothing about a patch: {type(error).__name__}: {error}".rstrip(": "),
+		CannotJudge.exit_code)
+
+
+def is_machines_fault(error: BaseException) -> bool:
+	"""Tell whether neither the tool nor what it was asked is at fault."""
+	return isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno in MACHINE

@@ -46,25 +46,31 @@ def summary(info: RunInfo, log: LogResult, verdict: Verdict) -> dict[str, Any]:
 	}
 
 
-def cannot_judge_summary(info: RunInfo, reason: str) -> dict[str, Any]:
+def cannot_judge_summary(info: RunInfo, reason: str, exit_code: int) -> dict[str, Any]:
 	"""Return summary.json of a run that never booted; unknown texts of info are empty."""
-	return summary(info, LogResult(), Verdict(Outcome.CANNOT_JUDGE, reason)) | {"ending": None}
+	content = summary(info, LogResult(), Verdict(Outcome.CANNOT_JUDGE, reason))
+	content["verdict"]["exit_code"] = exit_code
+	return content | {"ending": None}
 
 
-def write_summary(path: Path, content: dict[str, Any]) -> None:
-	"""Write summary() to a file that is never seen half written."""
-	write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+def summary_text(content: dict[str, Any]) -> str:
+	"""Return the text of summary.json."""
+	return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def write_whole(path: Path, text: str) -> None:
 	"""Write a file that is never seen half written; bytes that were no UTF-8 become escapes that JSON knows."""
 	part = path.with_name(path.name + ".part")
-	part.write_text(text, encoding="utf-8", errors="backslashreplace")
-	part.replace(path)
+	try:
+		part.write_text(text, encoding="utf-8", errors="backslashreplace")
+		part.replace(path)
+	except OSError:
+		part.unlink(missing_ok=True)	# what fits on a full disk takes the place of what is still to come
+		raise
 
 
-def write_junit(path: Path, info: RunInfo, log: LogResult, verdict: Verdict) -> None:
-	"""Write JUnit XML: a testsuite per suite, one more for what belongs to no case.
+def junit(info: RunInfo, log: LogResult, verdict: Verdict) -> str:
+	"""Return JUnit XML: a testsuite per suite, one more for what belongs to no case.
 
 	Raises CannotJudge when python3-junitparser is missing.
 	"""
@@ -94,7 +100,8 @@ def write_junit(path: Path, info: RunInfo, log: LogResult, verdict: Verdict) -> 
 		entry.result = [outcome]
 	whole.add_testcase(entry)
 	xml.add_testsuite(whole)
-	xml.write(str(path), pretty=True)
+	text: str = xml.tostring().decode("utf-8")
+	return text
 
 
 def print_report(info: RunInfo, log: LogResult, verdict: Verdict, stream: TextIO, verbose: bool = False) -> None:

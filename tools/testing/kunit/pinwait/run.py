@@ -14,18 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import boot, build, corpus, deps, expected, kdir, ktap, proc, profile, report, series, verdict, worktree
-from .errors import PinwaitError, UsageError
+from . import boot, build, corpus, deps, expected, kdir, ktap, outputs, proc, profile, report, series, verdict, worktree
+from .errors import UsageError
 from .git import Git
 from .kernel import Kernel, Store
-from .proc import CommandFailed, is_disk_full, lock
+from .outputs import Output, attempt
+from .proc import CommandFailed, lock
 from .progress import Progress
-from .results import LogResult, RunInfo, Verdict
+from .results import LogResult, Outcome, RunInfo, Verdict
 
 PROJECT = Path(__file__).resolve().parents[4]
 CONFIGS = PROJECT / "lib/kunit-configs"
 MUTANTS = PROJECT / "tools/testing/mutants"
 PROMISES = PROJECT / "Documentation/coverage.md"
+PROGRAM = "tools/testing/kunit/pinwait.py"
 RESUMES = "what is downloaded, unpacked, built or cached so far is kept: the same command goes on from there"
 
 
@@ -45,8 +47,8 @@ class Options:
 	kernel_args: list[str] = field(default_factory=list)
 	kconfig_add: list[str] = field(default_factory=list)
 	make_options: list[str] = field(default_factory=list)
-	json: str = ""
-	junit: str = ""
+	json: Output | None = None
+	junit: Output | None = None
 	build_root: Path = PROJECT / "build"
 	update: bool = False
 
@@ -61,7 +63,7 @@ class Options:
 
 	def source(self, subcommand: str, kernel: str) -> list[str]:
 		"""Return the words that call the tool for a kernel; kernel is what was found."""
-		words = ["tools/testing/kunit/pinwait.py", subcommand]
+		words = [PROGRAM, subcommand]
 		words += [f"--tarball={self.tarball}"] if self.tarball else []
 		words += [f"--kdir={self.kdir}"] if self.kdir else []
 		words += [] if self.tarball or self.kdir else [f"--kernel={kernel}"]
@@ -130,6 +132,7 @@ class Session:
 				    started=now.isoformat(timespec="seconds"), compiler="",
 				    seconds=self.progress.seconds)
 		self.commit = ""	# what is tested, as soon as it is prepared
+		self.told = False	# the verdict is written; what breaks afterwards is not to change it
 		series.check_name(options.series_root, options.series)
 		self.cases = expected.load(CONFIGS / "expected-cases.txt")
 		self.cases.select(options.profile, options.filter)
@@ -179,14 +182,16 @@ class Session:
 		return [] if self.options.series == series.NONE else [f"folio_fixture.promises={self.options.series}"]
 
 	def finish(self, log: LogResult, answer: Verdict) -> int:
-		"""Write and print the results; return the exit code."""
-		report.write_summary(self.folder / "summary.json", report.summary(self.info, log, answer))
-		report.write_junit(self.folder / "junit.xml", self.info, log, answer)
-		for name, copy in (("summary.json", self.options.json), ("junit.xml", self.options.junit)):
-			if copy:
-				shutil.copyfile(self.folder / name, copy)
-		report.print_report(self.info, log, answer, sys.stdout)
+		"""Write and print the results; return the exit code, whatever cannot be written or printed."""
+		self._leave(report.summary(self.info, log, answer), log, answer)
+		outputs.to_stdout(lambda: report.print_report(self.info, log, answer, sys.stdout))
 		return answer.exit_code
+
+	def _leave(self, content: dict[str, Any], log: LogResult, answer: Verdict) -> None:
+		"""Write summary.json (content) and junit.xml, and the copies that were asked for."""
+		self.told = True
+		outputs.write_all(self.folder, {"summary.json": (lambda: report.summary_text(content), self.options.json),
+						"junit.xml": (lambda: report.junit(self.info, log, answer), self.options.junit)})
 
 	@contextmanager
 	def recorded(self) -> Iterator[None]:
@@ -194,15 +199,14 @@ class Session:
 		try:
 			yield
 		except UsageError:
-			shutil.rmtree(self.folder)
+			shutil.rmtree(self.folder, ignore_errors=True)
 			raise
-		except (PinwaitError, OSError, KeyboardInterrupt) as error:
-			reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-			if not is_disk_full(error):
-				report.write_summary(self.folder / "summary.json",
-						     report.cannot_judge_summary(self.info, reason))
-				if self.options.json:
-					shutil.copyfile(self.folder / "summary.json", self.options.json)
+		except BaseException as error:
+			proc.ignore_interrupts()
+			if not self.told:
+				reason, code = proc.reason_of(error)
+				self._leave(report.cannot_judge_summary(self.info, reason, code), LogResult(),
+					    Verdict(Outcome.CANNOT_JUDGE, reason))
 			raise
 		finally:
 			self._close()
@@ -214,8 +218,7 @@ class Session:
 
 	def _close(self) -> None:
 		if self.folder.exists():
-			(self.folder / "command").write_text(self.info.command + "\n", encoding="utf-8")
-			point_latest(self.folder)
+			attempt(f"{self.folder} is not complete", lambda: finish_folder(self.folder, self.info.command))
 
 	def _known(self, kernel: Kernel, chosen: series.Series) -> None:
 		self.info.kernel_version = kernel.version
@@ -272,10 +275,25 @@ def _judged(options: Options, subcommand: str,
 	with session.recorded():
 		with session.built() as (kernel, done):
 			log = session.boot(kernel, done, session.folder)
-		answer = judge(log, session.cases)
-		code = session.finish(log, answer)
+		code = session.finish(log, judge(log, session.cases))
 	session.say_where()
 	return code
+
+
+def no_summary(command: str, reason: str, exit_code: int) -> str:
+	"""Return the text of the summary.json of a run that ended before it was known what it is to do."""
+	return report.summary_text(report.cannot_judge_summary(_unknown(command), reason, exit_code))
+
+
+def no_junit(command: str, reason: str) -> str:
+	"""Return the text of its junit.xml."""
+	return report.junit(_unknown(command), LogResult(), Verdict(Outcome.CANNOT_JUDGE, reason))
+
+
+def _unknown(command: str) -> RunInfo:
+	started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+	return RunInfo(kernel_version="", base_commit="", base="", dirty=False, series="", patches=[], profile="", filter="",
+		       command=command, started=started, compiler="")
 
 
 def version() -> str:
@@ -297,6 +315,12 @@ def new_folder(parent: Path, name: str) -> Path:
 		except FileExistsError:
 			continue
 	raise UsageError(f"there are already 99 folders {parent / name}")
+
+
+def finish_folder(folder: Path, command: str) -> None:
+	"""Keep in a results folder the command that does it again, and make `latest` beside it lead to it."""
+	(folder / "command").write_text(f"{command}\n", encoding="utf-8")
+	point_latest(folder)
 
 
 def point_latest(folder: Path) -> None:

@@ -17,8 +17,10 @@ from . import deps, report, verdict
 from .build import Built
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel
+from .outputs import attempt
 from .proc import workers
 from .progress import Progress
+from .report import write_whole
 from .results import LogResult, Outcome, Verdict
 from .run import Options, Session
 from .shard import Shard
@@ -144,7 +146,8 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 					tally.add(boot)
 			scratch.rmdir()
 		job = session.job() | {"boots": boots, "stress": stress}
-		(session.folder / "soak.json").write_text(json.dumps(tally.summary(shard, job), indent=1) + "\n", encoding="utf-8")
+		attempt("soak.json could not be written", lambda: write_whole(
+			session.folder / "soak.json", json.dumps(tally.summary(shard, job), indent=1) + "\n"))
 		code = session.finish(*tally.verdict())
 	print(tally)
 	session.say_where()

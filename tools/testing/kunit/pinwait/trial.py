@@ -20,6 +20,7 @@ from . import expected as expected_cases
 from .build import Built, DoesNotBuild, Request
 from .expected import Expected
 from .kernel import Kernel
+from .outputs import attempt
 from .progress import Progress
 from .report import write_whole
 from .results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
@@ -141,8 +142,8 @@ class Trials:
 	def _finish(self, result: Result) -> None:
 		"""Keep a result, but not a log that just ends: it may be of a kernel that something killed."""
 		if result.log.ending is not Ending.TRUNCATED or result.error or not self.boots:
-			self._keep(result)
-			(result.folder / BEGUN).unlink(missing_ok=True)
+			if attempt(f"{result.folder / RESULT} could not be written", lambda: self._keep(result)):
+				(result.folder / BEGUN).unlink(missing_ok=True)
 		else:
 			(result.folder / RESULT).unlink(missing_ok=True)
 

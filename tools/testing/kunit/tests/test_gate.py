@@ -241,6 +241,37 @@ def test_nearest_base(judged):
 	assert judgement.exit_code == 2 and "series none" in judgement.nearest
 
 
+@pytest.mark.parametrize("error, code", [
+	(OSError(28, "No space left on device"), 1), (CannotJudge("the machine is broken"), 1), (KeyError("mistake"), 1), (KeyboardInterrupt(), 130),
+])
+def test_what_was_found_stays_whatever_breaks_afterwards(judged, monkeypatch, error, code):
+	look = workshop.Workshop.look
+
+	def breaks(shop, index, wanted):
+		if index == 2:
+			raise error
+		look(shop, index, wanted)
+	monkeypatch.setattr(workshop.Workshop, "look", breaks)
+	texts, folders = (_patch(10, FAILS, 1, 2), _patch(20, "b", 2, 2)), judged.kernel.tree.parents[1] / "results"
+	if code == 130:
+		with pytest.raises(KeyboardInterrupt):
+			judged(*texts)
+	else:
+		assert judged(*texts).exit_code == code
+	content = json.loads((folders / "latest/judgement.json").read_text())
+	jsonschema.validate(content, json.loads(SCHEMA.read_text()))
+	assert (content["verdict"]["outcome"], content["verdict"]["exit_code"], content["patches"][0]["outcome"]) == ("fail", code, "fail")
+	assert content["problem"] and (folders / "latest/junit.xml").exists()
+
+
+def test_logs_that_cannot_be_kept_change_no_verdict(judged, monkeypatch):
+	def full(*_args):
+		raise OSError(28, "No space left on device")
+	monkeypatch.setattr(gate.shutil, "copyfile", lambda source, target: full() if "kernel.log" in str(source) else None)
+	judgement = judged(_patch(10, FAILS))
+	assert judgement.exit_code == 1 and judgement.patches[0].checks[-1].log == ""
+
+
 def test_base_that_is_broken(judged, monkeypatch):
 	(judged.kernel.tree.parents[2] / "series/rfc/7.3/0001-x.patch").write_text(fakes.patch(35, "line 35", BROKEN))
 	judgement = judged(_patch(10, "a"))

@@ -2,7 +2,7 @@
 """Tell a judgement: to people, to mailing lists, to other programs. Nothing here decides anything."""
 
 from .adapters import bisect_code
-from .files import FORMS, write_all
+from .files import FILES, FORMS, write_all
 from .terminal import print_judgement
 
-__all__ = ["FORMS", "bisect_code", "print_judgement", "write_all"]
+__all__ = ["FILES", "FORMS", "bisect_code", "print_judgement", "write_all"]

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """Write a judgement to a folder, in every form."""
 
+import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import outputs
 from ..judgement import Judgement, to_json
-from ..report import write_whole
+from ..outputs import Output
 from .adapters import b4_prep, b4_review, patchwork_checks
 from .html import html
 from .junit import junit
@@ -19,14 +21,13 @@ from .reply import reply
 REPORTER = "PINWAIT_REPORTER"	# environment: "Name <address>" that a fix should credit
 
 
-def write_all(judgement: Judgement, folder: Path) -> None:
-	"""Write the files; none is ever seen half written.
+def write_all(judgement: Judgement, folder: Path, copies: Mapping[str, Output | None] | None = None) -> None:
+	"""Write the files, and copies of some of them, by name; none is ever seen half written.
 
-	judgement.json comes first, for all else can be made of it. Raises CannotJudge when a package is
-	missing, OSError when the folder cannot be written to.
+	judgement.json comes first, for all else can be made of it. What could not be written is said.
 	"""
-	for name, make in FILES.items():
-		write_whole(folder / name, make(judgement))
+	outputs.write_all(folder, {name: (functools.partial(make, judgement), (copies or {}).get(name))
+				   for name, make in FILES.items()})
 
 
 def _json(content: Any) -> str:
