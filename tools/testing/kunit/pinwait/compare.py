@@ -96,7 +96,9 @@ def _cases(before: LogResult, after: LogResult) -> list[Finding]:
 		if change and not (case.status is Status.MISSING and case.text == GONE and change is Change.NEW):
 			kind = {Status.MISSING: "missing", Status.SKIP: "skip"}.get(case.status, "case")
 			shown = was if change is Change.FIXED and was else case
-			found.append(Finding(kind, name, change, change is Change.NEW, shown.text or shown.status.value, name))
+			# Of a case that was not there nothing is lost, but somebody may want to know that it was not tried.
+			lost = change is Change.NEW and not (was is None and case.status is Status.SKIP)
+			found.append(Finding(kind, name, change, lost, shown.text or shown.status.value, name))
 	found += [Finding("missing", name, Change.NEW, True, "ran before the patch, and is not there any more", name)
 		  for name, case in old.items() if name not in new and case.status is not Status.MISSING]
 	gone = [name for name, case in new.items() if case.status is Status.MISSING and case.text == GONE
@@ -115,7 +117,7 @@ def _change(was: Case | None, case: Case) -> Change | None:
 		return Change.NEW if good_before else Change.PRE_EXISTING
 	if not good_before:
 		return Change.FIXED
-	return Change.NEW if case.status is Status.SKIP and was and was.status is Status.PASS else None
+	return Change.NEW if case.status is Status.SKIP and (was is None or was.status is Status.PASS) else None
 
 
 def _others(log: LogResult) -> dict[str, Item]:

@@ -53,9 +53,10 @@ class Expected:
 					 f"{profile}; give suite or suite.case, globs allowed; suites: {suites}")
 		return chosen
 
-	def with_others(self, cases: Iterable[Case]) -> "Expected":
-		"""Return the list with cases added that are not in it."""
-		others = {case.id: ExpectedCase(case.id, case.suite, case.name, case.param, False, frozenset(), frozenset())
+	def with_others(self, cases: Iterable[Case], profile: str) -> "Expected":
+		"""Return the list with cases added that are not in it; one that skips in a profile, and says why, may do so."""
+		others = {case.id: ExpectedCase(case.id, case.suite, case.name, case.param, False,
+						frozenset({profile} if case.status is Status.SKIP and case.text else ()), frozenset())
 			  for case in cases if case.id not in self.cases and case.status is not Status.CRASH}
 		return Expected(self.path, self.cases | others)
 

@@ -28,6 +28,10 @@ LAST_LINES = 15
 # With the level in front where the console was not up yet and its lines are printed late.
 _STAMP = re.compile(r"(?:<\d>)?\[ *(\d+\.\d{6})\](?:\[ *[TC]\d+\])? ?")
 _ERROR_LINE = re.compile(r"\[[\d:]+\] \[ERROR\] Test: (.*)")
+# An assertion that failed, with the name of its case. KUnit loses it where it is no parameter's and no plain case's, in param_exit
+# for one, and where the case skips after it.
+_FAILED = re.compile(r"\s*# (?P<name>\S+): (?:EXPECTATION|ASSERTION) FAILED at ")
+FORGOTTEN = "(KUnit has forgotten this, and says that the case is ok)"
 # What the parser says of a test that has no end: one sentence about the ending says it better.
 _CUT_OFF = ("missing expected subtest!", "missing subtest result line!", "No more test results!", "0 tests run!")
 
@@ -77,6 +81,7 @@ def read_log(lines: Sequence[LogLine], parser_dir: Path, timed_out: bool) -> Log
 	)
 	_flatten(tree, parser.TestStatus, result)
 	_add_times(result, scan, stamps, [line.wall for line in lines])
+	_remember(result, scan, texts)
 	if scan.running:
 		result.cases.append(_unfinished(result, scan, texts, stamps, [line.wall for line in lines]))
 	said = dict.fromkeys(match[1] for match in map(_ERROR_LINE.match, output.getvalue().splitlines()) if match)
@@ -164,6 +169,30 @@ def _flatten(tree: Any, status_type: Any, result: LogResult) -> None:
 		blame(suite.name, suite, failed)
 		if not suite.subtests and suite.status in (status_type.SUCCESS, status_type.SKIPPED):
 			result.errors.append(f"{suite.name} reports a result but no case of it ran")
+
+
+def _remember(result: LogResult, scan: _Scan, texts: Sequence[str]) -> None:
+	"""Let what an assertion failed in fail, whatever KUnit says of it: a case, or what it is a part of."""
+	cases = {case.id: case for case in result.cases}
+	names = {leaf_id(case.suite, case.name, None) for case in result.cases}
+	unfinished = ".".join(scan.running) if scan.running else ""
+	ktap = set(scan.ktap)
+	for index, text in enumerate(texts):
+		failed, owner = _FAILED.match(text), scan.owners[index] or ""
+		if not failed or owner == unfinished:
+			continue
+		case = cases.get(owner)
+		late = leaf_id(owner.partition(".")[0], failed["name"], None)
+		if late in names and owner.partition("[")[0] != late:
+			owner, case = late, None	# said by something that it left behind
+		if case and case.status in (Status.PASS, Status.SKIP):
+			said = [texts[at] for at, name in enumerate(scan.owners) if name == owner and at not in ktap]
+			skipped = [f"and then it was skipped: {case.text}"] if case.status is Status.SKIP else []
+			case.status, case.text = Status.FAIL, "\n".join([_case_text(said), *skipped, FORGOTTEN])
+		elif not case and not any(error.startswith(f"{owner} failed as a whole") for error in result.errors):
+			said = [line for at, line in enumerate(texts[index:index + MAX_TEXT], index)
+				if at not in ktap and (at == index or scan.owners[at] == scan.owners[index])]
+			result.errors.append(f"{owner or 'KUnit'} failed as a whole: {_case_text(said)}")
 
 
 def _scan(texts: Sequence[str], parser: Any) -> _Scan:

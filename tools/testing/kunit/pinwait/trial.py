@@ -162,7 +162,8 @@ class Trials:
 			console = boot.boot(argv, limit, folder)
 		log = ktap.read_log(console.lines, self.parser_dir, console.timed_out)
 		# A patch may bring cases of its own.
-		return log, verdict.judge(log, self.expected.with_others(log.cases), self.request.profile.name, "")
+		name = self.request.profile.name
+		return log, verdict.judge(log, self.expected.with_others(log.cases, name), name, "")
 
 	def folder(self, commit: str) -> Path:
 		"""Return where all that comes of a state is kept."""

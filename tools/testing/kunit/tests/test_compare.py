@@ -35,9 +35,13 @@ def test_a_case_changes(before, after, kind, change):
 	assert _cases(before, after) == [(kind, change, change is Change.NEW)]
 
 
-@pytest.mark.parametrize("before, after", [(PASS, PASS), (SKIP, SKIP), (SKIP, PASS), (None, PASS), (None, SKIP), (MISSING, None)])
+@pytest.mark.parametrize("before, after", [(PASS, PASS), (SKIP, SKIP), (SKIP, PASS), (None, PASS), (MISSING, None)])
 def test_a_case_is_as_it_should_be(before, after):
 	assert _cases(before, after) == []
+
+
+def test_new_case_that_skips_is_a_remark():
+	assert _cases(None, SKIP, "no THP here") == [("skip", Change.NEW, False)]
 
 
 def test_cases_after_a_panic_are_one_finding():

@@ -181,3 +181,56 @@ def test_parser_import_leaves_no_trace():
 def test_folder_without_parser(tmp_path):
 	with pytest.raises(CannotJudge, match="kunit_parser.py"):
 		ktap.read_log([], tmp_path, False)
+
+
+PARAM_EXIT = ("[    0.120000]     # params: EXPECTATION FAILED at lib/kunit/splat-test.c:170", "[    0.120000]     Expected left == 0, but",
+	      "[    0.120000]         left == 3 (0x3)")
+
+
+def _forgetful(before, *new):
+	"""A log in which all parameters pass, and so the case, with lines put in."""
+	lines = [line.replace("not ok", "ok") for line in lines_of("params-fail") if "p->v" not in line and "EXPECTATION" not in line]
+	return inserted(lines, before, *new)
+
+
+def test_expectation_that_fails_after_the_last_parameter():
+	log = read(_forgetful("    ok 1 params", *PARAM_EXIT))
+	assert [case.status for case in log.cases] == [Status.PASS] * 3
+	assert [error.splitlines() for error in log.errors] == [[
+		"splat.params failed as a whole: # params: EXPECTATION FAILED at lib/kunit/splat-test.c:170", "Expected left == 0, but", "    left == 3 (0x3)"]]
+
+
+def test_expectation_that_fails_in_a_parameter_that_passes():
+	log = read(_forgetful("    ok 2 order 2", *PARAM_EXIT))
+	assert [case.status for case in log.cases] == [Status.PASS, Status.FAIL, Status.PASS] and not log.errors
+	assert "left == 3" in log.cases[1].text and log.cases[1].text.endswith(ktap.FORGOTTEN)
+
+
+def test_expectation_that_fails_before_the_case_skips():
+	failed = [line.replace("params", "skips") for line in PARAM_EXIT]
+	case, = read(inserted(lines_of("skip"), "    ok 1 skips # SKIP no ZONE_MOVABLE", *failed)).cases
+	assert case.status is Status.FAIL and "left == 3" in case.text and "then it was skipped: no ZONE_MOVABLE" in case.text
+
+
+@pytest.mark.parametrize("what", ["ASSERTION", "EXPECTATION"])
+def test_assertion_of_a_case_that_is_over(what):
+	late = f"[    0.050000]     # ok_first: {what} FAILED at lib/kunit/splat-test.c:9"
+	log = read(inserted(lines_of("two-suites"), "    ok 2 ok_only", late))
+	assert {case.id: case.status for case in log.cases}["calm.ok_only"] is Status.PASS
+	assert [error.partition(":")[0] for error in log.errors] == ["calm.ok_first failed as a whole"]
+
+
+def test_assertion_after_the_last_case_of_a_suite():
+	log = read(inserted(lines_of("two-suites"), "] ok 1 calm", PARAM_EXIT[0].replace("params", "calm")))
+	assert [error.partition(":")[0] for error in log.errors] == ["calm failed as a whole"]
+
+
+def test_failure_that_kunit_counts_is_told_once():
+	log = read(lines_of("fail"))
+	assert [case.status for case in log.cases] == [Status.FAIL] and not log.errors and ktap.FORGOTTEN not in log.cases[0].text
+
+
+def test_words_about_assertions_are_no_assertion():
+	noise = "[    0.050000] usb: an EXPECTATION FAILED at boot"
+	log = read(inserted(lines_of("two-suites"), "    ok 2 ok_only", noise))
+	assert not log.errors and all(case.status is Status.PASS for case in log.cases)

@@ -284,3 +284,23 @@ class TestProof:
 
 	def test_no_boot(self, tmp_path):
 		assert self.prove(tmp_path, [], *TWO).exit_code == 2
+
+
+@pytest.mark.parametrize("reason, code", [("no ZONE_MOVABLE", 0), ("", 1)])
+def test_case_that_a_patch_adds_may_skip_if_it_says_why(tmp_path, reason, code):
+	log = read(changed(lines_of("two-suites"), "    ok 2 ok_last", f"    ok 2 ok_last # SKIP {reason}"))
+	expected = listed(tmp_path, *TWO[:3]).with_others(log.cases, "uml")
+	assert verdict.judge(log, expected, "uml", "").exit_code == code
+	assert verdict.judge(log, expected, "uml-rt", "").exit_code == 1
+
+
+def test_listed_case_may_not_skip_whatever_it_says(tmp_path):
+	log = read(changed(lines_of("two-suites"), "    ok 2 ok_last", "    ok 2 ok_last # SKIP no ZONE_MOVABLE"))
+	assert verdict.judge(log, listed(tmp_path, *TWO).with_others(log.cases, "uml"), "uml", "").exit_code == 1
+
+
+def test_failure_that_kunit_forgets_fails(tmp_path):
+	lines = [line.replace("not ok", "ok") for line in lines_of("params-fail") if "p->v" not in line and "EXPECTATION" not in line]
+	lines = inserted(lines, "    ok 1 params", "[    0.120000]     # params: EXPECTATION FAILED at lib/kunit/splat-test.c:170")
+	answer, _ = judge(tmp_path, lines, *PARAMS)
+	assert (answer.outcome, "splat.params failed as a whole" in answer.reason) == (Outcome.FAIL, True)
