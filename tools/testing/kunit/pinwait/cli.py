@@ -213,7 +213,7 @@ def _gate_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--checks", metavar="NAME,...", type=_names, default=(), help="only these checks of each patch")
 	sub.add_argument("--only", type=int, metavar="N", default=0, help="only patch N of the series")
 	sub.add_argument("--repeat", type=int, metavar="N", default=gate.Asked.repeat,
-			 help="boots of base and patch, in turns, when something new was seen (3)")
+			 help="boots of base and patch each, where boots differ and something new was seen (6, or more for a long series)")
 	sub.add_argument("--anew", action="store_true", help="boot again what was built and booted before")
 	sub.add_argument("--no-isolation", dest="isolation", action="store_false",
 			 help="build and boot patched code unconfined: for code that you trust")

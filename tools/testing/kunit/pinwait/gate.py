@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import (build, compare, corpus, deps, expected, ground, kdir, lint, outputs, patches, proc, profile, promises, sandbox, shard,
+from . import (build, compare, corpus, deps, expected, ground, kdir, lint, outputs, patches, proc, profile, promises, repeat, sandbox, shard,
 	       tell, trailers, weakening, worktree)
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
@@ -36,6 +36,7 @@ from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PR
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
 NAMED = 3		# findings that a reason names
+REPEATED = 4		# times what a boot of the base took in real time: so long boots may take that are repeated
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Asked:
 	profiles: tuple[str, ...] = ("uml",)
 	checks: tuple[str, ...] = ()	# only these
 	only: int = 0			# only this patch
-	repeat: int = 3			# boots, of base and patch each, when something new was seen
+	repeat: int = repeat.LEAST_BOOTS	# boots, of base and patch each, where boots differ and something new was seen
 	shard: Shard = Shard()
 	isolation: bool = True
 	staged: bool = False		# of KDIR, only what is staged
@@ -65,6 +66,8 @@ class Asked:
 		words += [f"--profiles={','.join(self.profiles)}"] if self.profiles != Asked.profiles else []
 		words += [f"--checks={','.join(self.checks)}"] if self.checks else []
 		words += [f"--only={self.only}"] if self.only else []
+		words += [f"--repeat={self.repeat}"] if self.repeat != Asked.repeat else []
+		words += [f"--timeout={options.timeout}"] if options.timeout else []
 		words += [] if self.isolation else ["--no-isolation"]
 		words += ["--anew"] if self.anew else []
 		return shlex.join([*words, *options.passed_on(), *self.sources])
@@ -144,6 +147,9 @@ class _Gate:
 		outputs.attempt(f"{self.folder} is not complete", lambda: finish_folder(self.folder, self.judgement.command))
 
 	def _chosen_checks(self) -> list[str]:
+		if self.asked.repeat < repeat.LEAST_BOOTS:
+			raise UsageError(f"--repeat={self.asked.repeat} boots are too few to tell a patch's fault from a flake: give "
+					 f"{repeat.LEAST_BOOTS} or more")
 		every = [*EVERY_PATCH, *self.asked.profiles]
 		unknown = [name for name in self.asked.checks if name not in every]
 		if unknown:
@@ -431,7 +437,9 @@ class _Gate:
 		if check.outcome is Outcome.PASS and not check.held:
 			after, index = self.shop.result(number, name), self._last_sound(number, name)
 			added = after.cases - self.shop.result(index, name).cases
+			flakes = repeat.flakes(check.findings)
 			check.reason = "" if after.verdict.outcome is Outcome.PASS else "nothing new: "
+			check.reason = f"suspected flake, held against nobody: {_named(flakes)}; " if flakes else check.reason
 			check.reason += after.verdict.reason + (f", {len(added)} of them added by the patch" if added else "")
 			check.reason += f", compared with the state after patch {index}, the last one that came to the tests" if index < number - 1 else ""
 		return check
@@ -467,7 +475,7 @@ class _Gate:
 		if after.error or not shop.trials[name].boots:
 			check.findings += [] if after.error else self._new_warnings(name, number, after)
 			return check
-		check.findings = self._repeated(name, before, after, check.findings)
+		check.findings = self._repeated(name, before, after, check.findings, check.log or f"patch-{number}/{check_name}")
 		check.findings += self._new_warnings(name, number, after)
 		if name == shop.main:
 			check.findings += self._weakened(number)
@@ -488,30 +496,24 @@ class _Gate:
 					shutil.copyfile(folder / name, self.folder / place / name)
 		return str(place) if outputs.attempt(f"the logs in {folder} could not be kept", keep) else ""
 
-	def _repeated(self, name: str, before: Result, after: Result, findings: list[Finding]) -> list[Finding]:
-		"""Boot base and patch in turns where something new was seen, and count: never is a boot simply repeated."""
-		trial = self.shop.trials[name]
-		held = [finding for finding in findings if finding.held]
-		times = self.asked.repeat
-		# A boot that hangs takes its whole time limit.
-		if not held or not trial.boots or times < 2 or after.log.ending is Ending.HANG:
+	def _repeated(self, name: str, before: Result, after: Result, findings: list[Finding], place: str) -> list[Finding]:
+		"""Boot base and patch again where something new was seen, and say whether the patch is to blame."""
+		trial, suspects = self.shop.trials[name], [finding for finding in findings if finding.held]
+		if not suspects or before.error or after.error or not trial.boots:
 			return findings
-		boots: dict[str, list[set[str]]] = {"before": [set()], "after": [{finding.id for finding in held}]}
-		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
-			for turn in range(1, times):
-				for which, result in (("before", before), ("after", after)):
-					folder = Path(scratch, f"{which}-{turn}")
-					folder.mkdir()
-					log, answer = trial.boot(result, folder, self.progress)
-					again = compare.compare(before, replace(result, log=log, verdict=answer))
-					boots[which].append({finding.id for finding in again if finding.change is Change.NEW})
+		virtual = trial.request.profile.virtual_time
+		# A boot that hangs takes its whole time limit: one that the base needs a fraction of is enough, and the same for both.
+		limit = self.shop.patience(name) or min(trial.timeout, round(REPEATED * max(before.log.wall_seconds or trial.timeout, 1.0)))
 
-		def counted(finding: Finding) -> Finding:
-			seen = {which: Seen(sum(finding.id in ids for ids in sets), times) for which, sets in boots.items()}
-			known = seen["before"].times > 0
-			return replace(finding, before=seen["before"], after=seen["after"], held=not known,
-				       change=Change.PRE_EXISTING if known else Change.NEW)
-		return [counted(finding) if finding.held else finding for finding in findings]
+		def boot(result: Result, label: str) -> Result:
+			folder = self.folder / place / label
+			folder.mkdir(parents=True)
+			log, answer = trial.boot(result, folder, self.progress, limit)
+			return replace(result, log=log, verdict=answer)
+		# Each patch can need one test a profile, and one more of the tests as they were.
+		rule = repeat.Rule.of(len(self.patches) * (len(self.asked.profiles) + 1), self.asked.repeat)
+		told = repeat.repeated(before, after, suspects, rule, virtual, boot)
+		return [*told, *(finding for finding in findings if not finding.held)]
 
 	def _weakened(self, number: int) -> list[Finding]:
 		"""Return what the suites as they were find, and what they caught of broken kernels and catch no more, if the
@@ -523,7 +525,8 @@ class _Gate:
 		pristine = shop.also(worktree.with_files(shop.kernel, shop.states[number], shop.states[number - 1], tests))
 		shop.look(pristine, [main])
 		found = []
-		for finding in compare.compare(shop.result(number - 1, main), shop.result(pristine, main)):
+		was, now = shop.result(number - 1, main), shop.result(pristine, main)
+		for finding in self._repeated(main, was, now, compare.compare(was, now), f"patch-{number}/tests-as-they-were"):
 			# An interface that the patch changes, tests included, is not for the old tests to judge.
 			if finding.held and finding.kind != "error":
 				found.append(replace(finding, id=f"{finding.id} (tests as they were)", text="Before the patch's change of the "
@@ -541,6 +544,10 @@ class _Gate:
 			cases |= {f"{weakening.suite_of(name)}.{case}" for case in weakening.touched_cases(before, after, diff)}
 		if found:
 			return found	# enough is known, and broken kernels take their time
+		if not shop.trials[main].request.profile.virtual_time:
+			self.judgement.not_checked.append(f"patch {number}: the tests on broken kernels: profile {main} runs in real time, where "
+							  "one boot of each proves nothing")
+			return found
 		suites = {weakening.suite_of(name) for name in tests}
 		mutants = weakening.select(promises.load(PROMISES), corpus.load(MUTANTS), suites, cases)
 		for mutant in mutants:

@@ -187,11 +187,11 @@ class Workshop:
 		else:
 			known = self.answers.get((index - 1, what))
 			answer.result = self.trials[what].attempt(self.states[index], progress, known.result if known else None,
-								   self._patience(what), what == self.main)
+								   self.patience(what), what == self.main)
 		answer.seconds = round(time.monotonic() - start, 1)
 		return answer
 
-	def _patience(self, what: str) -> int:
+	def patience(self, what: str) -> int:
 		"""Return after how many wall seconds a boot in a profile is taken to hang, 0 if only its time limit tells."""
 		trial = self.trials[what]
 		# What is booted for coverage has no result of its own, and is not much slower.
@@ -257,7 +257,7 @@ class Workshop:
 		built = build.build(self.kernel, self.states[index], trial.request, trial.root, folder / "build.log", progress)
 		for old in built.obj.rglob("*.gcda"):
 			old.unlink()
-		limit = self._patience(COVERAGE_PROFILE) or trial.timeout
+		limit = self.patience(COVERAGE_PROFILE) or trial.timeout
 		argv = boot.command(self.kernel, built, trial.request.profile, "", trial.kernel_args, limit)
 		boot.boot(trial.request.sandbox.command(argv, [built.obj]), limit, folder)
 		objects = [built.obj / Path(name).with_suffix(".gcda") for name in files if name.endswith(".c")]

@@ -120,7 +120,7 @@ def test_good(judged):
 
 @pytest.mark.parametrize("word, found", [
 	(FAILS, ("uml", "case")), (SPLATS, ("uml", "splat")), (GONE, ("uml", "missing")), (WARNS, ("warnings", "warning")),
-	(STUBBED, ("stubs", "error")), (FLAKY, ("uml", "case")),
+	(STUBBED, ("stubs", "error")),
 ])
 def test_bad(judged, word, found):
 	judgement = judged(_patch(10, word))
@@ -200,24 +200,60 @@ def test_fails_after_a_broken_build_is_new(judged):
 	assert _held(judgement, 2) == [("uml", "case")]
 
 
-def test_repeated_boots_are_counted(judged):
-	finding = judged(_patch(10, FAILS), repeat=4).patches[0].checks[4].held[0]
-	assert (str(finding.before), str(finding.after)) == ("0/4", "4/4")
-	flaky = judged(_patch(10, FLAKY), repeat=5).patches[0].checks[4].held[0]
-	assert (str(flaky.before), str(flaky.after)) == ("0/5", "3/5")
+def test_boots_that_repeat_themselves_are_one(judged):
+	finding = judged(_patch(10, FAILS)).patches[0].checks[-1].held[0]
+	assert (str(finding.before), str(finding.after)) == ("0/2", "2/2")
 
 
-def test_flake_of_the_base_is_not_held_against_the_patch(judged, monkeypatch):
+@pytest.mark.parametrize("patched, base, outcome, seen", [
+	([True] * 6, [False] * 6, "fail", ("6/6", "0/6")),
+	([False], [False], "pass", ("0/1", "0/1")),
+	([True, True, False], [False] * 3, "pass", ("2/3", "0/3")),
+	([True], [True], "pass", ("1/1", "1/1")),
+])
+def test_real_time(judged, monkeypatch, patched, base, outcome, seen):
+	boots = {FAILS: iter(patched), "": iter(base)}
+	folders = []
+
+	def boot(_trial, result, folder, _progress, limit):
+		folders.append(folder.name)
+		fails = next(boots[FAILS if FAILS in result.binary else ""])
+		assert limit > 0
+		return _log(FAILS if fails else "", 1), Verdict(Outcome.PASS, "")
+	monkeypatch.setattr(gate.Trials, "boot", boot)
+	judgement = judged(_patch(10, FAILS), profiles=("uml-rt",), checks=("uml-rt",))
+	check = judgement.patches[0].checks[0]
+	finding = check.findings[0]
+	assert (check.outcome.value, str(finding.after), str(finding.before)) == (outcome, *seen)
+	assert finding.held == (outcome == "fail")
+	assert ("suspected flake" in check.reason) == (outcome == "pass") and f"{seen[0]} boots with it, {seen[1]} without" in check.reason
+	assert folders[:2] == ["after-1", "before-1"] and not any(boots[FAILS])
+
+
+def test_virtual_time_that_does_not_repeat_is_judged_as_real_time(judged):
+	"""FLAKY fails in every other boot: 1, 3, ... are those of the patch once the first has shown that it differs."""
+	judgement = judged(_patch(10, FLAKY))
+	check = judgement.patches[0].checks[-1]
+	assert check.outcome is Outcome.PASS and "suspected flake" in check.reason
+
+
+def test_later_boots_that_fail_otherwise_count(judged, monkeypatch):
+	"""What breaks something else each time is no flake."""
 	boots = [0]
 
-	def boot(*_args):
-		boots[0] += 1
-		return _log(FAILS if boots[0] == 1 else "", 1), Verdict(Outcome.PASS, "")
+	def boot(_trial, result, _folder, _progress, _limit):
+		boots[0] += FAILS in result.binary
+		cases = [Case("s", name, None, Status.FAIL if FAILS in result.binary and boots[0] % 2 == number else Status.PASS, 1.0, 0.1, "why")
+			 for number, name in enumerate(("waits", "fast"))]
+		return LogResult(cases, [], [], [], True, Ending.FINISHED), Verdict(Outcome.PASS, "")
 	monkeypatch.setattr(gate.Trials, "boot", boot)
-	judgement = judged(_patch(10, FAILS))
-	assert judgement.exit_code == 0
-	finding = judgement.patches[0].checks[4].findings[0]
-	assert (finding.change, finding.held, str(finding.before)) == (Change.PRE_EXISTING, False, "1/3")
+	check = judged(_patch(10, FAILS), profiles=("uml-rt",), checks=("uml-rt",)).patches[0].checks[0]
+	assert {finding.id: str(finding.after) for finding in check.held} == {"s.waits": "3/6", "s.fast": "3/6"}
+
+
+def test_too_few_boots(judged):
+	with pytest.raises(UsageError, match="--repeat=5 boots are too few"):
+		judged(_patch(10, FAILS), repeat=5)
 
 
 def test_what_is_not_built_is_not_built(judged):
