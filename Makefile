@@ -5,13 +5,16 @@
 PYTHON ?= /usr/bin/python3
 PINWAIT := $(PYTHON) tools/testing/kunit/pinwait.py
 
-option = $(if $($(2)),--$(1)='$($(2))')
-kernel := $(call option,kernel,KERNEL) $(call option,tarball,TARBALL) $(call option,kdir,KDIR) $(call option,patches,PATCHES)
-series := $(call option,series,SERIES)
-build := $(call option,profile,PROFILE) $(call option,jobs,JOBS)
-boot := $(call option,json,JSON) $(call option,junit,JUNIT)
-shard := $(call option,shard,SHARD)
-filter := $(if $(FILTER),'$(FILTER)')
+# What a variable holds is handed on as it is: neither make nor the shell reads anything into it.
+quote = '$(subst ','\'',$(1))'
+option = $(if $(value $(2)),--$(1)=$(call quote,$(value $(2))))
+each = $(foreach word,$(value $(1)),$(foreach name,$(or $(wildcard $(word)),$(word)),$(call quote,$(name))))
+kernel = $(call option,kernel,KERNEL) $(call option,tarball,TARBALL) $(call option,kdir,KDIR) $(call option,patches,PATCHES)
+series = $(call option,series,SERIES)
+build = $(call option,profile,PROFILE) $(call option,jobs,JOBS)
+boot = $(call option,json,JSON) $(call option,junit,JUNIT)
+shard = $(call option,shard,SHARD)
+filter = $(if $(value FILTER),$(call quote,$(value FILTER)))
 
 .PHONY: help run prove soak mutants coverage gate check-gate presubmit merge check prepare clean distclean
 
@@ -28,7 +31,7 @@ help:
 	@echo 'make merge      join the shards of a long job: RESULTS="folders or files"'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
-	@echo 'make clean      remove objects and results; make distclean: all that was generated'
+	@echo 'make clean      remove objects and results, the gate'\''s too; make distclean: all that was generated'
 	@echo ''
 	@echo 'KERNEL=7.3      kernel from the package archive: x.y, or a package version'
 	@echo 'TARBALL=file    a linux-*.tar.* file instead'
@@ -49,25 +52,25 @@ prove:
 	@$(PINWAIT) prove $(kernel) $(build) $(boot)
 
 soak:
-	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(N),-n $(N)) $(if $(PARALLEL),--parallel=$(PARALLEL)) $(if $(STRESS),--stress) $(shard) $(filter)
+	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(value N),-n $(call quote,$(value N))) $(call option,parallel,PARALLEL) $(if $(STRESS),--stress) $(shard) $(filter)
 
 mutants:
-	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(call option,sample,SAMPLE) $(shard) $(MUTANTS)
+	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(call option,sample,SAMPLE) $(shard) $(call each,MUTANTS)
 
 coverage:
 	@$(PINWAIT) coverage $(kernel) $(series) $(build) $(boot)
 
 gate:
-	@$(PINWAIT) gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,base,BASE) $(call option,range,RANGE) $(call option,profiles,PROFILES) $(call option,checks,CHECKS) $(shard) $(boot) $(PATCH)
+	@$(PINWAIT) gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,base,BASE) $(call option,range,RANGE) $(call option,profiles,PROFILES) $(call option,checks,CHECKS) $(shard) $(boot) $(if $(value PATCH),$(call quote,$(value PATCH)))
 
 check-gate:
-	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(call option,runs,RUNS) $(if $(RESUME),--resume) $(shard) $(INPUTS)
+	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(call option,runs,RUNS) $(if $(RESUME),--resume) $(shard) $(call each,INPUTS)
 
 presubmit:
 	@$(PINWAIT) presubmit $(call option,kdir,KDIR) $(series) $(call option,jobs,JOBS) $(call option,range,RANGE) $(if $(FULL),--full)
 
 merge:
-	@$(PINWAIT) merge $(RESULTS)
+	@$(PINWAIT) merge $(call each,RESULTS)
 
 check:
 	@$(PINWAIT) check $(kernel) $(build)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from . import coverage, gate, gate_check, kernel, merge, mutants, outputs, presubmit, run, soak, tell
+from . import buildroot, coverage, gate, gate_check, kernel, merge, mutants, outputs, presubmit, run, soak, tell
 from .errors import PinwaitError, UsageError
 from .git import forget_callers_repository
 from .outputs import Output
@@ -22,9 +22,8 @@ from .results import EXIT_CODES, Outcome
 from .shard import Shard
 
 UNFINISHED = "the tool was ended before it could say why, or had no room to write this file once more: see its exit code"
-# All that is ever made in a build root.
-MADE = ("kernels", "cache", "ccache", "obj", "results", "gate", "check", "strays", "mutants-*", "build.log")
 
+FILES = ("tarball", "kdir", "patches")	# options that name something to read
 COPIES = ("json", "junit")	# options that name a file for results
 
 Handler = Callable[[argparse.Namespace], int]
@@ -68,6 +67,9 @@ def _answer(words: Sequence[str]) -> int:
 			copies["json"].begin(_no_verdict(words, "json", UNFINISHED, EXIT_CODES[Outcome.CANNOT_JUDGE]))
 		args = parser().parse_args(words)
 		vars(args).update(copies)
+		_check_names(args)
+		if not args.subcommand.endswith("clean"):
+			buildroot.claim(args.build_root)
 		handler: Handler = args.handler
 		return handler(args)
 	except (Exception, KeyboardInterrupt) as error:	# Python's own exit code for it, 1, would blame a patch
@@ -79,6 +81,14 @@ def _answer(words: Sequence[str]) -> int:
 				copy.write(partial(_no_verdict, words, name, reason, code))
 		_say(error, reason, args.build_root if args else "")
 		return code
+
+
+def _check_names(args: argparse.Namespace) -> None:
+	"""Make the build root absolute. Raises UsageError for an empty name, as an unset variable of a script gives."""
+	for name in ("build_root", *FILES):
+		if getattr(args, name, None) == "":
+			raise UsageError(f"--{name.replace('_', '-')} is empty: name one, or leave the option out")
+	args.build_root = Path(args.build_root).resolve()
 
 
 def _say(error: BaseException, reason: str, build_root: str | Path) -> None:
@@ -124,8 +134,8 @@ def parser() -> Parser:
 	for name, (handler, help_text, groups) in COMMANDS.items():
 		sub = commands.add_parser(name, help=help_text, description=help_text)
 		sub.set_defaults(handler=handler)
-		sub.add_argument("--build-root", type=Path, metavar="DIR",
-				 default=os.environ.get("PINWAIT_BUILD", run.Options.build_root),
+		sub.add_argument("--build-root", metavar="DIR",
+				 default=os.environ.get(buildroot.VARIABLE) or run.Options.build_root,
 				 help="folder for all that is generated")
 		for add in groups:
 			add(sub)
@@ -136,8 +146,8 @@ def options(args: argparse.Namespace) -> run.Options:
 	"""Return the run options that were given, defaults for the others."""
 	given = {name: value for name, value in vars(args).items()
 		 if name in run.Options.__dataclass_fields__ and value is not None}
-	given["build_root"] = Path(args.build_root).resolve()
-	for name in ("tarball", "kdir", "patches"):
+	given["build_root"] = Path(args.build_root)
+	for name in FILES:
 		if given.get(name):
 			given[name] = os.path.abspath(given[name])
 	return run.Options(**given)
@@ -287,25 +297,13 @@ def _merge_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _clean(args: argparse.Namespace) -> int:
-	_remove(Path(args.build_root), ("obj", "results"))
+	buildroot.clean(args.build_root, everything=False)
 	return 0
 
 
 def _distclean(args: argparse.Namespace) -> int:
-	root = Path(args.build_root)
-	_remove(root, MADE)
-	if root.is_dir() and not any(root.iterdir()):
-		root.rmdir()
+	buildroot.clean(args.build_root, everything=True)
 	return 0
-
-
-def _remove(root: Path, patterns: Sequence[str]) -> None:
-	"""Remove what the tool has made below a build root, and nothing else: it may be anybody's folder."""
-	for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
-		if path.is_dir() and not path.is_symlink():
-			shutil.rmtree(path)
-		else:
-			path.unlink()
 
 
 def _run(args: argparse.Namespace) -> int:

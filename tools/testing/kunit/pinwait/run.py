@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import boot, build, corpus, deps, expected, kdir, ktap, outputs, proc, profile, report, series, verdict, worktree
+from . import boot, build, buildroot, corpus, deps, expected, kdir, ktap, outputs, proc, profile, report, series, verdict, worktree
 from .errors import UsageError
 from .git import Git
 from .kernel import Kernel, Store
@@ -49,7 +49,7 @@ class Options:
 	make_options: list[str] = field(default_factory=list)
 	json: Output | None = None
 	junit: Output | None = None
-	build_root: Path = PROJECT / "build"
+	build_root: Path = buildroot.DEFAULT
 	update: bool = False
 
 	def reproduce(self, subcommand: str, kernel: str) -> str:

@@ -22,7 +22,7 @@ TICK = 0.001		# wall seconds between two lines of a captured log
 
 def _parser_dir() -> Path:
 	"""Return the kernel's tools/testing/kunit; without one these tests cannot say anything."""
-	root = Path(os.environ.get("PINWAIT_BUILD", run.Options.build_root))
+	root = Path(os.environ.get("PINWAIT_BUILD") or run.Options.build_root)
 	found = [path for path in root.glob("kernels/*/tools/testing/kunit/kunit_parser.py") if kernel.load(path.parents[3])]
 	if not found:
 		pytest.exit(f"{root}/kernels holds no kernel, whose kunit_parser.py is needed: run make prepare", 2)

@@ -96,32 +96,114 @@ def test_reproduces_itself():
 	assert first == again
 
 
-def test_make_targets_call_the_tool(tmp_path):
-	def made(*args):
-		return subprocess.run(["make", "-n", "-s", *args], cwd=run.PROJECT, capture_output=True, text=True,
-				      check=True).stdout.strip()
-	tool = "/usr/bin/python3 tools/testing/kunit/pinwait.py"
-	assert made("run").split() == [*tool.split(), "run"]
-	assert " ".join(made("run", "KDIR=/a b", "SERIES=none", "PROFILE=uml-rt", "FILTER=s.*", "JOBS=2", "JSON=j",
-			     "JUNIT=u").split()) == (f"{tool} run --kdir='/a b' --series='none' --profile='uml-rt' "
-						     "--jobs='2' --json='j' --junit='u' 's.*'")
-	assert " ".join(made("soak", "N=3", "PARALLEL=2", "STRESS=1").split()) == (
-		f"{tool} soak -n 3 --parallel=2 --stress")
-	assert made().startswith("echo 'make run")
+def _made(*args, **env):
+	"""Return the words that a make target hands to the tool, through make and the shell."""
+	script = "import os, sys; print(*sys.argv[2:], sep='\\n')"
+	done = subprocess.run(["make", "-s", f"PYTHON={sys.executable} -c \"{script}\"", *args], cwd=run.PROJECT, capture_output=True, text=True,
+			      env={**os.environ, **env})
+	assert done.returncode == 0, done.stderr
+	return done.stdout.splitlines()
+
+
+def test_make_targets_call_the_tool():
+	done = subprocess.run(["make", "-n", "-s", "run"], cwd=run.PROJECT, capture_output=True, text=True, check=True)
+	assert done.stdout.split() == ["/usr/bin/python3", "tools/testing/kunit/pinwait.py", "run"]
+	assert _made("run", "KDIR=/a b", "SERIES=none", "PROFILE=uml-rt", "FILTER=s.*", "JOBS=2", "JSON=j", "JUNIT=u") == [
+		"run", "--kdir=/a b", "--series=none", "--profile=uml-rt", "--jobs=2", "--json=j", "--junit=u", "s.*"]
+	assert _made("soak", "N=3", "PARALLEL=2", "STRESS=1") == ["soak", "-n", "3", "--parallel=2", "--stress"]
+	assert _made("mutants", "MUTANTS=one two", "SAMPLE=") == ["mutants", "one", "two"]
+	assert subprocess.run(["make", "-n", "-s"], cwd=run.PROJECT, capture_output=True, text=True, check=True).stdout.startswith("echo 'make run")
+
+
+NASTY = "it's \"a\" $(touch x) `touch x`; touch x #$HOME\\ *"
+
+
+@pytest.mark.parametrize("target, variable, words", [
+	("gate", "PATCH", ["{}"]), ("gate", "RANGE", ["--range={}"]), ("gate", "BASE", ["--base={}"]), ("gate", "PROFILES", ["--profiles={}"]),
+	("gate", "CHECKS", ["--checks={}"]), ("gate", "SHARD", ["--shard={}"]), ("run", "FILTER", ["{}"]), ("run", "KERNEL", ["--kernel={}"]),
+	("run", "TARBALL", ["--tarball={}"]), ("run", "PATCHES", ["--patches={}"]), ("run", "MUTANT", ["--mutant={}"]), ("soak", "N", ["-n", "{}"]),
+	("soak", "PARALLEL", ["--parallel={}"]), ("presubmit", "KDIR", ["--kdir={}"]), ("check-gate", "RUNS", ["--runs={}"]),
+	("coverage", "JSON", ["--json={}"]), ("check", "PROFILE", ["--profile={}"]),
+])
+def test_make_variables_reach_the_tool_as_they_are(target, variable, words):
+	expected = [target, *(word.format(NASTY) for word in words)]
+	assert _made(target, f"{variable}={NASTY}") == expected
+	assert _made(target, **{variable: NASTY}) == expected
+	assert not (run.PROJECT / "x").exists()
+
+
+@pytest.mark.parametrize("target, variable", [("merge", "RESULTS"), ("mutants", "MUTANTS"), ("check-gate", "INPUTS")])
+def test_make_variables_that_are_lists(target, variable, tmp_path):
+	(tmp_path / "shard-1").touch()
+	(tmp_path / "shard-2").touch()
+	assert _made(target, f"{variable}=it's $(x);y {tmp_path}/shard-*") == [target, "it's", "$(x);y", f"{tmp_path}/shard-1", f"{tmp_path}/shard-2"]
+
+
+MARK = ".pinwait-build"
+
+
+def _left(folder):
+	return sorted(path.name for path in folder.iterdir())
 
 
 def test_distclean_removes_what_is_the_tools_own(tmp_path):
-	fakes.write(tmp_path, {"build/kernels/k/x": "", "build/obj/y": "", "build/mutants-7.3-uml/z": "", "build/linux/Makefile": "mine\n"})
+	fakes.write(tmp_path, {f"build/{MARK}": "", "build/kernels/k/x": "", "build/obj/y": "", "build/mutants-7.3-uml/z": "",
+			       "build/linux/Makefile": "mine\n"})
 	assert _run(tmp_path, "distclean").returncode == 0
-	assert [path.name for path in (tmp_path / "build").iterdir()] == ["linux"]
+	assert _left(tmp_path / "build") == [MARK, "linux"]
 	(tmp_path / "build/linux/Makefile").unlink()
 	(tmp_path / "build/linux").rmdir()
 	assert _run(tmp_path, "distclean").returncode == 0 and not (tmp_path / "build").exists()
 	assert _run(tmp_path, "distclean").returncode == 0
 
 
-def test_clean_keeps_kernels(tmp_path):
-	for name in ("obj", "results", "kernels"):
+def test_clean_keeps_what_was_not_built(tmp_path):
+	for name in ("obj", "results", "gate", "mutants-7.3-uml", "check", "kernels", "cache", "ccache", "strays"):
 		(tmp_path / "build" / name).mkdir(parents=True)
+	(tmp_path / "build" / MARK).touch()
 	assert _run(tmp_path, "clean").returncode == 0
-	assert [path.name for path in Path(tmp_path, "build").iterdir()] == ["kernels"]
+	assert _left(tmp_path / "build") == [MARK, "cache", "ccache", "kernels", "strays"]
+
+
+@pytest.mark.parametrize("subcommand", ["clean", "distclean", "run", "gate", "soak", "prepare", "merge", "check-gate"])
+def test_folder_of_somebody_else_is_no_build_root(tmp_path, subcommand):
+	fakes.write(tmp_path, {"build/cache/a": "", "build/results/b": "", "build/obj/c": ""})
+	done = _run(tmp_path, subcommand, *(["x"] if subcommand == "merge" else []))
+	assert done.returncode == 64 and "was not made by pinwait" in done.stderr
+	assert _left(tmp_path / "build") == ["cache", "obj", "results"]
+
+
+@pytest.mark.parametrize("ours", ["kernels/prepare.lock", "kernels/7.3.4-1/.git/pinwait.json", "gate/ccache/x", "results/x/judgement.json"])
+@pytest.mark.parametrize("more, code", [("obj/x", 0), ("cache/x", 0), ("src/x.c", 64)])
+def test_build_root_of_an_earlier_version(tmp_path, ours, more, code):
+	fakes.write(tmp_path, {f"build/{ours}": "", f"build/{more}": ""})
+	done = _run(tmp_path, "distclean")
+	assert done.returncode == code and (tmp_path / "build").exists() == bool(code)
+	if code:
+		assert f"touch {tmp_path / 'build' / MARK}" in done.stderr
+
+
+def test_used_build_root_is_marked(tmp_path):
+	assert _run(tmp_path, "run", "--profile=vax").returncode == 64
+	assert _left(tmp_path / "build") == [MARK]
+	(tmp_path / "file").touch()
+	done = subprocess.run([sys.executable, PINWAIT, "run", f"--build-root={tmp_path / 'file'}"], capture_output=True, text=True)
+	assert done.returncode == 64 and "is no folder" in done.stderr
+
+
+def test_empty_variable_is_none(tmp_path):
+	fakes.write(tmp_path, {"cache/a": "", "results/b": "", "obj/c": ""})
+	code = f"""
+import pathlib, sys
+sys.path.insert(0, {str(PINWAIT.parent)!r})
+from pinwait import cli
+print(cli.parser().parse_args(["distclean"]).build_root)
+"""
+	done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PINWAIT_BUILD": ""}, capture_output=True, text=True)
+	assert done.stdout.strip() == str(run.PROJECT / "build"), done.stderr
+
+
+@pytest.mark.parametrize("option", ["--build-root=", "--kdir=", "--tarball=", "--patches="])
+def test_empty_option_is_wrong_use(tmp_path, option):
+	done = subprocess.run([sys.executable, PINWAIT, "run", option], cwd=tmp_path, capture_output=True, text=True)
+	assert done.returncode == 64 and f"{option[:-1]} is empty" in done.stderr
