@@ -4,66 +4,105 @@
 Imports the standard library only: it runs before anything else is there.
 """
 
+import importlib
+import importlib.util
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 from .errors import CannotJudge
 
-# Package -> a program by which to know it on a system without dpkg; "" where there is none.
+# Debian package -> what it is needed for, by which it is found wherever it came from: a program, a command that succeeds,
+# a <header>, or a module to import; "" where the package itself has to tell.
 RUN = {
 	"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "git": "git",
-	"libelf-dev": "", "libssl-dev": "", "cpio": "cpio", "xz-utils": "xz", "ccache": "ccache",
-	"python3-junitparser": "",
+	"libelf-dev": "<libelf.h>", "libssl-dev": "<openssl/bio.h>", "cpio": "cpio", "xz-utils": "xz", "ccache": "ccache",
+	"python3-junitparser": "import junitparser",
 }
-REPORT = {"python3-jinja2": ""}
+REPORT = {"python3-jinja2": "import jinja2"}
 # What the kernel's checkpatch needs, and sparse.
-LINT = {"perl": "perl", "sparse": "sparse", "python3-ply": "", "python3-git": ""}
+LINT = {"perl": "perl -MTerm::ANSIColor -MEncode -e 1", "sparse": "sparse", "python3-ply": "python3 -c 'import ply'",
+	"python3-git": "python3 -c 'import git'"}
 GATE = LINT | REPORT | {"bubblewrap": "bwrap"}
 CHECK = GATE | {
-	"mypy": "mypy", "shellcheck": "shellcheck", "codespell": "codespell",
-	"python3-pytest": "", "python3-jsonschema": "", "python3-yaml": "",
+	"mypy": "import mypy", "shellcheck": "shellcheck", "codespell": "codespell",
+	"python3-pytest": "import pytest", "python3-jsonschema": "import jsonschema", "python3-yaml": "import yaml",
 }
 COVERAGE = {"gcovr": "gcovr"}
 STRESS = {"stress-ng": "stress-ng"}
+# As dpkg has them while another apt runs; what is unpacked and not configured yet is not among them.
+THERE = ("installed", "triggers-awaited", "triggers-pending")
+LOCK_SECONDS = 300	# that another apt may take
+LOCKED = "Could not get lock"
+IMPORT = "import "
 
 
 def missing(packages: dict[str, str]) -> list[str]:
-	"""Return the packages that are not installed."""
+	"""Return the packages that are not there; without dpkg those of which nothing is found."""
+	importlib.invalidate_caches()
+	found = {name for name, what in packages.items() if what and _is_there(what)}
+	# A package of the system's modules is no use to another interpreter.
+	found |= {name for name in _installed(packages) if not packages[name].startswith(IMPORT)}
+	return [name for name in packages if name not in found]
+
+
+def _installed(packages: dict[str, str]) -> set[str]:
+	"""Return the packages that dpkg has; without dpkg those that nothing else tells of."""
 	if not shutil.which("dpkg-query"):
-		return [name for name, program in packages.items()
-			if program and not shutil.which(program)]
+		return {name for name, what in packages.items() if not what}
 	listed = subprocess.run(["dpkg-query", "-W", "-f=${db:Status-Status} ${Package}\n", *packages],
 				capture_output=True, text=True).stdout.splitlines()
-	present = {line.split()[1] for line in listed if line.startswith("installed ")}
-	return [name for name in packages if name not in present]
+	return {name for status, name in (line.split() for line in listed) if status in THERE and name in packages}
+
+
+def _is_there(what: str) -> bool:
+	"""Tell whether a program, a command, a header or a module can be used."""
+	if what.startswith(IMPORT):
+		return importlib.util.find_spec(what.removeprefix(IMPORT)) is not None
+	if what.startswith("<"):
+		return bool(shutil.which("gcc")) and _quiet(["gcc", "-E", "-x", "c", "-include", what.strip("<>"), "/dev/null"])[0]
+	words = shlex.split(what)
+	return bool(shutil.which(words[0])) and (len(words) == 1 or _quiet(words)[0])
 
 
 def ensure(packages: dict[str, str]) -> None:
 	"""Install what is missing. Raises CannotJudge with the command to run where that is not possible."""
 	names = missing(packages)
+	_check_interpreter(packages, names)
 	if not names:
 		return
 	install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
 	if not shutil.which("apt-get"):
-		raise CannotJudge(f"these programs or packages are missing, and there is no apt-get to "
-				  f"install them: {' '.join(names)}")
+		raise CannotJudge(f"these are missing, and there is no apt-get to install them: {_told(packages, names)}; "
+				  "install what has them on this system")
 	privilege = _privilege()
 	if privilege is None:
 		raise CannotJudge(f"packages are missing; run: sudo {shlex.join(install)}")
 	print(f"installing {' '.join(names)}", file=sys.stderr, flush=True)
 	command = [*privilege, "env", "DEBIAN_FRONTEND=noninteractive"]
+	locked = ["-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}"]
 	# The lists may be old or empty; refreshing them is only worth its time if they are.
-	if not _quiet([*command, *install])[0]:
-		_quiet([*command, "apt-get", "update"])
-		done, output = _quiet([*command, *install])
+	if not _waiting([*command, *install, *locked])[0]:
+		_waiting([*command, "apt-get", "update", *locked])
+		done, output = _waiting([*command, *install, *locked])
 		if not done:
 			errors = [line for line in output.splitlines() if line.startswith("E:")]
 			raise CannotJudge(f"packages could not be installed ({' '.join(errors) or 'apt-get failed'}); "
 					  f"run: sudo {shlex.join(install)}")
+	_check_interpreter(packages, missing(packages))
 	print(f"installed {' '.join(names)}", file=sys.stderr, flush=True)
+
+
+def _check_interpreter(packages: dict[str, str], names: list[str]) -> None:
+	"""Raise CannotJudge if modules are missing although their packages are installed: this Python is not the system's."""
+	found = _installed(packages) if names else set()
+	hidden = [name for name in names if packages[name].startswith(IMPORT) and name in found]
+	if hidden:
+		raise CannotJudge(f"installed, but not for this Python: {_told(packages, hidden)}; call the tool with /usr/bin/python3, or "
+				  "install the modules for this one, too")
 
 
 def _privilege() -> list[str] | None:
@@ -73,6 +112,25 @@ def _privilege() -> list[str] | None:
 	if shutil.which("sudo") and _quiet(["sudo", "-n", "true"])[0]:
 		return ["sudo", "-n"]
 	return None
+
+
+def _told(packages: dict[str, str], names: list[str]) -> str:
+	"""Name what is missing by what it is needed for, and by Debian's package."""
+	def told(what: str) -> str:
+		if what.startswith(IMPORT):
+			return f"Python module {what.removeprefix(IMPORT)} for {sys.executable}"
+		return f"header {what}" if what.startswith("<") else f"program {what.split()[0]}" if what else ""
+	return ", ".join(" ".join(filter(None, [told(packages[name]), f"(Debian: {name})"])) for name in names)
+
+
+def _waiting(argv: list[str]) -> tuple[bool, str]:
+	"""Call apt-get, and again as long as another one holds a lock that it does not wait for: of lists, of downloads."""
+	deadline = time.monotonic() + LOCK_SECONDS
+	while True:
+		done, output = _quiet(argv)
+		if done or LOCKED not in output or time.monotonic() > deadline:
+			return done, output
+		time.sleep(1)
 
 
 def _quiet(argv: list[str]) -> tuple[bool, str]:

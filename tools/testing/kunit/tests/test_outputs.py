@@ -143,7 +143,10 @@ def test_wrong_use_is_in_the_copies(tool, subcommand, more):
 
 @pytest.mark.parametrize("subcommand", ["run", "gate"])
 def test_missing_packages_are_in_the_copies(tool, monkeypatch, subcommand):
-	fakes.programs(monkeypatch, tool.here / "bin", {"dpkg-query": "exit 1", "apt-get": "exit 1", "sudo": "exit 1"})
+	fakes.programs(monkeypatch, tool.here / "few", {"dpkg-query": "exit 1", "apt-get": "exit 1", "sudo": "exit 1"})
+	for name in ("git", "env"):
+		(tool.here / "few" / name).symlink_to(shutil.which(name))
+	monkeypatch.setenv("PATH", str(tool.here / "few"))
 	(tool.here / "x.patch").write_text(fakes.patch(10, "line 10", "x"))
 	tool(subcommand, "--json=out.json", *(["x.patch"] if subcommand == "gate" else []), code=2)
 	assert "packages" in _verdict(tool.here / "out.json", subcommand)["reason"]
