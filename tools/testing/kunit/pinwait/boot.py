@@ -18,6 +18,7 @@ from .proc import kill_descendants
 from .profile import Profile
 from .results import LogLine
 
+TEMPORARY = ("TMPDIR", "TMP", "TEMP")	# in which UML looks for a folder
 GRACE = 15	# seconds beyond the timeout after which kunit.py itself is taken to hang
 # What kunit.py adds around the console: a line that starts it, and lines of its own after it.
 STARTED = re.compile(r"^\$ .*kunit\.enable=1")
@@ -42,13 +43,14 @@ def command(kernel: Kernel, built: Built, profile: Profile, filter_glob: str,
 		*([filter_glob] if filter_glob else [])]
 
 
-def boot(argv: Sequence[str], timeout: int, folder: Path) -> Console:
+def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False) -> Console:
 	"""Run a boot command; write kernel.log and kernel.times in folder as lines come.
 
-	timeout is in wall seconds. The caller's other children end with those of the boot.
-	Raises CannotJudge if no kernel started.
+	timeout is in wall seconds; confined tells that argv runs in a sandbox, which has a /dev/shm of its own. The caller's
+	other children end with those of the boot. Raises CannotJudge if no kernel started.
 	"""
-	check_executable(Path(os.environ.get("TMPDIR") or "/dev/shm"))
+	if not confined:
+		check_executable(Path(temporary_folder() or "/dev/shm"))
 	console = Console()
 	# UML makes its control folder in HOME, which may be missing or shared with other boots;
 	# its name on the command line instead would make every log different.
@@ -56,8 +58,7 @@ def boot(argv: Sequence[str], timeout: int, folder: Path) -> Console:
 	     open(folder / "kernel.log", "wb") as log, open(folder / "kernel.times", "wb") as times:
 		process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
 					   stderr=subprocess.STDOUT,
-					   env={**os.environ, "HOME": home, "PYTHONUNBUFFERED": "1",
-						"PYTHONIOENCODING": "utf-8:backslashreplace"})
+					   env={**os.environ, **environment(home)})
 
 		def watch() -> None:
 			try:
@@ -93,6 +94,21 @@ def boot(argv: Sequence[str], timeout: int, folder: Path) -> Console:
 	if not console.lines and not console.timed_out:
 		raise CannotJudge("kunit.py did not start the kernel:\n" + "\n".join(console.chatter[-5:]))
 	return console
+
+
+def environment(home: str) -> dict[str, str]:
+	"""Return what a boot is to have in its environment instead of the caller's."""
+	return {**dict.fromkeys(TEMPORARY, ""), TEMPORARY[0]: temporary_folder(), "HOME": home, "PYTHONUNBUFFERED": "1",
+		"PYTHONIOENCODING": "utf-8:backslashreplace"}
+
+
+def temporary_folder() -> str:
+	"""Return where the caller wants UML to keep its memory, "" for its own choice.
+
+	UML takes the first of three variables that is set, and ends if there is no such folder; only TMPDIR is meant for it.
+	"""
+	place = os.environ.get(TEMPORARY[0], "")
+	return place if os.path.isdir(place) and os.access(place, os.W_OK) else ""
 
 
 def check_executable(folder: Path) -> None:

@@ -31,6 +31,9 @@ KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
 MAKE = ("LOCALVERSION=", "RUSTC=false")
 # `make run` hands its own options and variables down to every make below it.
 FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT")
+# What make or Kconfig reads of the caller's environment, and what this tool has its own options for.
+FROM_CALLER = re.compile(r"(?:ARCH|SUBARCH|SRCARCH|CROSS_COMPILE|LLVM|LLVM_IAS|LOCALVERSION|SOURCE_DATE_EPOCH|MAKEFILES|GNUMAKEFLAGS|"
+			 r"K(?:CPP|C|A|RUST)FLAGS|(?:USER|HOST)(?:C|CXX|LD|RUST)FLAGS|HOSTLDLIBS|KCONFIG_\w+|KBUILD_\w+|INSTALL_\w+)")
 # What no build reads: where nothing else differs the kernel is the same.
 NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/(?!(?:.*/)?(?:Kconfig|Makefile)[^/]*$)|"
 		       r"(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
@@ -266,7 +269,7 @@ def base_options() -> list[str]:
 
 def environment(build_root: Path) -> dict[str, str]:
 	"""Return the environment of a build: the same banner and the same objects on every machine."""
-	env = {name: value for name, value in os.environ.items() if name not in FROM_MAKE}
+	env = {name: value for name, value in os.environ.items() if name not in FROM_MAKE and not FROM_CALLER.fullmatch(name)}
 	return env | {
 		"PYTHONUNBUFFERED": "1", "LC_ALL": "C",
 		"CCACHE_DIR": str(build_root / "ccache"), "CCACHE_MAXSIZE": CCACHE_SIZE,

@@ -253,7 +253,7 @@ def list_tests(options: Options) -> int:
 				   options.build_root / "build.log", progress)
 		argv = boot.command(ready.kernel, done, chosen, options.filter, options.kernel_args,
 				    options.timeout or chosen.timeout)
-		listed = proc.run([*argv, "--list_tests"], env={"HOME": home})
+		listed = proc.run([*argv, "--list_tests"], env=boot.environment(home))
 	print(*re.findall(r"^[^\s.]+\.[^\s.]+$", listed, re.MULTILINE), sep="\n")
 	return 0
 

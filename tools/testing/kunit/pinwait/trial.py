@@ -159,7 +159,7 @@ class Trials:
 		argv = boot.command(self.kernel, Built(place, ""), self.request.profile, "", self.kernel_args, limit)
 		argv = self.request.sandbox.command(argv, [place])
 		with progress.stage("boot", f"profile {self.request.profile.name}"):
-			console = boot.boot(argv, limit, folder)
+			console = boot.boot(argv, limit, folder, self.request.sandbox.closed)
 		log = ktap.read_log(console.lines, self.parser_dir, console.timed_out)
 		# A patch may bring cases of its own.
 		name = self.request.profile.name

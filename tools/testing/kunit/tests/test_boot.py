@@ -73,3 +73,21 @@ def test_noexec(tmp_path, monkeypatch):
 	monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_flag=os.ST_NOEXEC))
 	with pytest.raises(CannotJudge, match="mounted noexec.*set TMPDIR"):
 		_boot(tmp_path, CHATTER)
+
+
+@pytest.mark.parametrize("given, kept", [
+	({"TMPDIR": "{}", "TMP": "/none", "TEMP": "C:\\\\TEMP"}, "{}"), ({"TMP": "/none"}, ""), ({"TEMP": "{}"}, ""), ({"TMPDIR": "/none"}, ""),
+	({"TMPDIR": ""}, ""), ({}, ""),
+])
+def test_callers_temporary_folders_do_not_lead_uml_astray(tmp_path, monkeypatch, given, kept):
+	for name in ("TMPDIR", "TMP", "TEMP"):
+		monkeypatch.delenv(name, raising=False)
+	for name, value in given.items():
+		monkeypatch.setenv(name, value.format(tmp_path))
+	console = _boot(tmp_path, CHATTER + "import os\nfor name in ('TMPDIR', 'TMP', 'TEMP'): print(name, os.environ.get(name))")
+	assert [line.text for line in console.lines] == [f"TMPDIR {kept.format(tmp_path)}", "TMP ", "TEMP "]
+
+
+def test_sandbox_has_a_place_of_its_own(tmp_path, monkeypatch):
+	monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_flag=os.ST_NOEXEC))
+	assert boot.boot([sys.executable, "-c", CHATTER + "print('Linux')"], 20, tmp_path, confined=True).lines

@@ -340,3 +340,11 @@ def test_wrong_profiles(tmp_path, text, why):
 	with pytest.raises(UsageError) as caught:
 		load(tmp_path, "b")
 	assert why in str(caught.value)
+
+
+def test_callers_variables_do_not_change_what_is_compiled(tmp_path, monkeypatch):
+	theirs = {"KCFLAGS": "-O0", "LLVM": "1", "ARCH": "arm64", "KBUILD_EXTRA_WARN": "1", "KCONFIG_CONFIG": "/none", "HOSTCFLAGS": "-O0"}
+	for name, value in {**theirs, "CCACHE_REMOTE_STORAGE": "x", "CPATH": "/opt/include"}.items():
+		monkeypatch.setenv(name, value)
+	env = build.environment(tmp_path)
+	assert not theirs.keys() & env.keys() and {"CCACHE_REMOTE_STORAGE", "CPATH", "PATH"} <= env.keys()

@@ -99,10 +99,11 @@ def test_object_that_has_nothing_to_do_with_it(origin, file, rebuild, said):
 		relink.objects(origin.obj, file, rebuild)
 
 
-def test_environment_is_that_of_kbuild(tmp_path):
+def test_environment_is_that_of_kbuild(tmp_path, monkeypatch):
+	monkeypatch.setenv("KCFLAGS", "-O0")
 	tree = tmp_path / "src"
 	fakes.write(tree, {"Makefile": "export LD := ld -x\nexport KBUILD_VERBOSE := 1\n%:\n\t@false\n"})
 	request = build.Request(profile.load(run.CONFIGS, "uml"), 1)
 	base = relink.base(SimpleNamespace(tree=tree), tmp_path, request, tmp_path)
 	assert (base.env["LD"], base.env["MAKE"]) == ("ld -x", "true")
-	assert not {"MAKEFLAGS", "MAKEFILES", "KBUILD_VERBOSE"} & base.env.keys()
+	assert not {"MAKEFLAGS", "MAKEFILES", "KBUILD_VERBOSE", "KCFLAGS"} & base.env.keys()
