@@ -35,6 +35,12 @@ def found(kind: str, where: str, text: str, change: Change = Change.NEW, **more)
 	return Finding(kind, f"{kind} {where}", change, **{"held": change is Change.NEW, **more}, text=text, where=where)
 
 
+def failures(number: int) -> list[Finding]:
+	"""Make as many failures that have nothing in common."""
+	return [found("case", f"a.b{index}", "broke the " + "".join(chr(ord("a") + int(digit)) for digit in str(index)))
+		for index in range(number)]
+
+
 def check(name: str, outcome: Outcome = Outcome.PASS, reason: str = "nothing new", *findings: Finding, **more) -> Check:
 	"""Make a check of which each patch has one."""
 	profile = name.startswith("uml")

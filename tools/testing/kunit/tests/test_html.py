@@ -85,8 +85,7 @@ def test_series_that_repairs_itself_and_what_is_found_twice():
 
 def test_many_texts_are_folded():
 	def opened(number):
-		cases = [found("case", f"a.b{index}", "text") for index in range(number)]
-		page = _Page(html(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases)))))
+		page = _Page(html(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *judgements.failures(number))))))
 		return sum("open" in attrs for attrs in page.of("details"))
 	assert opened(UNFOLDED) == UNFOLDED and opened(UNFOLDED + 1) == 1
 

@@ -100,6 +100,5 @@ def test_long_words_are_kept_or_broken_as_they_have_to_be():
 
 
 def test_very_many_failures():
-	cases = [found("case", f"a.b{number}", "it broke") for number in range(200)]
-	text = reply(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases))))
+	text = reply(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *judgements.failures(200)))))
 	assert len(text.splitlines()) < 90 and "\nand 172 more\n" in text

@@ -7,14 +7,18 @@ import pytest
 from junitparser import Error, Failure, JUnitXml
 
 import judgements
+import logs
 from judgements import COMMAND, check, found, judgement, patch
 from logs import PARSER
 from pinwait import ktap as reader
 from pinwait.judgement import Change
 from pinwait.results import Outcome
 from pinwait.tell import words
+from pinwait.tell.adapters import b4_prep, patchwork
+from pinwait.tell.html import html
 from pinwait.tell.junit import junit
 from pinwait.tell.ktap import ktap
+from pinwait.tell.reply import reply
 from pinwait.tell.terminal import NAMES, TEXT_LINES, TEXTS, print_judgement
 
 
@@ -148,16 +152,68 @@ def test_what_is_said_in_one_line():
 	assert words.gist(found("missing", "", "")) == "missing"
 
 
-def test_parameters_of_one_case_are_told_together():
-	cases = [found("case", f"a.b[{name}]", f"text of {name}") for name in ("x", "y", "z")]
-	what = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases, found("case", "a.c", "other"))))
-	groups = words.grouped(words.held(what))
-	assert [group.title for group in groups] == ["case a.b[x] and 2 other parameters", "case a.c"]
+def _assertion(place, value, *message):
+	return "\n".join([f"# x: EXPECTATION FAILED at {place}", "    Expected ret == 0, but", f"        ret == {value}", *message])
+
+
+def test_why_is_what_the_assertion_says():
+	def why(kind, text):
+		return words.why(found(kind, "a.b", text))
+	assert words.gist(found("case", judgements.WAITS, judgements.CASE_TEXT)) == (
+		f"{judgements.WAITS}: Expected folio_migration_run(m) == 0, but folio_migration_run(m) == 1 (0x1): "
+		"shmem: the reference was dropped after 40 ms, but migration failed after 0 ms")
+	assert why("case", _assertion("mm/x.c:7", 3)) == "Expected ret == 0, but ret == 3"
+	assert why("case", _assertion("mm/x.c:7", 3, "", "it went away", "more")) == "Expected ret == 0, but ret == 3: it went away"
+	assert why("case", _assertion("mm/x.c:7", 3, "    not ok 1 x")) == "Expected ret == 0, but ret == 3"
+	assert why("case", "# x: ASSERTION FAILED at mm/x.c:7\nno memory") == "no memory"
+	assert why("case", "    # x: EXPECTATION FAILED at mm/x.c:7\n    Expected f(x) to be true, but is false") == (
+		"Expected f(x) to be true, but is false")
+	assert why("weakened", f"With the tests as they were:\n{_assertion('mm/x.c:7', 3)}") == (
+		"With the tests as they were: Expected ret == 0, but ret == 3")
+	assert why("splat", f"------------[ cut here ]------------\n{judgements.SPLAT_TEXT}").startswith("WARNING: CPU: 0 PID: 311 at mm/")
+	assert why("error", f"the kernel does not build:\n  CC mm/migrate.o\n{judgements.ERROR_TEXT}").startswith("mm/migrate.c:1204:9: error: ")
+
+
+def test_captured_failure_is_told_in_its_own_words():
+	case, = logs.read(logs.lines_of("fail")).cases
+	assert words.gist(found("case", case.id, case.text)) == "splat.fails: Expected 1 + 1 == 3, but 1 + 1 == 2 (0x2): kind 7"
+	assert words.place(found("case", case.id, case.text)) == "lib/kunit/splat-test.c:19"
+
+
+def test_equal_failures_are_told_together():
+	cases = [found("case", f"a.b[{name}]", _assertion("mm/x.c:7", value, "", "it went away"))
+		 for value, name in enumerate(("x", "y", "z"), 1)]
+	others = [found("case", "a.c", _assertion("mm/x.c:7", 9, "", "it came back")), found("case", "a.d", _assertion("mm/x.c:8", 9, "", "it went away"))]
+	what = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases, *others)))
+	assert [group.title for group in words.grouped(words.held(what))] == ["case a.b[x] and 2 other parameters", "case a.c", "case a.d"]
 	shown = _printed(what)
-	assert "uml: case a.b[x] and 2 other parameters\n        text of x\n" in shown and "text of y" not in shown
+	assert "uml: case a.b[x] and 2 other parameters\n" in shown and shown.count("it went away") == 2
+
+
+def test_one_line_that_fails_in_81_cases_is_told_once():
+	cases = [found("case", f"a.b{number}", _assertion("mm/x.c:7", number, "", f"after {number} ms")) for number in range(81)]
+	what = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases)))
+	assert _printed(what).count("Expected ret") == reply(what).count("Expected ret") == 1
+	assert "case a.b0 and 80 other cases" in _printed(what) and "a.b0 and 80 other cases" in reply(what)
+	assert b4_prep(what).count("ERROR:") == 1 and html(what).count("<article>") == 1 and "and 80 other cases" in html(what)
+	assert patchwork(what.patches[0])["description"] == "a.b0: Expected ret == 0, but ret == 0: after 0 ms (and 80 more)"
+
+
+def test_what_a_patch_broke_was_not_there_before_the_patches():
+	def uml(change):
+		return check("uml", Outcome.FAIL if change is Change.NEW else Outcome.PASS, "x", found("case", "a.b", "it broke", change),
+			     found("case", "a.old", "it was bad", Change.PRE_EXISTING))
+	what = judgement(*(patch(number, f"mm: {number}", uml(change)) for number, change in enumerate(
+		(Change.PRE_EXISTING, Change.FIXED, Change.NEW, Change.PRE_EXISTING, Change.FIXED, Change.NEW, Change.PRE_EXISTING), 1)))
+	assert words.lasting(list(words.findings(what))) == ["patch 4, uml: 1 finding since patch 3", "patch 7, uml: 1 finding since patch 6"]
+	del what.patches[0]
+	for tell in (_printed, reply, html):
+		assert "patch 4, uml: 1 finding since patch 3" in tell(what)
+	assert "there before, and not held against anybody: 1\n    a.old: it was bad\n" in _printed(what)
+	assert "There before the patches as well:\n- a.old: it was bad\n\n" in reply(what)
+	assert "There before the patches (1)" in html(what)
 
 
 def test_very_many_failures_leave_the_verdict_in_sight():
-	cases = [found("case", f"a.b{number}", f"text {number}") for number in range(200)]
-	rows = _printed(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases)))).splitlines()
+	rows = _printed(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *judgements.failures(200))))).splitlines()
 	assert len(rows) < 60 and f"    ... {200 - TEXTS - NAMES} more in judgement.html" in rows

@@ -60,13 +60,14 @@ def b4_review(judgement: Judgement, url: str = "") -> str:
 def patchwork(patch: PatchJudgement, url: str = "") -> dict[str, str]:
 	"""Return the body of a POST to Patchwork's /api/patches/ID/checks/."""
 	state = _PATCHWORK[patch.outcome]
-	new = [Told(patch, check, finding) for check in patch.checks for finding in check.findings if finding.held]
+	new = words.grouped([Told(patch, check, finding) for check in patch.checks for finding in check.findings if finding.held])
 	if patch.outcome is Outcome.PASS:
 		text = f"{words.count(len(patch.checks), 'check')}, nothing new"
 	else:
-		text = words.gist(new[0].finding) if new else patch.reason
-		text = f"{text} (and {len(new) - 1} more)" if len(new) > 1 else text
-	check = {"state": state, "context": TOOL, "description": _short(line(text), DESCRIPTION)}
+		text = words.gist(new[0].told.finding) if new else patch.reason
+	others = sum(1 + len(group.others) for group in new) - 1
+	more = f" (and {others} more)" if others > 0 else ""
+	check = {"state": state, "context": TOOL, "description": _short(line(text), DESCRIPTION - len(more)) + more}
 	return check | ({"target_url": url} if url else {})
 
 

@@ -36,7 +36,7 @@ def html(judgement: Judgement) -> str:
 		notable=[patch for patch in judgement.tried
 			 if patch.outcome is not Outcome.PASS or judgement.not_made(patch)],
 		groups=groups, unfolded=len(groups) <= UNFOLDED, remarks=words.remarks(judgement),
-		fixed=words.distinct(found, Change.FIXED), old=words.distinct(found, Change.PRE_EXISTING),
+		lasting=words.lasting(found), fixed=words.distinct(found, Change.FIXED), old=words.distinct(found, Change.PRE_EXISTING),
 		spent=_spent(judgement))
 	return page
 

@@ -79,6 +79,9 @@ def _body(judgement: Judgement, about: PatchJudgement | None, reporter: str) -> 
 		yield from _passed(judgement)
 	yield from _list("New, but not held against the patch:", [told.finding for told in words.remarks(judgement)])
 	everything = list(words.findings(judgement))
+	for what in words.lasting(everything):
+		yield from _folded(f"Still there: {what}")
+	yield from [""] if words.lasting(everything) else []
 	yield from _list("Fixed:", words.distinct(everything, Change.FIXED))
 	yield from _list("There before the patches as well:", words.distinct(everything, Change.PRE_EXISTING))
 	if judgement.not_checked:

@@ -35,6 +35,8 @@ class _Printer:
 			self._write(1, line(reason))
 		for patch in judgement.tried:
 			self._patch(patch)
+		for what in words.lasting(self.found):
+			self._write(0, f"still there: {what}")
 		self._old(Change.FIXED, "fixed")
 		self._old(Change.PRE_EXISTING, "there before, and not held against anybody")
 		for what in judgement.not_checked:

@@ -3,6 +3,7 @@
 
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,14 @@ from ..results import Outcome
 from ..text import printable, ranges
 
 __all__ = ["ranges"]
+# What KUnit prints before an assertion, and what is no message after one.
+FAILED = re.compile(r"(?:EXPECTATION|ASSERTION) FAILED at (\S+:\d+)$", re.MULTILINE)
+NO_MESSAGE = re.compile(r"\s*(?:#|ok \d|not ok \d|KTAP version )")
+# A compiler's or linker's own line in what make says; the line that only says that the kernel complains.
+ERROR = re.compile(r": (?:fatal )?error: |: undefined reference to |: multiple definition of ")
+CUT = re.compile(r"[-=]{4}")
+VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
+OF_CASES = ("case", "missing", "skip", "splat")	# kinds of findings whose place is a case
 _CHANGES = {Change.NEW: "new", Change.FIXED: "fixed", Change.PRE_EXISTING: "there before"}
 
 
@@ -24,22 +33,28 @@ class Told:
 
 @dataclass(frozen=True)
 class Group:
-	"""A finding, and those that only have another parameter of the same case."""
+	"""A finding of a patch's check, and the same in other cases."""
 	told: Told
 	others: list[Finding]
 
 	@property
 	def title(self) -> str:
-		"""Say in a line what was found where, and with how many other parameters."""
-		return " ".join(filter(None, [title(self.told.finding), self._more()]))
+		"""Say in a line what was found where, and in how many other cases."""
+		return " ".join(filter(None, [title(self.told.finding), self.more]))
 
 	@property
 	def gist(self) -> str:
-		"""The same with the first line of the text."""
-		return " ".join(filter(None, [gist(self.told.finding), self._more()]))
+		"""Say in a line where it was found, why it fails, and in how many other cases."""
+		return " ".join(filter(None, [gist(self.told.finding), self.more]))
 
-	def _more(self) -> str:
-		return f"and {count(len(self.others), 'other parameter')}" if self.others else ""
+	@property
+	def more(self) -> str:
+		"""Count the others; "" if there is none."""
+		if not self.others:
+			return ""
+		case = _case(self.told.finding)
+		alike = all(_case(other) == case for other in self.others)
+		return f"and {count(len(self.others), 'other parameter' if alike else 'other case')}"
 
 
 def findings(judgement: Judgement) -> Iterator[Told]:
@@ -56,11 +71,12 @@ def held(judgement: Judgement) -> list[Told]:
 
 
 def grouped(found: list[Told]) -> list[Group]:
-	"""Return findings with those put together that differ in the case's parameter only."""
+	"""Return findings with those cases put together that fail at the same line and say the same, numbers apart."""
 	groups: dict[object, Group] = {}
 	for index, told in enumerate(found):
-		case, bracket, _ = told.finding.where.partition("[")
-		key = (told.patch.number, told.check.name, told.finding.kind, case, seen(told.finding)) if bracket else index
+		finding = told.finding
+		key = ((told.patch.number, told.check.name, finding.kind, place(finding), VARYING.sub("N", why(finding)), seen(finding))
+		       if finding.kind in OF_CASES else index)
 		if key in groups:
 			groups[key].others.append(told.finding)
 		else:
@@ -74,8 +90,33 @@ def remarks(judgement: Judgement) -> list[Told]:
 
 
 def distinct(found: list[Told], change: Change) -> list[Finding]:
-	"""Return each finding of a change once, however many patches and checks saw it, in whatever state."""
-	return list({gist(told.finding): told.finding for told in found if told.finding.change is change}.values())
+	"""Return each finding of a change once, however many patches and checks saw it, in whatever state.
+
+	What an earlier patch of the series brought was not there before the patches: lasting() tells that.
+	"""
+	brought = {id(told) for told, _ in _brought(found)}
+	return list({gist(told.finding): told.finding for told in found
+		     if told.finding.change is change and id(told) not in brought}.values())
+
+
+def lasting(found: list[Told]) -> list[str]:
+	"""Say in a sentence for each patch and check what an earlier patch of the series brought and is still there."""
+	counts = Counter((told.patch.number, told.check.name, by.number) for told, by in _brought(found))
+	return [f"patch {number}, {line(name)}: {count(times, 'finding')} since patch {by}"
+		for (number, name, by), times in counts.items()]
+
+
+def _brought(found: list[Told]) -> Iterator[tuple[Told, PatchJudgement]]:
+	"""Give what was there before a patch because an earlier one of the series brought it, and that one."""
+	brought: dict[tuple[str, str], PatchJudgement] = {}
+	for told in found:
+		key = (told.check.name, told.finding.id)
+		if told.finding.change is Change.NEW:
+			brought[key] = told.patch
+		elif told.finding.change is Change.FIXED:
+			brought.pop(key, None)
+		elif key in brought:
+			yield told, brought[key]
 
 
 def repaired_by(judgement: Judgement, told: Told) -> PatchJudgement | None:
@@ -124,17 +165,49 @@ def seen(finding: Finding) -> str:
 	return f"(in {finding.after or 'none'} boots, before the patch in {finding.before or 'none'})"
 
 
-def first(finding: Finding) -> str:
-	"""Return the first line of a finding's text, which may have none."""
-	return next((row.strip() for row in lines(finding.text) if row.strip()), line(finding.kind))
+def why(finding: Finding) -> str:
+	"""Say in a line what is wrong: in the words of the assertion, the compiler or the kernel, without the place."""
+	rows = [row for row in lines(finding.text) if row.strip() and not CUT.match(row)]
+	failed = next((index for index, row in enumerate(rows) if FAILED.search(row)), -1)
+	if failed >= 0:
+		# The first line may say under which circumstances it failed.
+		return line(" ".join([*(rows[:1] if failed and rows[0].endswith(":") else []), _assertion(rows[failed + 1:])]))
+	told = [row for row in rows if finding.kind == "error" and ERROR.search(row)] or rows
+	return line(told[0]) if told else line(finding.kind)
+
+
+def _assertion(rows: list[str]) -> str:
+	"""Put the lines of an assertion that failed into one: what it expected, what was there instead, its message."""
+	if not rows or not rows[0].lstrip().startswith("Expected "):
+		return rows[0] if rows else "an assertion failed"
+	depth = _depth(rows[0])
+	end = next((index for index, row in enumerate(rows[1:], 1) if _depth(row) <= depth), len(rows))
+	message = [row for row in rows[end:end + 1] if not NO_MESSAGE.match(row)]
+	operands = ", ".join(row.strip() for row in rows[1:end] if " == " in row)
+	return ": ".join([f"{rows[0].strip()} {operands}".strip(), *message])
+
+
+def _depth(row: str) -> int:
+	return len(row) - len(row.lstrip())
+
+
+def place(finding: Finding) -> str:
+	"""Return file:line of the assertion that failed; "" if none did."""
+	found = FAILED.search(finding.text)
+	return line(found[1]) if found else ""
 
 
 def gist(finding: Finding) -> str:
 	"""Return a finding in one line, which begins with its place as compilers have it."""
-	text, where = first(finding), line(finding.where)
+	text, where = why(finding), line(finding.where)
 	if where and not text.startswith(where):
 		text = f"{where}: {text}"
 	return " ".join(filter(None, [text, seen(finding)]))
+
+
+def _case(finding: Finding) -> str:
+	"""Return suite.case of a finding, without a parameter."""
+	return finding.where.partition("[")[0]
 
 
 def message_id(patch: PatchJudgement) -> str:
