@@ -231,7 +231,7 @@ def _add(submission: Submission, raw: bytes, source: str, scratch: Path, subject
 			"MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
 			f"\n{body}---\n{text}", encoding="utf-8", errors="surrogateescape")
 	submission.patches.append(Patch(
-		path, source, title or plain, plain, author, _header(headers, "Message-ID").strip("<> \n"), body, bare,
+		path, source, title or plain, plain, author, _message_id(headers), body, bare,
 		tuple(dict.fromkeys(files)), tuple((old, new) for how, old, new in moved if how == "rename"),
 		hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
 		_patch_id(text), *((int(place[1]), int(place[2])) if place else (0, 0)), int(version[1]) if version else 1))
@@ -254,6 +254,13 @@ def _header(headers: "email.message.Message | None", name: str) -> str:
 	except (LookupError, UnicodeError, ValueError):
 		text = str(value)
 	return re.sub(r"\s+", " ", text).strip()
+
+
+def _message_id(headers: "email.message.Message | None") -> str:
+	"""Return what stands between the first brackets of the header, as Patchwork and lore do; without any, all of it."""
+	value = _header(headers, "Message-ID")
+	found = re.search(r"<([^>]+)>", value)
+	return (found[1] if found else value).strip()
 
 
 def _renames(diff: str) -> list[tuple[str, str, str]]:

@@ -46,6 +46,14 @@ def test_a_patch(tmp_path):
 						capture_output=True, check=True).stdout.split()[0]
 
 
+@pytest.mark.parametrize("header, identity", [
+	("<a@b> (comment behind)", "a@b"), ("(comment before) <a@b>", "a@b"), ("\n <a@b>", "a@b"), ("a@b", "a@b"), ("<no-at>", "no-at"),
+	("<a@b@c>", "a@b@c"), ("<a b@c>", "a b@c"), ('<"quoted part"@c>', '"quoted part"@c'), ("<>", "<>"), ("", "")])
+def test_message_id_is_what_stands_in_the_first_brackets(tmp_path, header, identity):
+	mail = GOOD.replace("Subject:", f"Message-ID: {header}\nSubject:")
+	assert _read(tmp_path, mail).patches[0].message_id == identity
+
+
 @pytest.mark.parametrize("make", [
 	lambda: GOOD.replace("\n", "\r\n"), lambda: _mail("quoted-printable", quopri.encodestring),
 	lambda: _mail("base64", base64.encodebytes), lambda: gzip.compress(GOOD.encode()),

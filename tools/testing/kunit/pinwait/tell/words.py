@@ -211,9 +211,9 @@ def _case(finding: Finding) -> str:
 
 
 def message_id(patch: PatchJudgement) -> str:
-	"""Return the id of the mail that the patch came in, without brackets; "" if there is none that can be one."""
-	found = re.fullmatch(r"\s*<?([^\s<>@]+@[^\s<>@]+)>?\s*", printable(patch.message_id))
-	return found[1] if found else ""
+	"""Return the id of the mail that the patch came in, without brackets; "" if there is none that can be told."""
+	found = re.fullmatch(r"\s*<?([^<>]+?)>?\s*", patch.message_id)
+	return found[1] if found and line(found[1]) == found[1] else ""
 
 
 def change(finding: Finding) -> str:
