@@ -20,8 +20,11 @@ from .proc import CommandFailed, run
 HIDDEN = ("/home", "/root", "/tmp", "/var", "/run", "/mnt", "/media", "/srv", "/boot", "/etc/ssh", "/etc/ssl/private")
 # Where root calls, root's files seem to belong to the nobody that it is in there.
 SECRET = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
-# What is passed on of the caller's environment, in which there may be passwords.
+# What is passed on of the caller's environment, in which there may be passwords, and a CI server's tokens.
 PASSED = re.compile(r"(?:PATH|LANG|LC_\w+|TZ|GIT_DIR|CCACHE_\w+|KBUILD_\w+|PYTHON\w+)$")
+# And where nothing is hidden: whose the run is, and where a compiler of one's own finds what it needs.
+PASSED_OPEN = re.compile(r"(?:HOME|USER|LOGNAME|TMPDIR|TMP|TEMP|LD_LIBRARY_PATH|LIBRARY_PATH|COMPILER_PATH|CPATH|"
+			 r"C_INCLUDE_PATH|PKG_CONFIG\w*|NIX_\w+)$")
 NOBODY = "65534"
 DESCRIPTION = ("bubblewrap: user nobody, no network, own process, mount and IPC namespaces; the system read-only, "
 	       "homes, temporary folders and the caller's environment hidden, only objects and compiler cache writable")
@@ -29,7 +32,7 @@ DESCRIPTION = ("bubblewrap: user nobody, no network, own process, mount and IPC 
 
 @dataclass(frozen=True)
 class Sandbox:
-	"""A way to run commands; without `closed` they run as they are."""
+	"""A way to run commands; without `closed` all that is kept from them is the caller's environment."""
 	closed: bool = False
 	readable: tuple[Path, ...] = ()		# shown although they may lie where all is hidden
 	instead: Mapping[Path, Path] = field(default_factory=dict)	# a place in there -> what is shown there, if it is there
@@ -37,7 +40,8 @@ class Sandbox:
 	def command(self, argv: Sequence[str], writable: Sequence[Path]) -> list[str]:
 		"""Return the command line that runs argv; writable folders exist."""
 		if not self.closed:
-			return list(argv)
+			kept = [name for name in os.environ if not PASSED.match(name) and not PASSED_OPEN.match(name)]
+			return ["env", *(f"--unset={name}" for name in kept), *argv]
 		# In the session of a terminal it could type there.
 		words = ["bwrap", "--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--new-session",
 			 "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/dev/shm"]

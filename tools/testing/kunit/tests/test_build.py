@@ -19,7 +19,8 @@ KUNIT = """
 import os, pathlib, sys
 obj = pathlib.Path(next(a for a in sys.argv if a.startswith("--build_dir="))[12:])
 with open(obj / "calls", "a") as calls:
-	calls.write(" ".join(sys.argv[1:]) + " MAKEFLAGS=" + os.environ.get("MAKEFLAGS", "unset") + "\\n")
+	calls.write(" ".join(sys.argv[1:]) + " MAKEFLAGS=" + os.environ.get("MAKEFLAGS", "unset")
+		    + os.environ.get("CI_JOB_TOKEN", "") + "\\n")
 if (obj / "fail").exists():
 	sys.exit((obj / "fail").read_text())
 (obj / ".config").write_text("config")
@@ -73,8 +74,9 @@ def test_configures_and_builds_once(bench):
 	assert "--make_options=LOCALVERSION= " in made and "--make_options=RUSTC=false " in made and "--jobs=1" in made
 
 
-def test_options_of_our_make_do_not_reach_the_kernels(bench, monkeypatch):
+def test_options_of_our_make_and_secrets_do_not_reach_the_kernels(bench, monkeypatch):
 	monkeypatch.setenv("MAKEFLAGS", " -- KDIR=/x")
+	monkeypatch.setenv("CI_JOB_TOKEN", "secret")
 	bench.build()
 	assert all(call.endswith("MAKEFLAGS=unset") for call in bench.calls())
 

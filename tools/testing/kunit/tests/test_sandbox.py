@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from pinwait import sandbox
 from pinwait.sandbox import OPEN, Sandbox
 
@@ -15,8 +17,23 @@ def _run(box, words, writable=(), **env):
 	return done.returncode, (done.stdout + done.stderr).strip()
 
 
-def test_open_runs_as_it_is():
-	assert OPEN.command(["make", "all"], [Path("/x")]) == ["make", "all"]
+def test_open_hides_nothing_but_the_environment(tmp_path):
+	(tmp_path / "x").write_text("x")
+	assert _run(OPEN, f"cat {tmp_path}/x; echo $HOME; id -u") == (0, f"x{os.environ['HOME']}\n{os.getuid()}")
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_patched_makefile_sees_no_secret(tmp_path, monkeypatch, closed):
+	"""What CI servers have in the environment, and whatever else may stand there."""
+	names = ["CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD", "CI_REPOSITORY_URL", "GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "GITHUB_ENV",
+		 "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "PATCHWORK_TOKEN", "MY_PATH_SECRET", "odd.name%", "DEPLOY_KEY"]
+	for name in names:
+		monkeypatch.setenv(name, "secret-of-the-server")
+	(tmp_path / "Makefile").write_text("all:\n\t@env\n\t@echo compiled with $(CI_JOB_TOKEN)\n")
+	box = Sandbox(closed, (tmp_path,))
+	done = subprocess.run(box.command(["make", "-C", str(tmp_path)], []), capture_output=True, text=True)
+	assert done.returncode == 0 and "compiled with\n" in done.stdout and "PATH=" in done.stdout
+	assert "secret-of-the-server" not in done.stdout
 
 
 def test_missing_program_is_said(monkeypatch):
