@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -25,6 +26,7 @@ UNFINISHED = "the tool was ended before it could say why, or had no room to writ
 
 FILES = ("tarball", "kdir", "patches")	# options that name something to read
 COPIES = ("json", "junit")	# options that name a file for results
+URL_LENGTH = 180	# Patchwork takes 200, and which patch is meant comes behind
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -237,6 +239,16 @@ def _shard_option(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--shard", metavar="I/N", default="", help="do only the I-th of N shares; merge joins them")
 
 
+def _report_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--report-url", metavar="URL", type=_url, help="where judgement.html can be read, for Patchwork, b4 and KernelCI")
+
+
+def _url(text: str) -> str:
+	if not re.fullmatch(r"https?://[^\s/]\S*", text) or len(text) > URL_LENGTH:
+		raise argparse.ArgumentTypeError(f"'{text}' is no http:// or https:// address of at most {URL_LENGTH} characters")
+	return text
+
+
 def _names(text: str) -> tuple[str, ...]:
 	return tuple(name for name in text.split(",") if name)
 
@@ -330,14 +342,14 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
 		     (_kernel_options, _series_option, _build_options, _boot_options, _coverage_options)),
 	"gate": (_gate, "say of each patch: pass, fail and why, not seen, or cannot judge",
-		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option)),
+		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option, _report_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
 	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard), args.runs,
 								  args.resume),
 		       "does the gate judge inputs rightly whose verdict is known?",
 		       (_kernel_options, _series_option, _corpus_options, _shard_option)),
 	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",
-		  (_merge_options,)),
+		  (_merge_options, _report_option)),
 	"bisect": (_run, "as run, with the exit codes of git bisect run",
 		   (_kernel_options, _series_option, _build_options, _boot_options, _list_option, _filter)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",

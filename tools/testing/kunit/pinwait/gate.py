@@ -109,7 +109,8 @@ class _Gate:
 			kernel="", base="", base_commit="", choice=[], series=asked.series or ground.DEFAULT_SERIES, before=[],
 			profiles=list(asked.profiles), checks=self.checks, command=asked.reproduce(options, options.kernel),
 			started=time.strftime("%Y-%m-%dT%H:%M:%SZ", now), compiler="", isolation="",
-			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=version())
+			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=version(),
+			report_url=options.report_url)
 
 	def run(self) -> tuple[Judgement, Path]:
 		"""Judge, and write what came of it; what was tried before an interruption is not tried again."""
@@ -166,7 +167,8 @@ class _Gate:
 			raise UsageError(f"there is no patch {self.asked.only}, only {len(self.patches)}")
 		judgement.not_checked += submission.notes
 		judgement.patches = [
-			PatchJudgement(number, patch.title, patch.author, patch.source, patch.message_id, patch.sha256, patch.patch_id)
+			PatchJudgement(number, patch.title, patch.author, patch.source, patch.message_id, patch.sha256, patch.patch_id,
+				       mail_sha256=patch.mail_sha256)
 			for number, patch in enumerate(self.patches, 1)]
 		self._keep_input(submission)
 		closed = self._closed()

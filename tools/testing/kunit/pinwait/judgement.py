@@ -86,6 +86,7 @@ class PatchJudgement:
 	message_id: str
 	sha256: str		# of the diff as it was applied
 	patch_id: str		# git patch-id --stable
+	mail_sha256: str = ""	# of the mail, or the file with a diff, whole and as it came
 	checks: list[Check] = field(default_factory=list)
 	covered: list[Covered] | None = None	# None: not measured
 
@@ -126,6 +127,7 @@ class Judgement:
 	only: int = 0		# number of the one patch that was to be judged, 0 for all
 	tool: str = ""		# version of the tool: its commit
 	ended: int = 0		# exit code of a gate that was used wrongly, interrupted, or ended before it began; else 0
+	report_url: str = ""	# where judgement.html can be read
 
 	@property
 	def tried(self) -> list[PatchJudgement]:

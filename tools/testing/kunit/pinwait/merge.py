@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import deps, judgement, mutants, promises, tell
-from .errors import UsageError
+from .errors import CannotJudge, UsageError
 from .judgement import WORST_FIRST, Check, Judgement
 from .results import Outcome, Verdict
 from .run import PROMISES, Options, new_folder, point_latest
@@ -30,10 +30,10 @@ class Part:
 def merge(options: Options, paths: Sequence[str]) -> int:
 	"""Join shards, given as files or results folders; return the exit code of the whole.
 
-	Raises UsageError for what is no result of a shard, or not of the same job.
+	Raises UsageError for what is no result of a shard, or not of the same job, CannotJudge if there is none at all.
 	"""
 	deps.ensure(deps.RUN | deps.REPORT)
-	parts = [_load(path) for path in _files(paths)]
+	parts = _parts(_files(paths))
 	kinds = {str(part.content["kind"]) for part in parts}
 	if len(kinds) > 1:
 		raise UsageError(f"these are of different jobs: {', '.join(sorted(kinds))}")
@@ -49,6 +49,9 @@ def merge(options: Options, paths: Sequence[str]) -> int:
 	_agree([part.content.get("job", {}) for part in parts])
 	missing = [Shard(index, count) for count in counts for index in range(1, count + 1) if index not in seen]
 	folder = new_folder(options.build_root / "results", f"merged-{kind}")
+	if options.report_url:
+		for part in parts:
+			part.content["report_url"] = options.report_url
 	code = KINDS[kind](sorted(parts, key=lambda part: part.shard.index), missing, folder)
 	point_latest(folder)
 	print(f"results: {folder}", file=sys.stderr)
@@ -149,18 +152,35 @@ def _seconds(found: Sequence[Judgement]) -> dict[str, float]:
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
-	"""Return the files that paths name, or that lie in folders among them."""
+	"""Return the files that paths name, or that lie in folders among them; one that is not there is a missing shard's."""
 	if not paths:
 		raise UsageError(f"name the shards' results: folders, or files {', '.join(FILES)}")
 	found: list[Path] = []
 	for path in map(Path, paths):
 		# Folders that somebody removes meanwhile are no fault of the shards': os.walk() passes over them.
 		inside = sorted(Path(at) / name for at, _, names in os.walk(path) for name in names if name in FILES) \
-			if path.is_dir() else [path]
+			if path.is_dir() else [path] if path.exists() else []
 		if not inside:
-			raise UsageError(f"{path}: there is no result of a shard in it")
+			print(f"{path}: there is no result of a shard", file=sys.stderr)
 		found += inside
+	if not found:
+		raise CannotJudge(f"there is no result of a shard in {', '.join(paths)}: none of them came to an end, or left what it found")
 	return list(dict.fromkeys(found))
+
+
+def _parts(paths: Sequence[Path]) -> list[Part]:
+	"""Return what files hold; one that is no result keeps none of the others from being joined. Raises UsageError if all are."""
+	parts: list[Part] = []
+	wrong: list[UsageError] = []
+	for path in paths:
+		try:
+			parts.append(_load(path))
+		except UsageError as error:
+			wrong.append(error)
+	if not parts:
+		raise wrong[0]
+	print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
+	return parts
 
 
 def _load(path: Path) -> Part:

@@ -56,6 +56,7 @@ class Patch:
 	number: int = 0		# n of [PATCH n/m], 0 without
 	total: int = 0
 	version: int = 1
+	mail_sha256: str = ""	# of the mail, or the file with a diff, whole and as it came
 
 	@property
 	def mail(self) -> str:
@@ -82,9 +83,9 @@ def read(sources: Sequence[str], scratch: Path, keep_cr: bool = False) -> Submis
 	submission = Submission([])
 	for index, source in enumerate(sources):
 		for name, mails in _mailboxes(source, scratch / f"input-{index}", keep_cr):
-			for mail in mails:
+			for mail, digest in mails:
 				for raw in _enclosed(mail.read_bytes()):
-					_add(submission, raw, name, scratch, keep_cr=keep_cr)
+					_add(submission, raw, name, scratch, digest, keep_cr=keep_cr)
 	if not submission.patches:
 		raise CannotJudge(f"{', '.join(sources)}: there is no patch in it"
 				  + (f" ({'; '.join(submission.notes)})" if submission.notes else ""))
@@ -94,7 +95,8 @@ def read(sources: Sequence[str], scratch: Path, keep_cr: bool = False) -> Submis
 def read_diff(diff: str, subject: str, scratch: Path) -> Submission:
 	"""Make a submission of a diff that has no message. Raises as read() does."""
 	submission = Submission([])
-	_add(submission, diff.encode("utf-8", "surrogateescape"), subject, scratch, subject, True)
+	raw = diff.encode("utf-8", "surrogateescape")
+	_add(submission, raw, subject, scratch, hashlib.sha256(raw).hexdigest(), subject, True)
 	return submission
 
 
@@ -126,8 +128,8 @@ def refusal(names: Iterable[str], diff: str) -> str:
 	return ""
 
 
-def _mailboxes(source: str, folder: Path, keep_cr: bool) -> list[tuple[str, list[Path]]]:
-	"""Return each file of a source with the mails in it, split into folder."""
+def _mailboxes(source: str, folder: Path, keep_cr: bool) -> list[tuple[str, list[tuple[Path, str]]]]:
+	"""Return each file of a source with the mails in it and their digests, split into folder."""
 	folder.mkdir(parents=True)
 	if source == "-":
 		return [("standard input", _split("standard input", sys.stdin.buffer.read(LIMIT + 1), folder, keep_cr))]
@@ -151,8 +153,8 @@ def _mailboxes(source: str, folder: Path, keep_cr: bool) -> list[tuple[str, list
 	return found
 
 
-def _split(name: str, content: bytes, folder: Path, keep_cr: bool) -> list[Path]:
-	"""Write each mail of a file to one of its own."""
+def _split(name: str, content: bytes, folder: Path, keep_cr: bool) -> list[tuple[Path, str]]:
+	"""Write each mail of a file to one of its own; with each goes the digest of what came."""
 	if content.startswith(b"\x1f\x8b"):
 		try:
 			with gzip.open(_written(folder / "packed", content)) as stream:
@@ -167,12 +169,13 @@ def _split(name: str, content: bytes, folder: Path, keep_cr: bool) -> list[Path]
 		raise CannotJudge(f"{name} is no text: it holds bytes that are zero")
 	whole = _written(folder / "whole", content)
 	if BARE_DIFF.match(content):
-		return [whole]
+		return [(whole, hashlib.sha256(content).hexdigest())]
 	try:
 		run(["git", "mailsplit", "-b", *(["--keep-cr"] if keep_cr else []), f"-o{folder}", "--", str(whole)], env=ISOLATION)
 	except CommandFailed as error:
 		raise CannotJudge(f"{name} is no mailbox: {_complaint(error)}") from error
-	return sorted(file for file in folder.iterdir() if file.name.isdigit())
+	mails = sorted(file for file in folder.iterdir() if file.name.isdigit())
+	return [(mail, hashlib.sha256(content if len(mails) == 1 else mail.read_bytes()).hexdigest()) for mail in mails]
 
 
 def _written(path: Path, content: bytes) -> Path:
@@ -181,7 +184,7 @@ def _written(path: Path, content: bytes) -> Path:
 	return path
 
 
-def _add(submission: Submission, raw: bytes, source: str, scratch: Path, subject: str = "", keep_cr: bool = False) -> None:
+def _add(submission: Submission, raw: bytes, source: str, scratch: Path, digest: str, subject: str = "", keep_cr: bool = False) -> None:
 	"""Add a mail's patch to a submission; of a mail without one only the trailers, and a note."""
 	bare = bool(BARE_DIFF.match(raw))
 	number = len(submission.patches) + 1
@@ -234,7 +237,8 @@ def _add(submission: Submission, raw: bytes, source: str, scratch: Path, subject
 		path, source, title or plain, plain, author, _message_id(headers), body, bare,
 		tuple(dict.fromkeys(files)), tuple((old, new) for how, old, new in moved if how == "rename"),
 		hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
-		_patch_id(text), *((int(place[1]), int(place[2])) if place else (0, 0)), int(version[1]) if version else 1))
+		_patch_id(text), *((int(place[1]), int(place[2])) if place else (0, 0)), int(version[1]) if version else 1,
+		digest))
 
 
 def _enclosed(raw: bytes) -> list[bytes]:

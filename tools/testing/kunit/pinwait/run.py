@@ -49,6 +49,7 @@ class Options:
 	make_options: list[str] = field(default_factory=list)
 	json: Output | None = None
 	junit: Output | None = None
+	report_url: str = ""	# where the report can be read
 	build_root: Path = buildroot.DEFAULT
 	update: bool = False
 

@@ -55,7 +55,8 @@ def patch(number: int, subject: str, *checks: Check, **more) -> PatchJudgement:
 	if "apply" not in given:
 		given = {name: check(name) for name in CHECKS} | given
 	fields = {"author": "A Developer <dev@example.org>", "file": "series.mbox", "sha256": f"{number:064x}",
-		  "message_id": f"20261123-{number}@example.org", "patch_id": f"{number:040x}", "covered": []}
+		  "message_id": f"20261123-{number}@example.org", "patch_id": f"{number:040x}", "covered": [],
+		  "mail_sha256": f"{number + 1000:064x}"}
 	return PatchJudgement(number=number, subject=subject, checks=list(given.values()), **(fields | more))
 
 

@@ -2,13 +2,14 @@
 """Shares cover everything once, and joined shares say what is missing."""
 
 import copy
+import io
 import json
 import os
 
 import judgements
 import pytest
 
-from pinwait import merge, run
+from pinwait import cli, merge, run, tell
 from pinwait.errors import UsageError
 from pinwait.judgement import from_json, to_json
 from pinwait.results import Outcome
@@ -114,6 +115,59 @@ def test_folder_that_is_removed_meanwhile(tmp_path, monkeypatch):
 	scandir = os.scandir
 	monkeypatch.setattr(os, "scandir", lambda path: scandir("/nonexistent" if str(path).endswith("/gone") else path))
 	assert {str(path.parent) for path in merge._files([str(tmp_path)])} == folders
+
+
+def _cli(capsys, *words):
+	"""Call the tool; return its exit code, standard output and standard error."""
+	code = cli.main(["merge", *map(str, words)])
+	said = capsys.readouterr()
+	return code, said.out, said.err
+
+
+def test_without_any_shard_nothing_can_be_judged(tmp_path, capsys):
+	(tmp_path / "empty").mkdir()
+	for name in ("nowhere", "empty", "shard-*.json"):
+		code, out, err = _cli(capsys, f"--build-root={tmp_path}/build", tmp_path / name)
+		assert (code, out) == (2, "") and "Errno" not in err and "Traceback" not in err
+		assert err.endswith(f"pinwait: there is no result of a shard in {tmp_path / name}: none of them came to an end, or left what it found\n")
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text(""), lambda path: path.write_text('{"kind": "judg')])
+@pytest.mark.parametrize("whole, lost, code", [(judgements.failing_case, 1, 1), (judgements.failing_case, 4, 2), (judgements.good, 1, 2)])
+def test_shard_that_is_lost_or_spoilt_is_missing(tmp_path, capsys, whole, lost, code, spoil):
+	files = [tmp_path / f"shard-{index}.json" for index in range(1, 5)]
+	for file, part in zip(files, _shards(whole(), 4)):
+		file.write_text(json.dumps(to_json(part)))
+	spoil(files[lost - 1])
+	got, out, err = _cli(capsys, f"--build-root={tmp_path}/build", *files)
+	assert got == code and str(files[lost - 1]) in err and f"shard {lost}/4 is missing" in out
+
+
+def test_url_of_the_report_is_that_of_the_whole(tmp_path, capsys):
+	for index, part in enumerate(_shards(judgements.good(2), 2), 1):
+		(tmp_path / f"{index}.json").write_text(json.dumps(to_json(part)))
+	url = "https://ci.example.org/7/judgement.html"
+	assert _cli(capsys, f"--build-root={tmp_path}/build", f"--report-url={url}", tmp_path / "1.json", tmp_path / "2.json")[0] == 0
+	folder = tmp_path / "build/results/latest"
+	checks = [entry["check"] for entry in json.loads((folder / "patchwork.json").read_text())]
+	assert [check["target_url"] for check in checks] == [f"{url}#patch-1", f"{url}#patch-2"]
+	assert json.loads((folder / "judgement.json").read_text())["report_url"] == url
+	assert all(f'id="patch-{number}"' in (folder / "judgement.html").read_text() for number in (1, 2))
+	assert {checkout["misc"]["report_url"] for checkout in json.loads((folder / "kcidb.json").read_text())["checkouts"]} == {url}
+	for wrong in ("ci/7", "ftp://x/", "https://x y", f"https://x/{'y' * 180}"):
+		assert _cli(capsys, f"--report-url={wrong}", tmp_path / "1.json")[0] == 64
+
+
+def test_part_does_not_speak_for_the_whole():
+	def last(what):
+		stream = io.StringIO()
+		tell.print_judgement(what, stream)
+		return stream.getvalue().splitlines()[-1]
+	one, other = _shards(judgements.failing_case(), 2)
+	assert last(one).startswith("this part, shard 1/2: pass: ") and last(other).startswith("this part, shard 2/2: fail: ")
+	alone = judgements.good(2)
+	alone.only, alone.patches[1].checks = 1, []
+	assert last(alone).startswith("this part, patch 1 alone: pass: ") and last(judgements.good(2)).startswith("pass: ")
 
 
 def _copy(tmp_path):

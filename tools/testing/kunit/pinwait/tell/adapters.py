@@ -73,7 +73,7 @@ def patchwork(patch: PatchJudgement, url: str = "") -> dict[str, str]:
 
 def patchwork_checks(judgement: Judgement, url: str = "") -> list[dict[str, Any]]:
 	"""Return the checks of all patches, each with the Message-ID by which Patchwork finds the patch."""
-	return [{"number": patch.number, "message_id": words.message_id(patch), "check": patchwork(patch, url)}
+	return [{"number": patch.number, "message_id": words.message_id(patch), "check": patchwork(patch, url and f"{url}#patch-{patch.number}")}
 		for patch in judgement.tried]
 
 

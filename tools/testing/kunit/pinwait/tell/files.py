@@ -43,5 +43,5 @@ FILES: dict[str, Callable[[Judgement], str]] = {
 	"kcidb.json": lambda judgement: _json(kcidb(judgement)),
 	"reply.md": lambda judgement: reply(judgement, os.environ.get(REPORTER, "")),
 	"judgement.html": html,
-	"patchwork.json": lambda judgement: _json(patchwork_checks(judgement)),
+	"patchwork.json": lambda judgement: _json(patchwork_checks(judgement, judgement.report_url)),
 }

@@ -47,9 +47,9 @@ class _Printer:
 			self._write(0, f"nearest base to which it applies: {line(judgement.nearest)}")
 		if judgement.outcome is not Outcome.PASS:
 			self._write(0, f"all of it again: {line(judgement.command)}")
-		shard = f" (shard {judgement.shard})" if judgement.shard else ""
+		part = "this part" + (f", shard {judgement.shard}: " if judgement.shard else f", patch {judgement.only} alone: ")
 		took = f", {judgement.seconds['total']:.1f} s" if "total" in judgement.seconds else ""
-		self._write(0, f"{self._label(judgement.outcome)}: {line(judgement.reason)}{took}{shard}")
+		self._write(0, f"{part if judgement.shard or judgement.only else ''}{self._label(judgement.outcome)}: {line(judgement.reason)}{took}")
 
 	def _patch(self, patch: PatchJudgement) -> None:
 		total = len(self.judgement.patches)
