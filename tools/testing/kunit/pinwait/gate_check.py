@@ -17,7 +17,6 @@ from . import corpus, deps, gate, gate_corpus, gate_inputs, run
 from .errors import UsageError
 from .gate_corpus import CANNOT_JUDGE, FAIL, NOT_SEEN, OUTCOMES, PASS, Entry
 from .gate_inputs import Input
-from .patches import TAG
 from .progress import Progress
 from .proc import lock, reap
 from .report import write_whole
@@ -209,6 +208,8 @@ def wrong(given: Input, content: dict[str, Any], exit_code: int | None) -> list[
 			found.append("it does not say why")
 		if entry.says and not re.search(entry.says, said):
 			found.append(f"it does not say {entry.says!r}, but: {said.splitlines()[0][:200]}")
+		if entry.outcomes:
+			found += _outcomes(entry, patches)
 		return found
 	expect("the problem", content["problem"], "")
 	expect("the number of patches", len(patches), len(given.patches))
@@ -216,15 +217,21 @@ def wrong(given: Input, content: dict[str, Any], exit_code: int | None) -> list[
 	for number, (patch, known) in enumerate(zip(patches, given.patches), 1):
 		for name, value in dataclasses.asdict(known).items():
 			if name == "patch_id" and value or name != "patch_id" and not bare:
-				got = TAG.sub("", patch[name]).strip() if name == "subject" else patch[name]
-				expect(f"the {name} of patch {number}", got, value)
+				tagged = name == "subject" and re.fullmatch(r"(?:\[.*\]:?\s*)*" + re.escape(value), patch[name])
+				expect(f"the {name} of patch {number}", value if tagged else patch[name], value)
 	if entry.outcomes:
-		expect("what is said of each patch", [SAID.get(patch["outcome"], patch["outcome"]) for patch in patches], list(entry.outcomes))
+		found += _outcomes(entry, patches)
 	if entry.expect in (PASS, NOT_SEEN):
 		found += [f"held against patch {patch['number']}: {_short(finding)}" for patch in patches for finding in _held(patch)]
 	if entry.expect == FAIL and entry.first_failed <= len(patches):
 		found += _unfounded(entry, patches[entry.first_failed - 1])
 	return found
+
+
+def _outcomes(entry: Entry, patches: Sequence[dict[str, Any]]) -> list[str]:
+	"""Return what is wrong with what is said of each patch."""
+	got, due = [SAID.get(patch["outcome"], patch["outcome"]) for patch in patches], list(entry.outcomes)
+	return [f"what is said of each patch is {got!r}, not {due!r}"] if got != due else []
 
 
 def _unfounded(entry: Entry, patch: dict[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ OUTCOMES = {label: outcome for outcome, label in LABELS.items()}
 DELIVERIES = ("mbox", "files", "directory", "maildir", "stdin")
 BASES = ("", "composed", "kernel", "prerequisites", "unknown", "unknown-prerequisite")
 # Why there can be no verdict; the tests hold git itself against it.
-BECAUSE = ("no patch", "does not apply", "refused", "incomplete")
+BECAUSE = ("no patch", "does not apply", "refused", "incomplete", "no author")
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 Record = TypeVar("Record")
@@ -75,6 +75,8 @@ class PatchSpec:
 	chmod: tuple[Chmod, ...] = ()
 	prefix: str = ""		# instead of the entry's
 	beside: bool = False		# made from the base, not from what the patches before it leave
+	answers: int = 0		# number of the patch that its mail answers; 0: the first mail
+	replaced: bool = False		# another version takes its place: this one is sent, and not judged
 	repeat: int = 1			# so many patches; {n} in its texts counts them
 
 	def numbered(self, number: int) -> "PatchSpec":
@@ -107,6 +109,8 @@ class Reply:
 	to: int			# number of the patch
 	text: str
 	quotes: bool = True	# it quotes all of the patch
+	prefix: str = "Re: "	# of its subject
+	form: tuple[str, ...] = ()	# what becomes of it
 
 
 @dataclass(frozen=True)
@@ -119,10 +123,12 @@ class Entry:
 	raw: tuple[Raw, ...] = ()
 	form: tuple[str, ...] = ()	# what becomes of each mail, one after the other (gate_mail.FORMS)
 	formed: tuple[int, ...] = ()	# only of these patches; (): of every mail
+	again: tuple[str, ...] = ()	# what becomes of a mail that is given once more, instead
 	deliver: str = "mbox"
 	order: tuple[int, ...] = ()	# the patches as they are given; (): each once, as they are
 	prefix: str = "PATCH"
 	cover: str = ""			# text of a cover letter
+	cover_prefix: str = ""		# instead of one with 0/n
 	reply: tuple[Reply, ...] = ()
 	base: str = ""			# what the trailer base-commit: names
 	options: tuple[str, ...] = ()	# further ones of the gate
@@ -144,6 +150,11 @@ class Entry:
 	def given(self) -> tuple[int, ...]:
 		"""The numbers of the patches in the order in which they are given."""
 		return self.order or tuple(range(1, len(self.patches) + 1))
+
+	@property
+	def judged(self) -> list[int]:
+		"""The numbers of the patches that are judged."""
+		return [number for number, spec in enumerate(self.patches, 1) if number in self.given and not spec.replaced]
 
 
 def load(folder: Path, names: Sequence[str] = ()) -> list[Entry]:
@@ -186,7 +197,8 @@ def _problem(entry: Entry) -> str:
 			return f"{what} is one of {', '.join(repr(name) for name in known)}"
 	if entry.raw and entry.patch and entry.deliver != "directory":
 		return "raw files lie beside patches in a directory only"
-	if not {*entry.given, *entry.formed} <= set(range(1, total + 1)) or not {reply.to for reply in entry.reply} <= set(entry.given):
+	if (not set(entry.given) <= set(range(1, total + 1)) or not {*entry.formed, *(spec.answers for spec in entry.patches)} <= set(range(total + 1))
+	    or not {reply.to for reply in entry.reply} <= set(entry.given)):
 		return f"there are only {total} patches"
 	if (entry.expect == FAIL) != bool(entry.first_failed) or entry.first_failed > total:
 		return "first_failed is the number of a patch if the verdict is fail, and is not there otherwise"
@@ -195,7 +207,7 @@ def _problem(entry: Entry) -> str:
 	if (entry.check or entry.kind) and entry.expect != FAIL or entry.says and entry.expect in (PASS, NOT_SEEN):
 		return "only a patch that fails has a check and a kind, and one that passes says nothing"
 	failed = entry.outcomes.index(FAIL) + 1 if FAIL in entry.outcomes else 0
-	if entry.outcomes and (len(entry.outcomes) != total or failed != entry.first_failed):
+	if entry.outcomes and (len(entry.outcomes) != len(entry.judged) or failed != entry.first_failed):
 		return "outcomes are those of all patches, the first that fails where first_failed says"
 	if entry.expect != CANNOT_JUDGE and not entry.patch:
 		return "there is nothing that could be judged"

@@ -43,7 +43,7 @@ class Input:
 	entry: Entry
 	arguments: tuple[str, ...]	# for the gate
 	stdin: Path | None
-	patches: tuple[Known, ...]	# all of its series
+	patches: tuple[Known, ...]	# all that are judged
 	mails: tuple[bytes, ...]	# the mail of each, before anything became of it
 	sent: tuple[bytes, ...]		# what was sent, as it was sent
 
@@ -86,9 +86,9 @@ class Maker:
 		made = []
 		for entry in entries:
 			arguments, stdin = _deliver(entry, sent[entry.name], self.folder / "inputs" / entry.name)
-			known = tuple(Known(spec.subject, spec.author, ids.get(mail.commit, ""))
-				      for spec, mail in zip(entry.patches, mails[entry.name]))
-			made.append(Input(entry, arguments, stdin, known, tuple(map(bytes, mails[entry.name])),
+			judged = [(entry.patches[number - 1], mails[entry.name][number - 1]) for number in entry.judged]
+			known = tuple(Known(spec.subject, spec.author, ids.get(mail.commit, "")) for spec, mail in judged)
+			made.append(Input(entry, arguments, stdin, known, tuple(bytes(mail) for _, mail in judged),
 					  tuple(map(bytes, sent[entry.name]))))
 		return made
 
@@ -117,10 +117,12 @@ class Maker:
 	def _addressed(self, entry: Entry, mail: Mail, number: int) -> Mail:
 		"""Give a mail its number in the series, its id and its base."""
 		total = sum(not spec.beside for spec in entry.patches)
-		prefix = entry.patches[number - 1].prefix or entry.prefix + (f" {number}/{total}" if total > 1 else "")
+		spec = entry.patches[number - 1]
+		prefix = spec.prefix or entry.prefix + (f" {number}/{total}" if total > 1 else "")
 		headers = mail.headers.replace(f"[{MARK}]".encode(), f"[{prefix}]".encode())
-		first = _message_id(entry, 0 if entry.cover else 1)
-		answers = [f"In-Reply-To: {first}", f"References: {first}"] if total > 1 and first != _message_id(entry, number) else []
+		first = _message_id(entry, spec.answers or (0 if entry.cover else 1))
+		threaded = (total > 1 or spec.answers or entry.cover) and first != _message_id(entry, number)
+		answers = [f"In-Reply-To: {first}", f"References: {first}"] if threaded else []
 		body = mail.body
 		if number == min(entry.given) and entry.base:
 			body = body.replace(b"\n-- \n", f"\n{self._trailers(entry.base)}-- \n".encode())
@@ -224,17 +226,21 @@ def _named(entry: Entry) -> Iterator[None]:
 
 def _conversation(entry: Entry, mails: Sequence[Mail]) -> list[Mail]:
 	"""Return all mails as they are given: cover letter, patches, replies, each after what became of it."""
-	told = [_formed(_cover(entry, mails), entry, 0)] if entry.cover else []
-	for number in entry.given:
-		told.append(_formed(mails[number - 1], entry, number))
-		told += [_formed(_reply(entry, mails[number - 1], reply, index), entry, 0)
-			 for index, reply in enumerate(entry.reply, 1) if reply.to == number]
+	def forms(number: int) -> tuple[str, ...]:
+		return entry.form if not entry.formed or number in entry.formed else ()
+
+	told = [_formed(_cover(entry, mails), forms(0))] if entry.cover else []
+	for place, number in enumerate(entry.given):
+		again = number in entry.given[:place]
+		told.append(_formed(mails[number - 1], entry.again if again and entry.again else forms(number)))
+		told += [_formed(_reply(entry, mails[number - 1], reply, index), reply.form or forms(0))
+			 for index, reply in enumerate(entry.reply, 1) if reply.to == number and not again]
 	return told
 
 
-def _formed(mail: Mail, entry: Entry, number: int) -> Mail:
-	"""Return what becomes of a mail; number is that of its patch, 0 if it has none."""
-	for name in entry.form if not entry.formed or number in entry.formed else ():
+def _formed(mail: Mail, forms: Sequence[str]) -> Mail:
+	"""Return what becomes of a mail."""
+	for name in forms:
 		if name not in FORMS:
 			raise UsageError(f"there is no form {name}; there are: {', '.join(FORMS)}")
 		mail = FORMS[name](mail)
@@ -262,7 +268,8 @@ def _cover(entry: Entry, mails: Sequence[Mail]) -> Mail:
 	spec = entry.patches[0]
 	total = len(mails)
 	headers = (f"From: {spec.author}\nDate: {format_datetime(WRITTEN)}\n"
-		   f"Subject: [{entry.prefix} 0/{total}] {entry.cover.splitlines()[0]}\nMessage-ID: {_message_id(entry, 0)}\n")
+		   f"Subject: [{entry.cover_prefix or f'{entry.prefix} 0/{total}'}] {entry.cover.splitlines()[0]}\n"
+		   f"Message-ID: {_message_id(entry, 0)}\n")
 	subjects = "".join(f"  {patch.subject}\n" for patch in entry.patches)
 	body = f"{entry.cover.partition(chr(10))[2].strip()}\n\n{spec.author.partition(' <')[0]} ({total}):\n{subjects}\n-- \n{SIGNATURE}\n"
 	return Mail(f"From {NOWHERE} Mon Sep 17 00:00:00 2001\n".encode(), headers.encode(), body.encode())
@@ -271,7 +278,7 @@ def _cover(entry: Entry, mails: Sequence[Mail]) -> Mail:
 def _reply(entry: Entry, mail: Mail, reply: Reply, index: int) -> Mail:
 	parent = next(line for line in mail.headers.splitlines() if line.startswith(b"Message-ID: ")).partition(b" ")[2]
 	headers = (f"From: Robin Reviewer <robin@example.org>\nDate: {format_datetime(WRITTEN + timedelta(hours=index))}\n"
-		   .encode() + b"Subject: Re: " + mail.subject + b"\n"
+		   .encode() + b"Subject: " + reply.prefix.encode() + mail.subject + b"\n"
 		   + f"Message-ID: <reply.{index}.{entry.name}@example.org>\n".encode() + b"In-Reply-To: " + parent + b"\n")
 	quoted = b"".join(b"> " + line + b"\n" for line in mail.body.splitlines()) + b"\n" if reply.quotes else b""
 	return Mail(f"From {NOWHERE} Mon Sep 17 00:00:00 2001\n".encode(), headers, quoted + reply.text.encode())
