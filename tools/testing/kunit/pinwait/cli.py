@@ -232,7 +232,7 @@ def _gate_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
 	sub.add_argument("--kconfig_add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
 	sub.add_argument("--make_options", action="append", metavar="X=Y", help="as in kunit.py")
-	sub.add_argument("sources", nargs="*", metavar="PATCH", help="mbox, mail, folder of them, or - (what is uncommitted in --kdir)")
+	sub.add_argument("sources", nargs="*", metavar="PATCH", help="mbox, mail, folder of them, -, Message-ID or its address (what is uncommitted in --kdir)")
 
 
 def _shard_option(sub: argparse.ArgumentParser) -> None:

@@ -97,11 +97,13 @@ class Stack:
 		return True
 
 
-def mailinfo(mail: str, message: Path, diff: Path, quoted_cr: str = "nowarn") -> dict[str, str]:
+def mailinfo(mail: str, message: Path, diff: Path, subject: str = "-b") -> dict[str, str]:
 	"""Write what a mail says and its diff to files; return Author, Email, Subject and Date as far as it has them.
 
-	quoted_cr is what becomes of carriage returns that the mail has encoded. Raises CommandFailed.
+	subject is what becomes of that: -b takes [PATCH] away, -k leaves it as it is. Raises CommandFailed.
 	"""
-	told = run(["git", "mailinfo", "-b", f"--quoted-cr={quoted_cr}", "--encoding=UTF-8", str(message), str(diff)], stdin=mail,
-		   env=ISOLATION)
-	return dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
+	told = run(["git", "mailinfo", subject, "--quoted-cr=nowarn", "--encoding=UTF-8", str(message), str(diff)], stdin=mail, env=ISOLATION)
+	fields: dict[str, str] = {}
+	for name, _, value in (line.partition(": ") for line in told.splitlines() if ": " in line):
+		fields[name] = f"{fields.get(name, '')} {value}".strip()	# a subject may have several lines
+	return fields

@@ -1,38 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Patches from outside: mails, folders of mails, commits, a working tree.
+"""Patches from outside: of mails, of commits, of a working tree.
 
-git's own mailsplit, mailinfo and apply read them. What they say is not trusted: a patch that would
-leave the tree, or is none, is refused before anything is done with it.
+git's own mailinfo and apply read them. What they say is not trusted: a patch that would leave the tree, or is none,
+is refused before anything is done with it.
 """
 
-import email
-import email.header
-import email.policy
-import gzip
 import hashlib
 import re
 import stat
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from .errors import CannotJudge, UsageError
+from . import diffs, mails, thread
+from .errors import CannotJudge
 from .git import ISOLATION, mailinfo
+from .mails import VIA, Mail
 from .proc import CommandFailed, run
+from .thread import Title
 
-LIMIT = 64 << 20	# bytes of input that are read: no series for a mailing list comes near
-SUFFIXES = (".patch", ".mbox", ".mbx", ".eml", ".diff", ".txt", ".gz")
-BARE_DIFF = re.compile(rb"\s*(?:diff --git |Index: |--- \S)")
-TAG = re.compile(r"^\s*(?:Re:\s*)?\[([^\]]*)\]", re.IGNORECASE)
-REPLY = re.compile(r"\s*(?:re|aw|sv)\s*:", re.IGNORECASE)
-# What `git format-patch` writes at the top of a file that somebody attaches.
-ENCLOSED = re.compile(rb"From [0-9a-f]{40} Mon Sep 17 |From: [^\n]+\n(?:[\w-]+: [^\n]*\n)*Subject: \[PATCH")
-NUMBER = re.compile(r"\b(\d+)/(\d+)$")
-VERSION = re.compile(r"\bv(\d+)\b", re.IGNORECASE)
 BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\b", re.MULTILINE)
-PREREQUISITE = re.compile(r"^prerequisite-patch-id: ([0-9a-f]{40})\b", re.MULTILINE)
+PREREQUISITE = re.compile(r"^prerequisite-(patch-id|message-id|change-id): *(\S+)", re.MULTILINE)
+SIGNED = re.compile(r"^signed-off-by: *(.*?) *<(\S+@\S+)>", re.MULTILINE | re.IGNORECASE)
+# A wrapper ends here: what comes next are the patch's own headers. The -mm tree's mails have dashes, others scissors.
+WRAPPED = re.compile(r"^(?:-{20,}|[- ]*(?:8<|>8|%<|>%)[- ]*)\n+(?=From: .*\n(?:Subject|Date): |Subject: )", re.MULTILINE)
 NOBODY = "Nobody <nobody@localhost>"
 # A file's mode, which git reads as C does: a sign, zeros and spaces before it do not change it.
 MODE = re.compile(r"^(?:(?:new file|new|old|deleted file) mode|index \S+)[ \t]+\+?([0-7]+)\s*$", re.MULTILINE)
@@ -47,16 +39,21 @@ class Patch:
 	subject: str		# without [PATCH ...]
 	author: str
 	message_id: str
-	message: str		# the commit message without its subject; "" for a bare diff
-	bare: bool		# a diff without any message
-	files: tuple[str, ...]	# that it touches, old and new names
-	renamed: tuple[tuple[str, str], ...]	# old and new names
-	sha256: str		# of the diff
-	patch_id: str		# git patch-id --stable, "" if git knows none
+	message: str = ""	# the commit message without its subject; "" for a bare diff
+	bare: bool = False	# a diff without any message
+	files: tuple[str, ...] = ()	# that it touches, old and new names
+	renamed: tuple[tuple[str, str], ...] = ()	# old and new names
+	sha256: str = ""	# of the diff
+	patch_id: str = ""	# git patch-id --stable, "" if git knows none
 	number: int = 0		# n of [PATCH n/m], 0 without
 	total: int = 0
 	version: int = 1
 	mail_sha256: str = ""	# of the mail, or the file with a diff, whole and as it came
+	place: str = ""		# the mail that it came in, for people
+	parents: tuple[str, ...] = ()	# Message-IDs that this answers
+	problem: str = ""	# why it cannot be applied, whatever the tree
+	no_author: str = ""	# why nobody knows who wrote it
+	cut: bool = False	# a sign-off stands where git am cuts it off
 
 	@property
 	def mail(self) -> str:
@@ -70,33 +67,56 @@ class Submission:
 	patches: list[Patch]
 	base_commit: str = ""			# of the base-commit: trailer
 	prerequisites: list[str] = field(default_factory=list)	# patch-ids that come before
+	unnamed: list[str] = field(default_factory=list)	# trailers that name prerequisites, but no patch-id
 	notes: list[str] = field(default_factory=list)	# what was left out of the input, and why
+	missing: str = ""			# which patches before these were not given
+
+	@property
+	def trailers(self) -> str:
+		"""The lines that tell what it was made from."""
+		lines = [f"base-commit: {self.base_commit}"] if self.base_commit else []
+		return "".join(f"{line}\n" for line in [*lines, *(f"prerequisite-patch-id: {name}" for name in self.prerequisites), *self.unnamed])
 
 
 def read(sources: Sequence[str], scratch: Path, keep_cr: bool = False) -> Submission:
-	"""Read patches from mboxes, mails, folders of them, or `-` for standard input.
+	"""Read patches from mboxes, mails, folders of them, threads, or `-` for standard input.
 
 	scratch gets a file for each. Carriage returns at ends of lines are a mail's, and go, unless keep_cr. Raises
 	UsageError for a file that is not there, CannotJudge for input in which there is no patch, or not all of a
 	series, or one that must not be applied.
 	"""
 	submission = Submission([])
-	for index, source in enumerate(sources):
-		for name, mails in _mailboxes(source, scratch / f"input-{index}", keep_cr):
-			for mail, digest in mails:
-				for raw in _enclosed(mail.read_bytes()):
-					_add(submission, raw, name, scratch, digest, keep_cr=keep_cr)
-	if not submission.patches:
-		raise CannotJudge(f"{', '.join(sources)}: there is no patch in it"
-				  + (f" ({'; '.join(submission.notes)})" if submission.notes else ""))
-	return replace(submission, patches=_in_order(submission.patches, submission.notes))
+	everything = [mail for source in sources for mail in mails.read(source, keep_cr)]
+	asked_for = [name for source in sources if (name := mails.wanted_id(source))]
+	given = thread.without_answers(everything, submission.notes)
+	answered = {name for mail in given for name in mail.parents}
+	found: list[Patch] = []
+	letters: list[Mail] = []
+	for mail in given:
+		patch = _patch(mail, submission, scratch, len(found) + 1, mail.message_id in answered, keep_cr)
+		if patch:
+			found.append(patch)
+		else:
+			letters.append(mail)
+	readable = [patch for patch in found if not patch.problem]
+	if not readable:
+		why = [f"{patch.place}: {patch.title or 'patch'}: {patch.problem}" for patch in found] + submission.notes
+		raise CannotJudge(f"{', '.join(sources)}: there is no patch in it" + (f" ({'; '.join(why)})" if why else ""))
+	_in_order(submission, found, letters, asked_for)
+	versions = {patch.version for patch in submission.patches}
+	for mail, title in ((mail, thread.title(mail.title)) for mail in given):
+		if not title.tells or title.version in versions:
+			_take_trailers(mail, submission)
+	return submission
 
 
 def read_diff(diff: str, subject: str, scratch: Path) -> Submission:
-	"""Make a submission of a diff that has no message. Raises as read() does."""
+	"""Make a submission of a diff that has no message. Raises CannotJudge as read() does."""
 	submission = Submission([])
-	raw = diff.encode("utf-8", "surrogateescape")
-	_add(submission, raw, subject, scratch, hashlib.sha256(raw).hexdigest(), subject, True)
+	patch = _patch(Mail(subject, subject, hashlib.sha256(diff.encode("utf-8", "surrogateescape")).hexdigest(), subject, text=diff, bare=True), submission, scratch, 1, False, True)
+	if not patch or patch.problem:
+		raise CannotJudge(f"{subject}: {patch.problem if patch else 'there is no diff in it'}")
+	submission.patches = [patch]
 	return submission
 
 
@@ -128,143 +148,109 @@ def refusal(names: Iterable[str], diff: str) -> str:
 	return ""
 
 
-def _mailboxes(source: str, folder: Path, keep_cr: bool) -> list[tuple[str, list[tuple[Path, str]]]]:
-	"""Return each file of a source with the mails in it and their digests, split into folder."""
-	folder.mkdir(parents=True)
-	if source == "-":
-		return [("standard input", _split("standard input", sys.stdin.buffer.read(LIMIT + 1), folder, keep_cr))]
-	path = Path(source)
-	if path.is_dir():
-		maildir = [path / name for name in ("cur", "new")]
-		if all(part.is_dir() for part in maildir):
-			files = sorted((file for part in maildir for file in part.iterdir() if file.is_file()), key=lambda file: file.name)
-		else:
-			files = sorted(file for file in path.iterdir() if file.is_file() and file.suffix in SUFFIXES)
-		if not files:
-			raise CannotJudge(f"{source}: there is no file in it that ends in {', '.join(SUFFIXES)}")
-	elif path.exists():
-		files = [path]
+def _patch(mail: Mail, submission: Submission, scratch: Path, index: int, answered: bool, keep_cr: bool) -> Patch | None:
+	"""Return a mail's patch; of a mail without one, the submission gets a note if one was to be expected.
+
+	answered tells whether other mails of the thread answer it, as patches do a cover letter.
+	"""
+	outer = thread.title(mail.title)
+	title = mail.title or ("patch without a subject" if not mail.bare else f"diff without a message: {Path(mail.source).name}")
+	if mail.remark:
+		submission.notes.append(f"of '{title}' ({mail.place}): {mail.remark}")
+	text = mail.text if mail.bare or not WRAPPED.search(diffs.cut(mail.text)[0]) else WRAPPED.split(mail.text, maxsplit=1)[1]
+	before, diff = diffs.cut(text)
+	# A cover letter may quote a diff, but it is not signed before that.
+	if outer.cover and not (diff and SIGNED.search(before)) or not diff and not outer.total and answered:
+		if mail.problem or diff:
+			submission.notes.append(f"the cover letter '{title}': {mail.problem or 'a diff in it'}")
+		return None
+	patch = Patch(scratch / f"{index:04d}.patch", mail.source, title, outer.subject or title, NOBODY, mail.message_id, bare=mail.bare,
+		      number=outer.number, total=outer.total, version=outer.version, mail_sha256=mail.sha256,
+		      place=mail.place, parents=mail.parents)
+	if mail.problem and (diff or outer.tells):
+		return _unusable(patch, mail, mail.problem)
+	if diff:
+		return _applicable(patch, mail, text, outer, scratch, keep_cr)
+	if outer.total or outer.tells and mail.cut_at:
+		return _unusable(patch, mail, "there is no diff in it" + (
+			f"; if the line '{mail.cut_at}' belongs to its message, put a > before that" if mail.cut_at else ""))
+	submission.notes.append(f"'{mail.title or mail.place}': {mail.problem}" if mail.problem else f"no diff in '{mail.title or mail.place}'")
+	return None
+
+
+def _unusable(patch: Patch, mail: Mail, why: str) -> Patch:
+	"""Return a patch that cannot be applied, with what there is of it."""
+	patch.path.write_bytes(f"From: {mail.header}\nSubject: {mail.title}\n\n{mail.text}".encode("utf-8", "surrogateescape"))
+	return replace(patch, problem=why)
+
+
+def _take_trailers(mail: Mail, submission: Submission) -> None:
+	"""Note what a mail says that its patches were made from; it stands after the signature, or in the text of a cover letter."""
+	if mail.bare:
+		return
+	submission.base_commit = submission.base_commit or next(iter(BASE.findall(mail.text)), "")
+	named = PREREQUISITE.findall(mail.text)
+	ids = [name for kind, name in named if kind == "patch-id"]
+	submission.prerequisites += [name for name in ids if name not in submission.prerequisites]
+	# With patch-ids beside them, as b4 writes them, these name the same patches once more.
+	submission.unnamed += [f"prerequisite-{kind}: {name}" for kind, name in named if kind != "patch-id" and not ids]
+
+
+def _applicable(patch: Patch, mail: Mail, text: str, outer: Title, scratch: Path, keep_cr: bool) -> Patch:
+	"""Return a patch with all that its text tells. Raises CannotJudge if it must not be applied."""
+	message, rest = scratch / "message", scratch / "rest"
+	fields: dict[str, str] = {}
+	body = behind = ""
+	if mail.bare:
+		diff = text
 	else:
-		raise UsageError(f"there is no file or folder {source}")
-	found = []
-	for index, file in enumerate(files):
-		with open(file, "rb") as stream:
-			found.append((str(file), _split(str(file), stream.read(LIMIT + 1), folder / str(index), keep_cr)))
-	return found
-
-
-def _split(name: str, content: bytes, folder: Path, keep_cr: bool) -> list[tuple[Path, str]]:
-	"""Write each mail of a file to one of its own; with each goes the digest of what came."""
-	if content.startswith(b"\x1f\x8b"):
+		# Without the subject, which is decoded: what git tells of one stands in the text.
+		headers = [f"{name}: {value}\n" for name, value in (("From", mail.sender), ("Date", mail.date)) if value]
 		try:
-			with gzip.open(_written(folder / "packed", content)) as stream:
-				content = stream.read(LIMIT + 1)
-		except (OSError, EOFError) as error:
-			raise CannotJudge(f"{name} cannot be unpacked: {error}") from error
-	if len(content) > LIMIT:
-		raise CannotJudge(f"{name} is larger than {LIMIT >> 20} MiB, which no patch for a mailing list is")
-	if not content.strip():
-		return []
-	if b"\0" in content:
-		raise CannotJudge(f"{name} is no text: it holds bytes that are zero")
-	whole = _written(folder / "whole", content)
-	if BARE_DIFF.match(content):
-		return [(whole, hashlib.sha256(content).hexdigest())]
-	try:
-		run(["git", "mailsplit", "-b", *(["--keep-cr"] if keep_cr else []), f"-o{folder}", "--", str(whole)], env=ISOLATION)
-	except CommandFailed as error:
-		raise CannotJudge(f"{name} is no mailbox: {_complaint(error)}") from error
-	mails = sorted(file for file in folder.iterdir() if file.name.isdigit())
-	return [(mail, hashlib.sha256(content if len(mails) == 1 else mail.read_bytes()).hexdigest()) for mail in mails]
-
-
-def _written(path: Path, content: bytes) -> Path:
-	path.parent.mkdir(parents=True, exist_ok=True)
-	path.write_bytes(content)
-	return path
-
-
-def _add(submission: Submission, raw: bytes, source: str, scratch: Path, digest: str, subject: str = "", keep_cr: bool = False) -> None:
-	"""Add a mail's patch to a submission; of a mail without one only the trailers, and a note."""
-	bare = bool(BARE_DIFF.match(raw))
-	number = len(submission.patches) + 1
-	message, diff = scratch / f"{number}.message", scratch / f"{number}.diff"
-	headers: email.message.Message | None = None
-	if bare:
-		text = raw.decode("utf-8", "surrogateescape")
-		fields, body = {"Subject": subject or f"diff without a message: {Path(source).name}"}, ""
-	else:
-		try:
-			fields = mailinfo(raw.decode("utf-8", "surrogateescape"), message, diff, "nowarn" if keep_cr else "strip")
+			fields = mailinfo(f"{''.join(headers)}MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\n"
+					  f"Content-Transfer-Encoding: 8bit\n\n{text}", message, rest, "-k")
 		except CommandFailed as error:
-			raise CannotJudge(f"{source}: not to be read as a mail: {_complaint(error)}") from error
-		body = message.read_text(encoding="utf-8", errors="surrogateescape")
-		text = diff.read_bytes().decode("utf-8", "surrogateescape")
-		headers = email.message_from_bytes(raw, policy=email.policy.compat32)
-	text = text if keep_cr else text.replace("\r\n", "\n")
-	title = _header(headers, "Subject") or fields.get("Subject", "")
-	if REPLY.match(title):
-		submission.notes.append(f"left out, for it is an answer: '{title}'")
-		return
-	if not bare:
-		# Trailers stand after the signature of format-patch: in the diff part, or, of a cover letter, in the body.
-		submission.base_commit = submission.base_commit or next(iter(BASE.findall(body + text)), "")
-		submission.prerequisites += [found for found in PREREQUISITE.findall(body + text)
-					     if found not in submission.prerequisites]
-	if not re.search(r"^(?:diff --git |--- |GIT binary patch)", text, re.MULTILINE):
-		submission.notes.append(f"no diff in '{title or source}'")
-		return
-	diff.write_text(text, encoding="utf-8", errors="surrogateescape")
+			return _unusable(patch, mail, f"git does not read it as a mail: {_complaint(error)}")
+		body = message.read_bytes().decode("utf-8", "surrogateescape")
+		behind, diff = diffs.cut(rest.read_bytes().decode("utf-8", "surrogateescape"))
+	inner = thread.title(fields.get("Subject", ""))
+	place = inner if inner.tells and inner.total else outer
+	subject = inner.subject or patch.subject
+	author, why = (NOBODY, "") if mail.bare else _author(fields, mail, body)
+	patch = replace(patch, title=patch.title if outer.tells else fields.get("Subject", patch.title), subject=subject, author=author,
+			message=body, no_author=why, number=place.number, total=place.total, version=max(inner.version, outer.version),
+			cut=bool(SIGNED.search(behind)) and not SIGNED.search(body))
+	diff = diff if keep_cr else diff.replace("\r\n", "\n")
 	try:
-		moved = _renames(text)
-		files = numstat(diff) + [old for _, old, _ in moved]
-		refused = refusal(files, text)
+		diff = diffs.in_git_form(diff)
+		rest.write_bytes(diff.encode("utf-8", "surrogateescape"))
+		moved = _renames(diff)
+		files = numstat(rest) + [old for _, old, _ in moved]
 	except CannotJudge as error:
-		raise CannotJudge(f"{source}: {title or 'patch'}: {error}") from error
-	if refused:
-		raise CannotJudge(f"{source}: {title or 'patch'}: refused: {refused}")
-	tag = TAG.match(title)
-	place = NUMBER.search(tag[1].strip()) if tag else None
-	version = VERSION.search(tag[1]) if tag else None
-	author = f"{fields['Author']} <{fields.get('Email', '')}>" if fields.get("Author") else NOBODY
-	plain = fields.get("Subject") or TAG.sub("", title).strip() or "patch without a subject"
-	path = scratch / f"{number:04d}.patch"
+		return _unusable(patch, mail, str(error))
+	if refused := refusal(files, diff):
+		raise CannotJudge(f"{patch.place}: {patch.title}: refused: {refused}")
 	date = f"Date: {fields['Date']}\n" if fields.get("Date") else ""
-	path.write_text(f"From: {author}\n{date}Subject: [PATCH] {plain}\n"
-			"MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
-			f"\n{body}---\n{text}", encoding="utf-8", errors="surrogateescape")
-	submission.patches.append(Patch(
-		path, source, title or plain, plain, author, _message_id(headers), body, bare,
-		tuple(dict.fromkeys(files)), tuple((old, new) for how, old, new in moved if how == "rename"),
-		hashlib.sha256(_hunks(text).encode("utf-8", "surrogateescape")).hexdigest(),
-		_patch_id(text), *((int(place[1]), int(place[2])) if place else (0, 0)), int(version[1]) if version else 1,
-		digest))
+	numbers = f" {patch.number}/{patch.total}" if patch.total else ""
+	patch.path.write_bytes((f"From: {author}\n{date}Subject: [PATCH{numbers}] {subject}\n"
+				"MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
+				f"\n{body}---\n\n{diff}").encode("utf-8", "surrogateescape"))
+	return replace(patch, files=tuple(dict.fromkeys(files)), renamed=tuple((old, new) for how, old, new in moved if how == "rename"),
+		       sha256=hashlib.sha256(diffs.essence(diff).encode("utf-8", "surrogateescape")).hexdigest(), patch_id=_patch_id(diff))
 
 
-def _enclosed(raw: bytes) -> list[bytes]:
-	"""Return the mails of format-patch that a mail has attached as files; without any, the mail itself."""
-	if BARE_DIFF.match(raw):
-		return [raw]
-	parts = email.message_from_bytes(raw, policy=email.policy.compat32).walk()
-	payloads = [part.get_payload(decode=True) for part in parts if part.get_content_maintype() == "text"]
-	return [payload for payload in payloads if isinstance(payload, bytes) and ENCLOSED.match(payload)] or [raw]
-
-
-def _header(headers: "email.message.Message | None", name: str) -> str:
-	"""Return a header, decoded and unfolded; "" without."""
-	value = headers.get(name, "") if headers else ""
-	try:
-		text = str(email.header.make_header(email.header.decode_header(value)))
-	except (LookupError, UnicodeError, ValueError):
-		text = str(value)
-	return re.sub(r"\s+", " ", text).strip()
-
-
-def _message_id(headers: "email.message.Message | None") -> str:
-	"""Return what stands between the first brackets of the header, as Patchwork and lore do; without any, all of it."""
-	value = _header(headers, "Message-ID")
-	found = re.search(r"<([^>]+)>", value)
-	return (found[1] if found else value).strip()
+def _author(fields: dict[str, str], mail: Mail, body: str) -> tuple[str, str]:
+	"""Return who wrote a patch, and why that is not known."""
+	name, address = fields.get("Author", ""), fields.get("Email", "")
+	if "@" in address and re.search(r"[^\s.,:;<>\"'\\]", name):
+		return f"{name} <{address}>", ""
+	real = VIA.match(mail.header)
+	for signer, signed in SIGNED.findall(body):
+		if real and signer == real[1].strip("\"' "):
+			return f"{signer} <{signed}>", ""
+	if not mail.header:
+		return NOBODY, "its mail has no From:"
+	return NOBODY, f"the From: of its mail is {'a list' if real else 'no address'} ('{mail.header}'), and nothing else tells who wrote it"
 
 
 def _renames(diff: str) -> list[tuple[str, str, str]]:
@@ -273,52 +259,104 @@ def _renames(diff: str) -> list[tuple[str, str, str]]:
 	return [(how, old.strip('"'), new.strip('"')) for how, old, new in found]
 
 
-def _hunks(text: str) -> str:
-	"""Return a diff without the diffstat before it and the signature after it."""
-	start = re.search(r"^(?:diff --git |--- )", text, re.MULTILINE)
-	return re.sub(r"\n-- \n.*\Z", "\n", text[start.start() if start else 0:], flags=re.DOTALL)
-
-
 def _patch_id(text: str) -> str:
 	line = run(["git", "patch-id", "--stable"], stdin=text, env=ISOLATION)
 	return line.split()[0] if line else ""
 
 
-def _in_order(found: list[Patch], notes: list[str]) -> list[Patch]:
-	"""Return a series in its own order. Raises CannotJudge if it is not all there, or more than one."""
-	found = _once(found, notes)
-	numbered = [patch for patch in found if patch.total]
-	versions = sorted({patch.version for patch in found})
-	if len(versions) > 1:
-		raise CannotJudge(f"the mails are of versions {', '.join(map(str, versions))} of a series: give one")
-	if not numbered:
-		return found
-	if len(found) == 1:
-		notes += [f"patch {patch.number} of {patch.total} alone: the others were not given"
-			  for patch in numbered if patch.total > 1]
-		return found
-	if len(numbered) < len(found):
-		other = next(patch for patch in found if not patch.total)
-		raise CannotJudge(f"'{numbered[0].title}' is of a series, '{other.title}' of none: give one or the other")
+def _in_order(submission: Submission, found: list[Patch], letters: Sequence[Mail], asked_for: Sequence[str]) -> None:
+	"""Give the submission its patches in the order of the series. Raises CannotJudge if it is not all there, or more than one."""
+	notes = submission.notes
+	found = _of_one_version(_once(found, notes), letters, asked_for, notes)
+	numbered, loose = ([patch for patch in found if bool(patch.total) is has] for has in (True, False))
+	if numbered and loose and asked_for:
+		found = [patch for patch in loose if patch.message_id in asked_for] or numbered
+		notes += [f"'{patch.title}', which was not asked for" for patch in numbered + loose if patch not in found]
+		numbered = [patch for patch in found if patch.total]
+	for patch in numbered:
+		if not 0 < patch.number <= patch.total:
+			raise CannotJudge(f"{patch.place}: there is no patch {patch.number}/{patch.total} in a series ('{patch.title}')")
+	if len(found) == 1 and numbered:
+		patch = found[0]
+		if patch.number > 1:
+			before = "patch 1" if patch.number == 2 else f"patches 1 to {patch.number - 1}"
+			submission.missing = f"{before} of {patch.total} {'is' if patch.number == 2 else 'are'} missing"
+		elif patch.total > 1:
+			notes.append(f"patch {patch.number} of {patch.total} alone: the others were not given")
+	elif numbered:
+		if len(numbered) < len(found):
+			other = next(patch for patch in found if not patch.total)
+			raise CannotJudge(f"'{numbered[0].title}' is of a series, '{other.title}' of none ({other.place}): give one or the other")
+		_check_numbers(found)
+		found.sort(key=lambda patch: patch.number)
+	submission.patches = found
+
+
+def _check_numbers(found: Sequence[Patch]) -> None:
+	"""Raise CannotJudge if numbered patches are not one series."""
 	totals = sorted({patch.total for patch in found})
 	if len(totals) > 1:
 		raise CannotJudge(f"the mails are of several series, of {' and '.join(map(str, totals))} patches: give one")
 	counts = Counter(patch.number for patch in found)
 	twice = [number for number, times in counts.items() if times > 1]
 	if twice:
-		raise CannotJudge(f"there are different patches {twice[0]} of {totals[0]}")
+		raise CannotJudge(f"there are different patches {twice[0]} of {totals[0]}: "
+				  + ", ".join(f"'{patch.title}' ({patch.place})" for patch in found if patch.number == twice[0]))
 	missing = [number for number in range(1, totals[0] + 1) if number not in counts]
 	if missing:
 		raise CannotJudge(f"patch {', '.join(map(str, missing))} of {totals[0]} is missing")
-	return sorted(found, key=lambda patch: patch.number)
+
+
+def _of_one_version(found: list[Patch], letters: Sequence[Mail], asked_for: Sequence[str], notes: list[str]) -> list[Patch]:
+	"""Return the patches of one version of a series: the one that was asked for, with newer versions of single patches that
+	answer the old ones in the place of these.
+
+	Raises CannotJudge if several versions are there, and nothing tells which is meant.
+	"""
+	versions = sorted({patch.version for patch in found})
+	if len(versions) == 1:
+		return found
+	current = [patch for patch in found if patch.version == versions[0]]
+	for version in versions[1:]:
+		newer = {_slot(patch): patch for patch in found if patch.version == version}
+		old = {_slot(patch): patch for patch in current}
+		if not all(slot in old and old[slot].message_id in patch.parents for slot, patch in newer.items()):
+			break
+		for slot, patch in newer.items():
+			notes.append(f"'{old[slot].title}', for '{patch.title}' takes its place")
+		current = [newer.get(_slot(patch), patch) for patch in current]
+	else:
+		return current
+	titles = [(name, thread.title(mail.title)) for mail in letters if (name := mail.message_id)]
+	meant = {patch.version for patch in found if patch.message_id in asked_for} | {one.version for name, one in titles if name in asked_for}
+	if len(meant) != 1:
+		where = ", ".join(f"'{patch.title}' ({patch.place})" for patch in
+				  (next(patch for patch in found if patch.version == version) for version in versions))
+		raise CannotJudge(f"the mails are of versions {', '.join(map(str, versions))} of a series: give one ({where})")
+	notes += [f"'{patch.title}', for version {min(meant)} was asked for" for patch in found if patch.version not in meant]
+	return [patch for patch in found if patch.version in meant]
+
+
+def _slot(patch: Patch) -> tuple[int, int]:
+	"""Return the place of a patch in its series; a patch without a number is one by itself."""
+	return (patch.number, patch.total) if patch.total else (1, 1)
 
 
 def _once(found: Iterable[Patch], notes: list[str]) -> list[Patch]:
-	"""Return patches without those that came twice, as they do from an mbox with everybody's copy."""
-	kept: dict[tuple[str, str], Patch] = {}
+	"""Return patches without those that came twice, as they do from an mbox with everybody's copy, or through a list."""
+	kept: dict[tuple[object, ...], Patch] = {}
+	found = list(found)
+	whole = {(*_slot(patch), patch.version, patch.subject) for patch in found if not patch.problem}
 	for patch in found:
-		if kept.setdefault((patch.title, patch.sha256), patch) is not patch:
+		key = (*_slot(patch), patch.version, patch.subject)
+		if patch.problem and key in whole:
+			notes.append(f"'{patch.title}' ({patch.place}), which is there once more: {patch.problem}")
+			continue
+		other = kept.setdefault((*key, patch.sha256 or patch.place), patch)
+		if other is not patch:
 			notes.append(f"'{patch.title}' is there more than once, the same")
+			if other.no_author and not patch.no_author:
+				kept[*key, patch.sha256] = patch
 	return list(kept.values())
 
 
