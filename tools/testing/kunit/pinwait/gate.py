@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import (build, compare, corpus, deps, expected, ground, kdir, lint, outputs, patches, proc, profile, promises, repeat, sandbox, shard,
-	       tell, trailers, weakening, worktree)
+from . import (build, compare, corpus, deps, expected, ground, kdir, lint, mails, outputs, patches, proc, profile, promises, repeat, sandbox,
+	       shard, tell, trailers, weakening, worktree)
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
 from .ground import Ground, States, Wanted
@@ -35,6 +35,7 @@ from .trial import Result, Trials
 from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
+OF_THE_TEXT = ("checkpatch", "sign-off", "fixes")	# kinds of findings that no other patch can be to blame for
 NAMED = 3		# findings that a reason names
 REPEATED = 4		# times what a boot of the base took in real time: so long boots may take that are repeated
 
@@ -95,6 +96,7 @@ class _Gate:
 	shop: Workshop
 	tools: Path		# scripts of the base, which judge
 	box: Sandbox		# around all that is the patches'
+	missing = ""		# which patches before these are not there, so that nothing may come of them
 
 	def __init__(self, options: Options, asked: Asked, progress: Progress):
 		self.options, self.asked, self.progress = options, asked, progress
@@ -182,42 +184,49 @@ class _Gate:
 				self.progress.say(line)
 			with self.progress.stage("apply", f"{len(self.patches)} patches to {base.base}"):
 				states = ground.states(base, self.patches, PROJECT)
-				if states.failure:
+				if states.failure and not any(patch.problem for patch in self.patches):
 					states.nearest = ground.nearest(base, wanted, self.patches, self.progress)
+			self.missing = "" if base.precedes else submission.missing
+			if self.missing:
+				judgement.not_checked.append(f"what it needs of those before it: {self.missing}; give all of the series, or with "
+							    "BASE= a commit that has them")
 			if states.failure:
 				self._does_not_apply(states)
-			else:
+			if len(states.commits) > 1:
 				self._prepare(base, states, closed)
-				self._try_all()
+				self._try_all(len(states.commits) - 1)
 
 	def _submission(self, wanted: Wanted, scratch: Path) -> tuple[Wanted, Submission]:
 		"""Return the patches to judge, and what to apply them to."""
 		asked = self.asked
 		if sum(map(bool, (asked.sources, asked.range, asked.staged))) > 1:
 			raise UsageError("give patches, or a range, or --staged")
-		mails = scratch / "mails"
-		mails.mkdir()
+		place = scratch / "mails"
+		place.mkdir()
 		if asked.range:
 			wanted, box = ground.with_range(wanted, asked.range, scratch)
-			return wanted, patches.read([box], mails, keep_cr=True)
+			return wanted, patches.read([box], place, keep_cr=True)
 		if asked.sources:
-			return wanted, patches.read(asked.sources, mails)
+			return wanted, patches.read(asked.sources, place)
 		if not self.options.kdir:
 			raise UsageError("there is nothing to judge: give PATCH=file, or KDIR=tree for what is uncommitted there")
 		diff = kdir.UserTree(Path(self.options.kdir)).uncommitted(asked.staged)
 		what = "staged" if asked.staged else "uncommitted"
 		if not diff:
 			raise UsageError(f"nothing is {what} in {self.options.kdir}: give a patch or a range")
-		return replace(wanted, base="HEAD", trusted=True), patches.read_diff(diff, f"{what} change", mails)
+		return replace(wanted, base="HEAD", trusted=True), patches.read_diff(diff, f"{what} change", place)
 
 	def _keep_input(self, submission: Submission) -> None:
-		"""Keep the patches as they were understood; what was read from a pipe can be judged again from there."""
+		"""Keep the patches as they were understood; what came through a pipe or from an archive can be judged again from there."""
 		kept = self.folder / "patches"
 		kept.mkdir()
 		for number, patch in enumerate(submission.patches, 1):
 			name = re.sub(r"[^A-Za-z0-9]+", "-", patch.subject).strip("-")[:52] or "patch"
 			shutil.copyfile(patch.path, kept / f"{number:04d}-{name}.patch")
-		if "-" in self.asked.sources:
+			if number == 1:
+				with open(kept / f"{number:04d}-{name}.patch", "a", encoding="utf-8") as first:
+					first.write(f"\n{submission.trailers}")
+		if any(source == "-" or mails.wanted_id(source) for source in self.asked.sources):
 			self.asked = replace(self.asked, sources=(str(kept),))
 
 	def _closed(self) -> bool:
@@ -252,7 +261,8 @@ class _Gate:
 		self.judgement.compiler = build.compiler_of(trials[main].request)
 		self.judgement.not_checked += [f"{name}: patched, but what judges is the base's" for name in dict.fromkeys(
 			name for patch in self.patches for name in patch.files if lint.judges(name))]
-		self.shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches)], trials, main,
+		self.shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches[:len(states.commits) - 1])], trials,
+				     main,
 				     self.options.build_root / "strays", self.progress)
 
 	def _seed(self, obj: Path) -> None:
@@ -268,16 +278,19 @@ class _Gate:
 	def _does_not_apply(self, states: States) -> None:
 		failed = len(states.commits)
 		self.judgement.nearest = states.nearest
-		near = f"; it does apply to {states.nearest}" if states.nearest else "; no base is known that it applies to"
-		for patch in self.judgement.patches:
-			reason = states.failure + near if patch.number == failed else f"not tried: patch {failed} does not apply"
+		near = "" if self.patches[failed - 1].problem else f"; it does apply to {states.nearest}" if states.nearest else \
+			"; no base is known that it applies to"
+		failure = f"{self.missing}, and without that it {states.failure}" if self.missing else states.failure + near
+		for patch in self.judgement.patches[failed - 1:]:
+			reason = failure if patch.number == failed else f"not tried: patch {failed} does not apply"
 			patch.checks.append(Check(APPLY, Outcome.CANNOT_JUDGE, reason))
 
-	def _try_all(self) -> None:
+	def _try_all(self, count: int) -> None:
+		"""Judge the first patches, as many as apply."""
 		if (self.shop.kernel.tree / worktree.UNFINISHED).exists():
 			self.shop.check_out(0)	# a look at the text alone needs a tree, too
 		units = self.asked.shard.block(shard.units(self.checks, len(self.patches), self.asked.only))
-		for number in sorted({number for _, number in units}):
+		for number in sorted({number for _, number in units if number <= count}):
 			here = [check for check in self.checks if (check, number) in units]
 			patch = self.judgement.patches[number - 1]
 			with self.progress.stage("judge", f"patch {number} of {len(self.patches)}: {patch.subject}"):
@@ -334,6 +347,8 @@ class _Gate:
 		check.findings = compare.held_first(check.findings)
 		if check.held and check.outcome is Outcome.PASS:
 			check.outcome, check.reason = Outcome.FAIL, _named(check.held)
+		if self.missing and check.outcome is Outcome.FAIL:
+			self._excuse(check)
 		answer = self.shop.answers.get((number, STUBS_PROFILE if name == STUBS else name))
 		check.seconds = round(time.monotonic() - start + (answer.seconds if answer else 0), 1)
 		check.cached = bool(answer and answer.result and answer.result.cached)
@@ -341,18 +356,30 @@ class _Gate:
 					shard=Shard()).reproduce(self.options, self.shop.kernel.name)
 		return check
 
+	def _excuse(self, check: Check) -> None:
+		"""Hold nothing against a patch that what is missing before it may be to blame for."""
+		check.findings = [replace(finding, held=finding.held and finding.kind in OF_THE_TEXT) for finding in check.findings]
+		if not check.held:
+			check.outcome, check.reason = Outcome.CANNOT_JUDGE, f"{self.missing}, and without that: {check.reason}"
+
 	def _static(self, number: int) -> Check:
 		"""The patch as a text: checkpatch, trailers, kernel-doc."""
 		patch = self.patches[number - 1]
 		check = Check(STATIC, Outcome.PASS, "checkpatch, trailers and kernel-doc have no error")
 		for level, kind, text in lint.checkpatch(self.box, self.tools, self.shop.kernel.tree, patch.path, not patch.bare):
 			what = "sign-off" if kind == "MISSING_SIGN_OFF" else "checkpatch"
+			if what == "sign-off" and patch.cut:
+				text += "\nA Signed-off-by: stands behind the first --- line, where git am cuts the message: what is committed has none"
 			place = re.search(r"^#\d+: FILE: (\S+?):?$", text, re.MULTILINE)
 			check.findings.append(Finding(what, f"{kind}: {text.splitlines()[0]}", Change.NEW, level == "ERROR",
 						      f"{level}:{kind}: {text}", place[1] if place else ""))
 		check.findings += compare.items({}, trailers.fixes(patch.message, self.options.kdir))
 		before, after = (self._kernel_doc(index, patch) for index in (number - 1, number))
 		check.findings += compare.items(before, after)
+		if patch.no_author:
+			check.findings = [replace(finding, held=False) for finding in check.findings]
+			check.outcome, check.reason = Outcome.CANNOT_JUDGE, f"whose sign-off it needs is not known: {patch.place}: {patch.no_author}"
+			return check
 		notes = len([finding for finding in check.findings if not finding.held and finding.change is Change.NEW])
 		if notes:
 			check.reason += f"; {notes} remark{'s' if notes > 1 else ''}"

@@ -44,6 +44,7 @@ class Ground:
 	series: Series
 	applied: str		# commit
 	choice: tuple[str, ...]
+	precedes: bool = True	# it is known to have what comes before the first patch
 
 	@property
 	def base(self) -> str:
@@ -55,7 +56,7 @@ class Ground:
 class States:
 	"""The commits to try: the base, then the tree after each patch, as far as they apply."""
 	commits: list[str] = field(default_factory=list)
-	failure: str = ""	# why the next one does not apply
+	failure: str = ""	# why the next one is not there
 	nearest: str = ""	# a base that all of them apply to
 
 
@@ -83,8 +84,11 @@ def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterat
 		else:
 			kernel = _of_user(wanted, submission, kernels, progress, choice)
 		found, applied = _with_series(wanted, kernel, progress, choice)
-		applied = _with_prerequisites(wanted, submission, kernel, found, applied, choice)
-		yield Ground(kernel, found, applied, tuple(choice))
+		needs = submission.missing or submission.prerequisites or submission.unnamed
+		precedes = bool(not needs or wanted.trusted or wanted.base
+				or wanted.kdir and _commit_of(kdir.UserTree(Path(wanted.kdir)), submission))
+		applied = _with_prerequisites(wanted, submission, kernel, found, applied, choice, precedes)
+		yield Ground(kernel, found, applied, tuple(choice), precedes)
 
 
 def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
@@ -98,6 +102,9 @@ def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
 	result.commits.append(composed)
 	with kernel.git.stack(composed if inside else ground.applied) as stack:
 		for patch in patches:
+			if patch.problem:
+				result.failure = f"cannot be applied: {patch.place}: {patch.problem}"
+				break
 			try:
 				stack.push(patch.mail)
 			except CommandFailed as error:
@@ -133,7 +140,7 @@ def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Pr
 			return kdir.prepare(Path(wanted.kdir), kernels, progress, at)
 		except UsageError:
 			choice.append(f"base-commit: {named} is not in {wanted.kdir}")
-	there = "" if wanted.base else _commits_by_patch_id(user).get(submission.patches[0].patch_id, "")
+	there = "" if wanted.base else _commit_of(user, submission)
 	if there:
 		at = user.commit(f"{there}~1")
 		choice.append(f"base: {at[:12]} of {wanted.kdir}, for the first patch is its commit {there[:12]}")
@@ -141,6 +148,11 @@ def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Pr
 		choice.append(f"base: {user.commit(at)[:12]} of {wanted.kdir}, "
 			      + (f"as given ({wanted.base})" if wanted.base else "its HEAD"))
 	return kdir.prepare(Path(wanted.kdir), kernels, progress, at)
+
+
+def _commit_of(user: kdir.UserTree, submission: Submission) -> str:
+	"""Return the commit of the first patch in a tree's HEAD, "" if it is not there."""
+	return _commits_by_patch_id(user).get(submission.patches[0].patch_id, "")
 
 
 def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: list[str]) -> tuple[Series, str]:
@@ -164,9 +176,12 @@ def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: lis
 
 
 def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, found: Series, applied: str,
-			choice: list[str]) -> str:
-	"""Apply the patches that prerequisite-patch-id: trailers name; a base that was given as such has them."""
-	if wanted.trusted or not submission.prerequisites:
+			choice: list[str], precedes: bool) -> str:
+	"""Apply the patches that prerequisite-patch-id: trailers name, as far as the base has not got them.
+
+	Raises CannotJudge for what is nowhere, unless the base is known to have all that comes before the first patch.
+	"""
+	if wanted.trusted or not submission.prerequisites and not submission.unnamed:
 		return applied
 	there = {patch.patch_id for patch in found.ids()}
 	lying: dict[str, str] = {}
@@ -176,9 +191,12 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 		contained = user.git("rev-list", f"-n{LOOKED_BACK}", kernel.base_commit).splitlines()
 		there |= {name for name, commit in lying.items() if commit in contained}
 	todo = [name for name in submission.prerequisites if name not in there]
-	missing = [name for name in todo if name not in lying]
-	for name in missing:
-		choice.append(f"prerequisite-patch-id: {name} is neither in the series nor in KDIR; going on without it")
+	missing = [f"prerequisite-patch-id: {name}" for name in todo if name not in lying] + submission.unnamed
+	if missing and not precedes:
+		raise CannotJudge(f"a patch that comes before these is missing ({missing[0]}"
+				  + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
+				  + "): give KDIR=/a/tree/whose/branch/has/it, or the commit to judge on with BASE=")
+	choice += [f"{name} is taken to be in the base, which was given" for name in missing]
 	todo = [name for name in todo if name in lying]
 	if todo:
 		with kernel.git.stack(applied) as stack:
@@ -259,7 +277,8 @@ def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str
 		raise UsageError(f"{first} and {last} have no commit in common") from error
 	if merges := user.git("rev-list", "--merges", f"{start}..{end}").splitlines():
 		raise CannotJudge(f"{commits} holds {len(merges)} merges ({merges[0][:12]}): give a range without, A..B")
-	mails = user.git("format-patch", "--stdout", "--no-signature", "--no-attach", "--no-thread", "--no-cover-letter",
+	# As mboxrd, lines of a message that look as if a mail began there have a > before them.
+	mails = user.git("format-patch", "--stdout", "--pretty=mboxrd", "--no-signature", "--no-attach", "--no-thread", "--no-cover-letter",
 			 "--no-base", "--no-notes", "--binary", "--full-index", *kdir.PLAIN, f"{start}..{end}")
 	if not mails:
 		raise UsageError(f"there is no commit in {commits}")

@@ -43,6 +43,8 @@ WORDS = re.compile(rf"{WORD.pattern}(?:\s*{WORD.pattern})*", re.IGNORECASE)
 ANSWER = re.compile(r"\s*(?:re|aw|sv|vs|antw|antwort|odp|res|ynt|rif|fwd?|wg|tr)\s*(?:\[\d+\])?\s*[:：]", re.IGNORECASE)
 ANY_WORD = re.compile(r"\s*[^\s\[\]:：]{1,12}\s*[:：]\s*\[")
 VIA = re.compile(r"(.*?)\s+via(?:\s|$)")	# how a list says in whose name it sends
+ONE_BYTE = re.compile(r"(?:iso-?8859|windows-125|cp125|us-ascii|ascii|latin)")
+NOT_OF_MAILS = re.compile(r"(?:raw_)?unicode.escape|idna|punycode|undefined", re.IGNORECASE)	# Python's own
 # What the email package raises of headers and parts that are not as they should be.
 UNREADABLE = (email.errors.MessageError, LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError)
 
@@ -77,8 +79,9 @@ def read(source: str, keep_cr: bool = False) -> list[Mail]:
 	Raises UsageError for what is not there, CannotJudge for what cannot be had or is no file of mails.
 	"""
 	found: list[Mail] = []
-	for name, content in _files(source):
-		parts = _mails_of(_unpacked(name, content))
+	for name, packed in _files(source):
+		content = _unpacked(name, packed)
+		parts = _mails_of(content)
 		for number, (raw, behind, whole) in enumerate(parts, 1):
 			place = f"{name}, mail {number}" if len(parts) > 1 else name
 			digest = hashlib.sha256(content if len(parts) == 1 else whole).hexdigest()
@@ -321,7 +324,12 @@ def _charset(part: Message) -> str:
 
 def _text(content: bytes, charset: str, last: str = "") -> str:
 	"""Return bytes as a text: in the charset that is named if it can be, in UTF-8, or in the last resort."""
-	for name in filter(None, (charset, "utf-8", last)):
+	names = (charset, "utf-8", last)
+	if ONE_BYTE.match(charset):
+		names = ("utf-8", charset, last)	# a mailer's guess; other charsets look like UTF-8 by chance only
+	elif NOT_OF_MAILS.match(charset) or charset.startswith(("utf-16", "utf-32")) and b"\0" not in content:
+		names = ("", "utf-8", last)
+	for name in filter(None, names):
 		try:
 			return content.decode(name)
 		except (LookupError, ValueError):

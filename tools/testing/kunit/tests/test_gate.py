@@ -267,9 +267,29 @@ def test_what_is_not_built_is_not_built(judged):
 
 def test_does_not_apply(judged):
 	judgement = judged(_patch(10, "a", 1, 2), fakes.patch(20, "nowhere", "x").replace("[PATCH]", "[PATCH 2/2]"))
-	assert (judgement.exit_code, _outcomes(judgement)) == (2, ["cannot-judge"] * 2)
-	assert "hunk 1" in judgement.patches[1].reason and "patch 2 does not apply" in judgement.patches[0].reason
-	assert not judged.looks
+	assert (judgement.exit_code, _outcomes(judgement)) == (2, ["pass", "cannot-judge"])
+	assert "hunk 1" in judgement.patches[1].reason
+	assert {index for index, _ in judged.looks} == {0, 1}
+
+
+def test_what_comes_after_a_patch_that_does_not_apply_is_not_tried(judged):
+	judgement = judged(_patch(10, FAILS, 1, 3), fakes.patch(20, "nowhere", "x").replace("[PATCH]", "[PATCH 2/3]"), _patch(30, "c", 3, 3))
+	assert (judgement.exit_code, _outcomes(judgement)) == (1, ["fail", "cannot-judge", "cannot-judge"])
+	assert "not tried: patch 2 does not apply" in judgement.patches[2].reason
+
+
+def test_lone_patch_is_not_blamed_for_what_is_missing_before_it(judged):
+	judgement = judged(_patch(10, BROKEN, 2, 2))
+	assert judgement.exit_code == 2 and "patch 1 of 2 is missing" in judgement.reason
+	assert judged(_patch(10, "fine", 2, 2)).exit_code == 0
+	assert _held(judged(_patch(10, "unsigned", 2, 2))) == [("static", "sign-off")]
+	assert "patch 1 of 2 is missing" in judged(fakes.patch(20, "nowhere", "x").replace("[PATCH]", "[PATCH 2/2]")).reason
+
+
+def test_patch_without_an_author(judged):
+	judgement = judged(_patch(20, "a", 1, 2).replace("From: A Developer <dev@localhost>\n", ""), _patch(10, "b", 2, 2))
+	assert (judgement.exit_code, _outcomes(judgement)) == (2, ["cannot-judge", "pass"])
+	assert "its mail has no From:" in judgement.reason and judgement.patches[0].checks[-1].outcome is Outcome.PASS
 
 
 def test_nearest_base(judged):

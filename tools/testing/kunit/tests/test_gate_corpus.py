@@ -221,7 +221,7 @@ def test_cases_that_are_to_fail_exist():
 @pytest.mark.parametrize("entry", _with(PASS, FAIL))
 def test_applies(made, tree, entry):
 	given = made[1][entry.name]
-	outcomes = entry.outcomes or [GOOD] * len(given.mails)
+	outcomes = entry.outcomes or [PASS] * len(given.mails)
 	mails = [mail for mail, outcome in zip(given.mails, outcomes) if outcome != CANNOT_JUDGE]
 	done = _git(tree, b"".join(mails), "apply", "--index", "--check", "-")
 	assert done.returncode == 0, done.stderr

@@ -143,8 +143,29 @@ def test_prerequisites(place, tmp_path):
 	submission = _submission(tmp_path, OTHER, f"\nprerequisite-patch-id: {first}\nprerequisite-patch-id: {'cd' * 20}\n")
 	base, _, texts, _ = _try(wanted, submission)
 	assert texts[0] == ["changed 10", "line 20", "line 30"]
-	assert any("neither in the series nor in KDIR" in line for line in base.choice)
+	assert f"prerequisite-patch-id: {'cd' * 20} is taken to be in the base, which was given" in base.choice
 	assert base.choice[-1] == f"prerequisites: 1 commits of {tree} applied first"
+
+
+@pytest.mark.parametrize("trailer", [f"prerequisite-patch-id: {'cd' * 20}", "prerequisite-message-id: <a@b>", "prerequisite-change-id: x-1:v2"])
+def test_prerequisite_that_is_missing(place, tmp_path, trailer):
+	with pytest.raises(CannotJudge, match=f"comes before these is missing .{trailer}"):
+		_try(place, _submission(tmp_path, OTHER, f"\n{trailer}\n"))
+
+
+def test_prerequisite_that_has_its_patch_ids(place, tmp_path):
+	known = _submission(tmp_path, OTHER).patches[0].patch_id
+	_try(place, _submission(tmp_path, ONE, f"\nprerequisite-change-id: x-1:v2\nprerequisite-patch-id: {known}\n"))
+
+
+def test_what_comes_before_a_lone_patch(place, tmp_path):
+	lone = _submission(tmp_path, TWO.replace("[PATCH]", "[PATCH 2/2]"))
+	assert lone.missing == "patch 1 of 2 is missing" and not _try(place, lone)[0].precedes
+	in_tree = replace(place, kdir=str(_user(tmp_path)))
+	assert _try(in_tree, lone)[0].precedes
+	other = _submission(tmp_path, OTHER.replace("[PATCH]", "[PATCH 2/2]"))
+	assert not _try(replace(in_tree, series="none"), other)[0].precedes
+	assert _try(replace(in_tree, series="none", base="HEAD"), other)[0].precedes
 
 
 def test_prerequisite_that_the_series_has(place, tmp_path):
@@ -191,6 +212,16 @@ def test_range(place, tmp_path):
 	wanted, box = ground.with_range(replace(place, kdir=str(tree), series="none"), "HEAD~2..HEAD", tmp_path)
 	_, _, texts, _ = _try(wanted, patches.read([box], tmp_path))
 	assert texts == [["line 10", "line 20", "line 30"], ["changed 10", "line 20", "line 30"], ["changed 10", "changed 20", "line 30"]]
+
+
+def test_range_with_a_mail_in_a_message(place, tmp_path):
+	tree = _user(tmp_path)
+	message = "change 40\n\nFrom somebody Mon Sep 17 10:00:00 2001\nFrom: a <a@b>\nSubject: b\n\nc"
+	(tree / "mm/migrate.c").write_text((tree / "mm/migrate.c").read_text().replace("line 40\n", "changed 40\n"))
+	fakes.git(tree, "commit", "-qam", message)
+	_, box = ground.with_range(replace(place, kdir=str(tree)), "HEAD~3..HEAD", tmp_path)
+	found = patches.read([box], tmp_path, keep_cr=True).patches
+	assert ([patch.subject for patch in found], found[2].message.strip()) == (["change 10", "change 20", "change 40"], message.partition("\n\n")[2])
 
 
 @pytest.mark.parametrize("commits, error, why", [

@@ -317,11 +317,12 @@ def test_a_date_that_is_none_does_no_harm(tmp_path, date):
 	assert [date in note for note in found.notes] == ([True] if date else [])
 
 
-@pytest.mark.parametrize("charset", ["y", "", "hex", "undefined", "utf-8\0", "us-ascii", "iso-2022-jp"])
+@pytest.mark.parametrize("charset", ["y", "", "hex", "undefined", "utf-8\0", "us-ascii", "iso-2022-jp", "iso-8859-1", "utf-16", "utf-7", "unicode_escape"])
 def test_any_charset_of_the_text(tmp_path, charset):
 	head, _, body = NAMED.partition("\n\n")
-	found = _read(tmp_path, f"{head}\nMIME-Version: 1.0\nContent-Type: text/plain; charset={charset}\n\n{body.replace('Why.', 'Wäre.')}").patches[0]
-	assert (found.message, found.files) == ("Wäre.\n", ("mm/migrate.c",))
+	body = body.replace("Why.", "Wäre.").replace("line twenty", '"\\n"')
+	found = _read(tmp_path, f"{head}\nMIME-Version: 1.0\nContent-Type: text/plain; charset={charset}\n\n{body}").patches[0]
+	assert (found.message, found.files) == ("Wäre.\n", ("mm/migrate.c",)) and '+"\\n"\n' in found.mail
 
 
 @pytest.mark.parametrize("kind", ["multipart/mixed", "text", "a/b/c", "application/octet-stream", "multipart/alternative; boundary=x"])
