@@ -12,7 +12,7 @@
 #include "folio_fixture.h"
 
 /* Without an interrupt of its own irq_work comes with a tick. */
-#define LATE	ticks_to_ktime(2)
+#define LATE	late_by(2)
 
 /* For what is not to end by itself.  More than a long has on 32 bit. */
 #define AN_HOUR_US	(3600U * USEC_PER_SEC)
@@ -178,8 +178,7 @@ static void expect_hold(struct kunit *test, struct seen *seen,
 		KUNIT_EXPECT_EQ(test, seen->context, p->context);
 	}
 	KUNIT_EXPECT_GE(test, ktime_sub(seen->at, began), delay);
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_LE(test, ktime_sub(seen->at, began), ktime_add(delay, LATE));
+	KUNIT_EXPECT_LE(test, ktime_sub(seen->at, began), ktime_add(delay, LATE));
 }
 
 /* References are dropped where and how it was asked for, and when. */
@@ -219,14 +218,13 @@ static void last_reference(struct kunit *test)
 	test_folio_mark(folio);
 
 	fail_folio_hold(folio, MR_LONGTERM_PIN);
-	test_folio_disown(test, folio);
+	test_folio_put(test, folio);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs_added(s, folio));
 	KUNIT_EXPECT_NULL(test, memchr_inv(contents, 0x5a, folio_size(folio)));
 	fail_folio_hold_drain();
 
 	KUNIT_EXPECT_EQ(test, seen_drop->ended, 1);
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_TRUE(test, test_folio_freed(folio));
+	KUNIT_EXPECT_TRUE(test, test_folio_freed(folio));
 }
 
 /* Each call that drops references wakes a waiter once, if it is one that wakes. */
@@ -294,9 +292,8 @@ static void delay(struct kunit *test)
 		lasted = ktime_sub(seen_drop->at, began);
 		KUNIT_EXPECT_EQ(test, seen_drop->ended, i + 1);
 		KUNIT_EXPECT_GE(test, lasted, ms_to_ktime(delays_ms[i]));
-		if (folio_fixture_virtual_time())
-			KUNIT_EXPECT_LE(test, lasted,
-					ktime_add(ms_to_ktime(delays_ms[i]), LATE));
+		KUNIT_EXPECT_LE(test, lasted,
+				ktime_add(ms_to_ktime(delays_ms[i]), LATE));
 	}
 }
 
@@ -552,8 +549,7 @@ static void drain(struct kunit *test)
 	fail_folio_hold_drain();
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 	KUNIT_EXPECT_EQ(test, fail_folio_hold_count().held, 0);
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_LE(test, ktime_sub(ktime_get(), began), LATE);
+	KUNIT_EXPECT_LE(test, ktime_sub(ktime_get(), began), LATE);
 
 	/* Nothing is left to be drained, nor does that harm. */
 	fail_folio_hold_drain();
@@ -594,8 +590,7 @@ static void shutdown(struct kunit *test)
 	nb->notifier_call(nb, SYS_POWER_OFF, NULL);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 	KUNIT_EXPECT_EQ(test, fail_folio_hold_count().held, 0);
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_LE(test, ktime_sub(ktime_get(), began), LATE);
+	KUNIT_EXPECT_LE(test, ktime_sub(ktime_get(), began), LATE);
 
 	KUNIT_EXPECT_EQ(test, fires(folio, 3), 0);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
@@ -614,7 +609,7 @@ static void not_armed(struct kunit *test)
 	folio_migration_run(m);
 
 	KUNIT_EXPECT_EQ(test, m->rc, 0);
-	expect_took(test, m, 0, ticks_to_ktime(1));
+	expect_did_not_wait(test, m);
 	expect_migrated(test, tf);
 	after = fail_folio_hold_count();
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(before));
@@ -634,6 +629,7 @@ static void migration_fails_fast(struct kunit *test)
 	folio_migration_run(m);
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
 	KUNIT_EXPECT_EQ(test, fired() - before, 1);
+	expect_did_not_wait(test, m);
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 1);
 
@@ -803,6 +799,7 @@ static void debugfs_disturbs_migration(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
 	KUNIT_EXPECT_EQ(test, fired() - before, 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&s->attr.times), 0);
+	expect_did_not_wait(test, m);
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 7);
 	expect_counters(test);

@@ -329,6 +329,8 @@ const size_t nr_bypassing_drops = ARRAY_SIZE(bypassing_drops);
  */
 int folio_drop_take(const struct folio_drop *how, struct folio *folio)
 {
+	if (how->take)
+		return how->take(folio);
 	return try_grab_folio(folio, how->refs, how->pin ? FOLL_PIN : FOLL_GET);
 }
 

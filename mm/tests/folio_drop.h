@@ -47,6 +47,8 @@ enum folio_drop_kind {
  * @pin: the references are pins
  * @task_only: may only be used where one may sleep
  * @locks: may take the folio lock before
+ * @take: takes what @drop is to drop, returns 0 or a negative errno; NULL for
+ *	@refs references, or pins
  * @drop: drops @refs references on a folio
  */
 struct folio_drop {
@@ -58,6 +60,7 @@ struct folio_drop {
 	bool pin;
 	bool task_only;
 	bool locks;
+	int (*take)(struct folio *folio);
 	void (*drop)(struct folio *folio, int refs);
 };
 

@@ -47,7 +47,7 @@ extern struct static_key_false folio_put_wakeup_key __weak;
  * folio_fixture_virtual_time() - does time pass only while everybody sleeps?
  *
  * If so a case can assert how long something took, exactly.  In real time it
- * can only assert order and lower bounds.
+ * can assert order, lower bounds, and upper bounds that are far away: late_by().
  *
  * Return: true in virtual time, false in real time.
  */
@@ -58,6 +58,27 @@ bool folio_fixture_virtual_time(void)
 #else
 	return false;
 #endif
+}
+
+/*
+ * A loaded machine may be late by this.  A migration that waits for what it must
+ * not wait for, or for what never comes, takes ten seconds.
+ */
+#define REAL_TIME_SLACK_MS	3000
+
+/**
+ * late_by() - the latest that something may come after it was due
+ * @ticks: how many ticks it may be late by on a machine that has nothing else to do
+ *
+ * Return: as long in virtual time, three seconds more in real time.
+ */
+ktime_t late_by(unsigned int ticks)
+{
+	const ktime_t late = ticks_to_ktime(ticks);
+
+	if (folio_fixture_virtual_time())
+		return late;
+	return ktime_add(late, ms_to_ktime(REAL_TIME_SLACK_MS));
 }
 
 /**
@@ -341,14 +362,68 @@ struct folio *test_folio_alloc(struct kunit *test, unsigned int order)
 }
 
 /**
- * test_folio_disown() - drop the reference that test_folio_alloc() gave
+ * test_folio_get() - take a reference that is dropped when the case ends
  * @test: the running test
  * @folio: the folio
  */
-void test_folio_disown(struct kunit *test, struct folio *folio)
+void test_folio_get(struct kunit *test, struct folio *folio)
+{
+	folio_get(folio);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   folio_put_action,
+							   folio));
+}
+
+/**
+ * test_folio_put() - drop a reference before the case ends
+ * @test: the running test
+ * @folio: the folio, from test_folio_alloc() or after test_folio_get()
+ */
+void test_folio_put(struct kunit *test, struct folio *folio)
 {
 	kunit_release_action(test, folio_put_action, folio);
 }
+
+/**
+ * test_folio_give() - have the case drop a reference in a way of its own
+ * @test: the running test
+ * @folio: the folio, as for test_folio_put()
+ */
+void test_folio_give(struct kunit *test, struct folio *folio)
+{
+	kunit_remove_action(test, folio_put_action, folio);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(folio_unlock_action, folio_unlock, struct folio *);
+
+/**
+ * test_folio_lock() - lock a folio, until the case ends if not before
+ * @test: the running test
+ * @folio: the folio
+ *
+ * Whoever waits for the lock does so uninterruptibly, and the cleanup waits for
+ * him: a case that is aborted must not leave it locked.
+ */
+void test_folio_lock(struct kunit *test, struct folio *folio)
+{
+	folio_lock(folio);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   folio_unlock_action,
+							   folio));
+}
+
+/**
+ * test_folio_unlock() - unlock what test_folio_lock() has locked
+ * @test: the running test
+ * @folio: the folio
+ */
+void test_folio_unlock(struct kunit *test, struct folio *folio)
+{
+	kunit_release_action(test, folio_unlock_action, folio);
+}
+
+/* No pointer, and nothing that the page allocator keeps there. */
+#define FOLIO_MARK	((void *)0x6d61726b)
 
 /**
  * test_folio_mark() - put a mark on a folio that the page allocator wipes off
@@ -356,6 +431,7 @@ void test_folio_disown(struct kunit *test, struct folio *folio)
  */
 void test_folio_mark(struct folio *folio)
 {
+	folio->private = FOLIO_MARK;
 	folio_set_referenced(folio);
 }
 
@@ -364,14 +440,15 @@ void test_folio_mark(struct folio *folio)
  * @folio: a folio that was given to test_folio_mark()
  *
  * That it has no references any more does not tell: their count may have come
- * to nothing without anybody noticing.
+ * to nothing without anybody noticing, and in real time somebody else may have
+ * got the page since.  The flag goes when the page is freed, the rest of the mark
+ * before anybody else gets it.
  *
- * Return: true if it has.  In real time somebody else may have got the page
- * since, so only in virtual time does false mean anything.
+ * Return: true if it has.
  */
 bool test_folio_freed(const struct folio *folio)
 {
-	return !folio_ref_count(folio) && !folio_test_referenced(folio);
+	return !folio_test_referenced(folio) || folio->private != FOLIO_MARK;
 }
 
 struct movable_filler {
@@ -463,6 +540,16 @@ static const struct file_operations cache_fops = {
 	.owner = THIS_MODULE,
 };
 
+/* Is there room for a destination, too? */
+static bool can_be_had(unsigned int order)
+{
+	struct folio *folio = folio_alloc(GFP_KERNEL, order);
+
+	if (folio)
+		folio_put(folio);
+	return folio;
+}
+
 static int make_cache(struct kunit *test, struct test_folio *tf)
 {
 	struct address_space *mapping;
@@ -486,6 +573,10 @@ static int make_cache(struct kunit *test, struct test_folio *tf)
 	folio = folio_alloc(GFP_KERNEL, tf->kind->order);
 	if (!folio)
 		return -ENOMEM;
+	if (!can_be_had(tf->kind->order)) {
+		folio_put(folio);
+		return -ENOMEM;
+	}
 	ret = filemap_add_folio(mapping, folio, 0, GFP_KERNEL);
 	if (ret) {
 		folio_put(folio);
@@ -888,7 +979,8 @@ static void test_folio_release(void *data)
 
 /**
  * test_folio_make() - make a folio of some kind, known contents, on the LRU
- * @test: the running test; aborted if the folio can't be made
+ * @test: the running test; aborted if the folio can't be made, skipped if this
+ *	kernel has no such folios or its memory is not in pieces that large
  * @kind: what kind of folio
  *
  * Return: the folio, on which the fixture holds a reference until it is given
@@ -918,6 +1010,9 @@ struct test_folio *test_folio_make(struct kunit *test,
 	if (ret == -EOPNOTSUPP)
 		kunit_skip(test, "this kernel has no folios of kind %s",
 			   kind->name);
+	/* Of those the page allocator promises none, however much memory is free. */
+	if (ret == -ENOMEM && kind->order > PAGE_ALLOC_COSTLY_ORDER)
+		kunit_skip(test, "no memory in pieces of order %u", kind->order);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "can't make a folio of kind %s",
 			    kind->name);
 	tf->private = folio_get_private(tf->folio);
@@ -1014,8 +1109,9 @@ static int folio_hold_fn(void *data)
 		folio_unlock(hold->folio);
 	}
 	if (hold->where)
-		WARN_ON(hold->where->run(folio_hold_drop, hold));
-	else
+		hold->error = hold->where->run(folio_hold_drop, hold);
+	/* From here rather than never: somebody may wait for that without a bound. */
+	if (!hold->where || hold->error)
 		folio_hold_drop(hold);
 gone:
 	complete_all(&hold->dropped);
@@ -1025,28 +1121,42 @@ gone:
 static void folio_hold_end(void *data)
 {
 	struct folio_hold *hold = data;
+	struct kunit *test = hold->test;
 
 	/* A kthread that is stopped before it has run never gets to drop them. */
 	folio_hold_join(hold);
 	kthread_stop_put(hold->task);
+	KUNIT_EXPECT_EQ_MSG(test, hold->error, 0,
+			    "the references could not be dropped from context %s",
+			    hold->where->name);
+}
+
+static int folio_hold_take(struct folio_hold *hold)
+{
+	if (hold->how)
+		return folio_drop_take(hold->how, hold->folio);
+	folio_ref_add(hold->folio, hold->refs);
+	return 0;
 }
 
 static struct folio_hold *hold_start(struct kunit *test, struct folio_hold like)
 {
 	struct folio_hold *hold = kunit_kzalloc(test, sizeof(*hold), GFP_KERNEL);
+	int ret;
 
 	KUNIT_ASSERT_NOT_NULL(test, hold);
 	*hold = like;
+	hold->test = test;
 	init_completion(&hold->release);
 	init_completion(&hold->dropped);
 
 	hold->task = kthread_create(folio_hold_fn, hold, "folio_hold");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, hold->task);
+	ret = folio_hold_take(hold);
+	if (ret)
+		kthread_stop(hold->task);
+	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "can't take the references to hold");
 	get_task_struct(hold->task);
-	if (hold->how)
-		WARN_ON(folio_drop_take(hold->how, hold->folio));
-	else
-		folio_ref_add(hold->folio, hold->refs);
 	wake_up_process(hold->task);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, folio_hold_end,
 							   hold));
@@ -1100,6 +1210,14 @@ struct folio_hold *folio_hold_how(struct kunit *test, struct folio *folio,
 	});
 }
 
+static int start_writeback(struct folio *folio)
+{
+	folio_lock(folio);
+	folio_start_writeback(folio);
+	folio_unlock(folio);
+	return 0;
+}
+
 static void end_writeback(struct folio *folio, int refs)
 {
 	folio_end_writeback(folio);
@@ -1107,6 +1225,7 @@ static void end_writeback(struct folio *folio, int refs)
 
 static const struct folio_drop writeback = {
 	.name = "writeback",
+	.take = start_writeback,
 	.drop = end_writeback,
 };
 
@@ -1121,9 +1240,6 @@ static const struct folio_drop writeback = {
 struct folio_hold *folio_hold_writeback(struct kunit *test, struct folio *folio,
 					unsigned int delay_ms)
 {
-	folio_lock(folio);
-	folio_start_writeback(folio);
-	folio_unlock(folio);
 	return folio_hold_how(test, folio, &writeback, NULL, delay_ms);
 }
 
@@ -1656,6 +1772,23 @@ unsigned int set_fail_nth(unsigned int nth)
 	return left;
 }
 
+/*
+ * A source that has not been freed has the flag still that its destination got
+ * from it.  Whoever else gets a page that was freed has no use for the flag, but
+ * for another folio of the same migration.
+ */
+static bool source_kept(struct folio_migration *m, struct test_folio *tf)
+{
+	struct test_folio *other;
+
+	if (!folio_ref_count(tf->folio) || !folio_test_uptodate(tf->folio))
+		return false;
+	list_for_each_entry(other, &m->folios, entry)
+		if (other->dst == tf->folio)
+			return false;
+	return true;
+}
+
 /**
  * folio_migration_run() - call migrate_pages()
  * @m: the migration
@@ -1666,12 +1799,16 @@ void folio_migration_run(struct folio_migration *m)
 
 	m->began_tick = jiffies;
 	m->began_at = ktime_get();
+	m->sleeps = current->nvcsw;
 	set_fail_nth(m->fail_nth);
 	m->rc = migrate_pages(&m->from, get_dst, put_dst, (unsigned long)m,
 			      m->mode, m->reason, &m->nr_succeeded);
 	m->fail_nth = set_fail_nth(0);
-	list_for_each_entry(tf, &m->folios, entry)
+	m->sleeps = current->nvcsw - m->sleeps;
+	list_for_each_entry(tf, &m->folios, entry) {
 		tf->src_refs = folio_ref_count(tf->folio);
+		tf->src_kept = source_kept(m, tf);
+	}
 	m->ended_tick = jiffies;
 	m->ended_at = ktime_get();
 }
@@ -1913,10 +2050,13 @@ void expect_at_destination(struct kunit *test, struct test_folio *tf)
  */
 void expect_migrated(struct kunit *test, struct test_folio *tf)
 {
-	/* In real time somebody else may have got the page by now. */
-	if (tf->dst && folio_fixture_virtual_time())
-		KUNIT_EXPECT_EQ_MSG(test, tf->src_refs, 0,
-				    "the source folio was not freed");
+	if (tf->dst) {
+		KUNIT_EXPECT_FALSE_MSG(test, tf->src_kept,
+				       "the source folio was not freed");
+		/* In real time somebody else may have got the page by now. */
+		if (folio_fixture_virtual_time())
+			KUNIT_EXPECT_EQ(test, tf->src_refs, 0);
+	}
 	expect_at_destination(test, tf);
 }
 
@@ -1939,7 +2079,7 @@ void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs)
  * @test: the running test
  * @m: a migration that is over
  * @lower: at least so long
- * @upper: at most so long, asserted in virtual time only
+ * @upper: at most so long, in real time as much longer as late_by() allows
  */
 void expect_took(struct kunit *test, const struct folio_migration *m,
 		 ktime_t lower, ktime_t upper)
@@ -1947,8 +2087,54 @@ void expect_took(struct kunit *test, const struct folio_migration *m,
 	ktime_t took = ktime_sub(m->ended_at, m->began_at);
 
 	KUNIT_EXPECT_GE(test, took, lower);
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_LE(test, took, upper);
+	KUNIT_EXPECT_LE(test, took, ktime_add(upper, late_by(0)));
+}
+
+/**
+ * expect_did_not_wait() - expect a migration to have waited for nothing at all
+ * @test: the running test
+ * @m: a migration that is over
+ *
+ * A single wait that must not be takes a second, which a loaded machine may take
+ * in real time as well.  That nobody slept holds there, too.
+ */
+void expect_did_not_wait(struct kunit *test, const struct folio_migration *m)
+{
+	KUNIT_EXPECT_EQ_MSG(test, m->sleeps, 0, "it has gone to sleep");
+	expect_took(test, m, 0, ticks_to_ktime(1));
+}
+
+/**
+ * expect_ended_with() - expect a migration to have ended with what it waited for
+ * @test: the running test
+ * @m: a migration that is over
+ * @due: when that came
+ */
+void expect_ended_with(struct kunit *test, const struct folio_migration *m,
+		       ktime_t due)
+{
+	KUNIT_EXPECT_GE(test, m->ended_at, due);
+	KUNIT_EXPECT_LE(test, m->ended_at, ktime_add(due, late_by(2)));
+}
+
+/**
+ * expect_allocs() - expect so many calls for destinations
+ * @test: the running test
+ * @m: a migration that is over, of one folio
+ * @nr: how many
+ *
+ * In real time a wait may be over before what it is for comes.  Then there is
+ * another call, and a wait before it.
+ */
+void expect_allocs(struct kunit *test, const struct folio_migration *m,
+		   unsigned int nr)
+{
+	unsigned long waits = 0;
+
+	if (!folio_fixture_virtual_time())
+		waits = (m->ended_tick - m->began_tick) / wait_promises()->wait;
+	KUNIT_EXPECT_GE(test, m->nr_allocs, nr);
+	KUNIT_EXPECT_LE(test, m->nr_allocs, nr + waits);
 }
 
 /**
@@ -1956,7 +2142,7 @@ void expect_took(struct kunit *test, const struct folio_migration *m,
  * @test: the running test
  * @m: a migration that is over
  * @least: at least so many ticks
- * @most: at most so many ticks, asserted in virtual time only
+ * @most: at most so many ticks, in real time as expect_took()
  *
  * Waits are counted in ticks.  In real time those may come late and then several
  * at once: then a wait is shorter than as many of them usually take.
@@ -1964,7 +2150,8 @@ void expect_took(struct kunit *test, const struct folio_migration *m,
 void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
 		       unsigned int least, unsigned int most)
 {
+	const bool exact = folio_fixture_virtual_time();
+
 	KUNIT_EXPECT_GE(test, m->ended_tick - m->began_tick, least);
-	if (folio_fixture_virtual_time())
-		expect_took(test, m, ticks_to_ktime(least), ticks_to_ktime(most));
+	expect_took(test, m, exact ? ticks_to_ktime(least) : 0, ticks_to_ktime(most));
 }

@@ -104,7 +104,7 @@ struct test_folio_kind {
 	int (*isolated)(struct test_folio *tf);
 };
 
-/* 0 to 9.  A case is skipped where the page allocator has no such order. */
+/* 0 to 9.  A case is skipped where the page allocator has no folio of that order. */
 #define NR_TEST_FOLIO_ORDERS	10
 
 extern const struct test_folio_kind test_folio_shmem;
@@ -137,6 +137,7 @@ extern const struct test_folio_kind test_folio_clean[NR_TEST_FOLIO_ORDERS];
  * @dst: where the last migration was to put it, NULL if that was undone; the
  *	fixture holds a reference
  * @src_refs: reference count of @folio right after migrate_pages()
+ * @src_kept: @folio was not freed by then, as far as can be told in real time
  * @entry: in &folio_migration.folios
  */
 struct test_folio {
@@ -154,6 +155,7 @@ struct test_folio {
 	bool owned;
 	struct folio *dst;
 	int src_refs;
+	bool src_kept;
 	struct list_head entry;
 };
 
@@ -166,6 +168,8 @@ struct test_folio {
  *	@release or the time before; set it before the release
  * @retaken: how often that has been done
  * @needs_lock: not before the folio lock could be had
+ * @test: the running test
+ * @error: why they could not be dropped where they were to be, 0 if they could
  * @dropped_at: when they were dropped, valid once @dropped is complete
  * @how: the way they are dropped, NULL for @refs times folio_put()
  * @where: the context they are dropped from, NULL for @task
@@ -180,6 +184,8 @@ struct folio_hold {
 	unsigned int retakes;
 	unsigned int retaken;
 	bool needs_lock;
+	struct kunit *test;
+	int error;
 	ktime_t dropped_at;
 	const struct folio_drop *how;
 	const struct exec_context *where;
@@ -205,6 +211,7 @@ struct folio_hold {
  * @key_inside: the wake-up key's count at the last of these calls
  * @rc: what migrate_pages() returned
  * @nr_succeeded: what it said of the number of migrated folios
+ * @sleeps: how often whoever called it has gone to sleep in it
  * @began_at: when it was called
  * @began_tick: in which tick that was
  * @ended_at: when it returned
@@ -230,6 +237,7 @@ struct folio_migration {
 	int key_inside;
 	int rc;
 	unsigned int nr_succeeded;
+	unsigned long sleeps;
 	ktime_t began_at;
 	unsigned long began_tick;
 	ktime_t ended_at;
@@ -276,6 +284,7 @@ int folio_fixture_init(struct kunit *test);
 struct folio_balance *folio_balance(struct kunit *test);
 void expect_balance(const struct folio_balance *before);
 bool folio_fixture_virtual_time(void);
+ktime_t late_by(unsigned int ticks);
 void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
 long folio_fixture_unpinned(void);
 long folio_fixture_pins(void);
@@ -291,7 +300,11 @@ int folio_wakeup_key_count(void);
 void folio_wakeup_key_get(struct kunit *test);
 
 struct folio *test_folio_alloc(struct kunit *test, unsigned int order);
-void test_folio_disown(struct kunit *test, struct folio *folio);
+void test_folio_get(struct kunit *test, struct folio *folio);
+void test_folio_put(struct kunit *test, struct folio *folio);
+void test_folio_give(struct kunit *test, struct folio *folio);
+void test_folio_lock(struct kunit *test, struct folio *folio);
+void test_folio_unlock(struct kunit *test, struct folio *folio);
 void test_folio_mark(struct folio *folio);
 bool test_folio_freed(const struct folio *folio);
 struct movable_filler *movable_filler(struct kunit *test, unsigned int nr);
@@ -355,6 +368,11 @@ void expect_took(struct kunit *test, const struct folio_migration *m,
 		 ktime_t lower, ktime_t upper);
 void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
 		       unsigned int least, unsigned int most);
+void expect_did_not_wait(struct kunit *test, const struct folio_migration *m);
+void expect_ended_with(struct kunit *test, const struct folio_migration *m,
+		       ktime_t due);
+void expect_allocs(struct kunit *test, const struct folio_migration *m,
+		   unsigned int nr);
 
 /* A case with a parameter array that takes more than a second of kernel time. */
 #define KUNIT_CASE_PARAM_WITH_INIT_SLOW(test_name, param_init_fn)		\

@@ -110,7 +110,7 @@ static void last_drop_is_silent(struct kunit *test)
 
 	folio_wakeup_key_get(test);
 	take_refs(test, folio, how);
-	test_folio_disown(test, folio);
+	test_folio_put(test, folio);
 	spy->wakeups = 0;
 	test_folio_mark(folio);
 
@@ -118,8 +118,7 @@ static void last_drop_is_silent(struct kunit *test)
 	freed = test_folio_freed(folio);
 
 	KUNIT_EXPECT_EQ(test, spy->wakeups, how->drops - 1);
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_TRUE(test, freed);
+	KUNIT_EXPECT_TRUE(test, freed);
 }
 
 /*
@@ -178,6 +177,8 @@ static void wakes_from(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, dt);
 	dt->where = where;
 	folio_wakeup_key_get(test);
+	/* Here, should the case not get there. */
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, drop_all, dt));
 	for (i = 0; i < nr_folio_drops; i++) {
 		const struct folio_drop *how = &folio_drops[i];
 		struct watched_drop *drop = &dt->drops[dt->nr];
@@ -192,6 +193,7 @@ static void wakes_from(struct kunit *test)
 	}
 
 	KUNIT_ASSERT_EQ(test, 0, where->run(drop_all, dt));
+	kunit_remove_action(test, drop_all, dt);
 
 	KUNIT_EXPECT_TRUE(test, dt->was_there);
 	for (i = 0; i < dt->nr; i++) {
@@ -217,7 +219,7 @@ static void batch_wakes_survivors(struct kunit *test)
 
 	folio_wakeup_key_get(test);
 	folio_get(freed);
-	test_folio_disown(test, freed);
+	test_folio_put(test, freed);
 	freed_spy->wakeups = 0;
 
 	folio_get(kept);
@@ -322,29 +324,50 @@ static void user_drop(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, spy->wakeups, drop_wakes(p->kind) ? p->drops : 0);
 }
 
+KUNIT_DEFINE_ACTION_WRAPPER(frag_cache_drain_action, page_frag_cache_drain,
+			    struct page_frag_cache *);
+KUNIT_DEFINE_ACTION_WRAPPER(frag_free_action, page_frag_free, void *);
+
+static struct page_frag_cache *frag_cache(struct kunit *test)
+{
+	struct page_frag_cache *cache = kunit_kzalloc(test, sizeof(*cache),
+						      GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, cache);
+	page_frag_cache_init(cache);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, frag_cache_drain_action,
+						  cache));
+	return cache;
+}
+
+static void *frag(struct kunit *test, struct page_frag_cache *cache)
+{
+	void *frag = page_frag_alloc(cache, SMP_CACHE_BYTES, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, frag);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, frag_free_action,
+							   frag));
+	return frag;
+}
+
 /* A network driver's fragment, and the rest of the page when it is done. */
 static void page_frag_drop(struct kunit *test)
 {
-	struct page_frag_cache cache;
+	struct page_frag_cache *cache = frag_cache(test);
+	void *first = frag(test, cache);
 	struct wakeup_spy *spy;
-	void *frags[2];
-	int i;
 
+	/* Keeps the page. */
+	frag(test, cache);
 	folio_wakeup_key_get(test);
-	page_frag_cache_init(&cache);
-	for (i = 0; i < ARRAY_SIZE(frags); i++) {
-		frags[i] = page_frag_alloc(&cache, SMP_CACHE_BYTES, GFP_KERNEL);
-		KUNIT_ASSERT_NOT_NULL(test, frags[i]);
-	}
-	spy = wakeup_spy(test, virt_to_folio(frags[0]));
+	spy = wakeup_spy(test, virt_to_folio(first));
 
-	page_frag_free(frags[0]);
-	page_frag_cache_drain(&cache);
+	kunit_release_action(test, frag_free_action, first);
+	page_frag_cache_drain(cache);
 
 	KUNIT_EXPECT_EQ(test, spy->wakeups,
 			drop_wakes(FOLIO_DROP_PAGE_FRAG) ? 2 : 0);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(spy->folio), 1);
-	page_frag_free(frags[1]);
 }
 
 /*
@@ -397,9 +420,7 @@ static void expect_woken(struct kunit *test, const struct waiter *w,
 {
 	KUNIT_EXPECT_GT(test, w->left, 1);
 	KUNIT_EXPECT_GE(test, w->ended_at, dropped_at);
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_LE(test, ktime_sub(w->ended_at, dropped_at),
-				ticks_to_ktime(1));
+	KUNIT_EXPECT_LE(test, ktime_sub(w->ended_at, dropped_at), late_by(1));
 }
 
 /* Nothing is left of its time, but a 1 if the reference has gone. */

@@ -72,7 +72,7 @@ static void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
 	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
 	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
 	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	expect_took(test, m, 0, ticks_to_ktime(1));
+	expect_did_not_wait(test, m);
 
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 1);
@@ -103,9 +103,9 @@ static void locked_fails_at_once(struct kunit *test)
 						    p->reason);
 
 	folio_migration_add(m, tf);
-	folio_lock(tf->folio);
+	test_folio_lock(test, tf->folio);
 	folio_migration_run(m);
-	folio_unlock(tf->folio);
+	test_folio_unlock(test, tf->folio);
 
 	expect_failed_at_once(test, m, tf, hold);
 }

@@ -500,7 +500,7 @@ static void permanent_error_of_held(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, b->nr_pages - 1);
 	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	expect_took(test, b->m, 0, ticks_to_ktime(1));
+	expect_did_not_wait(test, b->m);
 
 	folio_migration_putback(b->m);
 	for (i = 0; i < b->nr; i++) {
@@ -570,7 +570,7 @@ static void expect_no_wait_without_destination(struct kunit *test,
 	unsigned int i;
 
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 1);
-	expect_took(test, b->m, 0, ticks_to_ktime(1));
+	expect_did_not_wait(test, b->m);
 	folio_migration_putback(b->m);
 	expect_migrated(test, b->tf[0]);
 	for (i = 1; i < b->nr; i++)
@@ -607,7 +607,7 @@ static void no_destination_for_held_large(struct kunit *test)
 			IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ? 1 : -ENOMEM);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
 	KUNIT_EXPECT_FALSE(test, completion_done(&b->hold[0]->dropped));
-	expect_took(test, b->m, 0, ticks_to_ktime(1));
+	expect_did_not_wait(test, b->m);
 	folio_migration_putback(b->m);
 	expect_unharmed(test, b->tf[0], 1);
 }
@@ -623,15 +623,15 @@ static void no_destination_for_locked_large(struct kunit *test)
 
 	b->m->mode = MIGRATE_ASYNC;
 	b->m->fail_alloc_order = b->tf[0]->kind->order;
-	folio_lock(b->tf[0]->folio);
+	test_folio_lock(test, b->tf[0]->folio);
 	folio_migration_run(b->m);
-	folio_unlock(b->tf[0]->folio);
+	test_folio_unlock(test, b->tf[0]->folio);
 
 	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
 	KUNIT_EXPECT_EQ(test, b->m->nr_allocs, p->async_attempts + p->sync_attempts);
 	KUNIT_EXPECT_FALSE(test, completion_done(&b->hold[0]->dropped));
-	expect_took(test, b->m, 0, ticks_to_ktime(1));
+	expect_did_not_wait(test, b->m);
 	folio_migration_putback(b->m);
 	expect_unharmed(test, b->tf[0], 1);
 }
