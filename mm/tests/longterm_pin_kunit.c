@@ -5,6 +5,9 @@
  */
 
 #include <linux/cpumask.h>
+#include <linux/hrtimer.h>
+#include <linux/mmap_lock.h>
+#include <linux/sched/mm.h>
 #include <linux/swap.h>
 #include <linux/workqueue.h>
 
@@ -29,29 +32,39 @@ struct longterm_pin_param {
 static const struct longterm_pin_param ways[] = {
 	{ &user_memory_anon, &pin_way_locked },
 	{ &user_memory_anon, &pin_way_unlocked },
-	{ &user_memory_anon, &pin_way_fast },
+	{ &user_memory_anon, &pin_way_try_fast },
 	{ &user_memory_anon, &pin_way_remote },
 	{ &user_memory_shmem, &pin_way_locked },
-	{ &user_memory_shmem, &pin_way_fast },
+	{ &user_memory_shmem, &pin_way_try_fast },
 	{ &user_memory_memfd, &pin_way_unlocked },
-	{ &user_memory_memfd, &pin_way_fast },
+	{ &user_memory_memfd, &pin_way_try_fast },
 	{ &user_memory_memfd, &pin_way_folios },
 };
 
 /* One way for each kind of memory. */
 static const struct longterm_pin_param memories[] = {
 	{ &user_memory_anon, &pin_way_locked },
-	{ &user_memory_shmem, &pin_way_fast },
+	{ &user_memory_shmem, &pin_way_try_fast },
 	{ &user_memory_memfd, &pin_way_folios },
+};
+
+/* Beside a writer.  The last one lasts longer than any pin waits. */
+static const struct longterm_pin_param writers[] = {
+	{ &user_memory_anon, &pin_way_locked, 500 },
+	{ &user_memory_anon, &pin_way_unlocked, 500 },
+	{ &user_memory_anon, &pin_way_try_fast, 500 },
+	{ &user_memory_anon, &pin_way_remote, 500 },
+	{ &user_memory_memfd, &pin_way_folios, 500 },
+	{ &user_memory_anon, &pin_way_locked, 20000 },
 };
 
 static const struct longterm_pin_param delays[] = {
 	{ &user_memory_anon, &pin_way_locked, 10 },
 	{ &user_memory_anon, &pin_way_unlocked, 100 },
-	{ &user_memory_anon, &pin_way_fast, 900 },
-	{ &user_memory_shmem, &pin_way_fast, 10 },
+	{ &user_memory_anon, &pin_way_try_fast, 900 },
+	{ &user_memory_shmem, &pin_way_try_fast, 10 },
 	{ &user_memory_shmem, &pin_way_remote, 100 },
-	{ &user_memory_memfd, &pin_way_fast, 100 },
+	{ &user_memory_memfd, &pin_way_try_fast, 100 },
 	{ &user_memory_memfd, &pin_way_folios, 10 },
 	{ &user_memory_memfd, &pin_way_folios, 900 },
 };
@@ -88,6 +101,13 @@ static int memories_init(struct kunit *test)
 static int delays_init(struct kunit *test)
 {
 	kunit_register_params_array(test, delays, ARRAY_SIZE(delays),
+				    delay_desc);
+	return 0;
+}
+
+static int writers_init(struct kunit *test)
+{
+	kunit_register_params_array(test, writers, ARRAY_SIZE(writers),
 				    delay_desc);
 	return 0;
 }
@@ -195,6 +215,103 @@ static void lasting_reference(struct kunit *test)
 	expect_pinned(up);
 }
 
+/* When a writer comes for mmap_lock, after the beginning of a pin. */
+#define WRITER_MS	60
+
+/**
+ * struct writer - takes mmap_lock for writing, as mmap() and munmap() do
+ * @mm: whose lock
+ * @waited: how long it had to wait
+ * @done: complete when it has had the lock
+ */
+struct writer {
+	struct mm_struct *mm;
+	ktime_t waited;
+	struct completion done;
+};
+
+static int writer_fn(void *data)
+{
+	ktime_t delay = ms_to_ktime(WRITER_MS), came_at;
+	struct writer *writer = data;
+
+	set_current_state(TASK_UNINTERRUPTIBLE);
+	schedule_hrtimeout(&delay, HRTIMER_MODE_REL);
+	came_at = ktime_get();
+	mmap_write_lock(writer->mm);
+	writer->waited = ktime_sub(ktime_get(), came_at);
+	mmap_write_unlock(writer->mm);
+	complete_all(&writer->done);
+	return 0;
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(mmdrop_action, mmdrop, struct mm_struct *);
+
+static struct writer *writer_start(struct kunit *test)
+{
+	struct writer *writer = kunit_kzalloc(test, sizeof(*writer), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, writer);
+	init_completion(&writer->done);
+	writer->mm = current->mm;
+	mmgrab(writer->mm);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, mmdrop_action,
+							   writer->mm));
+	test_thread(test, writer_fn, writer, "mmap_lock_writer");
+	return writer;
+}
+
+/*
+ * A limit of the series: a pin whose caller holds mmap_lock waits with it, and
+ * with the pin whoever wants the lock for writing.
+ */
+static void writer_meanwhile(struct kunit *test)
+{
+	const struct longterm_pin_param *p = test->param_value;
+	const struct wait_promises *promises = wait_promises();
+	const unsigned int attempts = promises->async_attempts +
+				      promises->sync_attempts;
+	const unsigned int longest_ms =
+		jiffies_to_msecs(attempts * wait_at_most(promises->wait));
+	const bool lasts = p->delay_ms > longest_ms;
+	ktime_t least = ms_to_ktime(p->delay_ms), most;
+	struct folio_hold *hold;
+	struct writer *writer;
+	struct user_pages *up;
+
+	if (lasts)
+		folio_fixture_needs_virtual_time(test, p->delay_ms / MSEC_PER_SEC);
+
+	up = user_pages_make(test, p->memory, NR_PAGES);
+	hold = folio_hold(test, user_pages_folio(up, THE_PAGE), 1, p->delay_ms);
+	folio_hold_release(hold);
+	writer = writer_start(test);
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	wait_for_completion(&writer->done);
+	folio_hold_join(hold);
+
+	most = ktime_add(least, ticks_to_ktime(2));
+	if (lasts) {
+		least = ticks_to_ktime(attempts * promises->wait);
+		most = ms_to_ktime(longest_ms);
+		KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
+	} else {
+		expect_pinned(up);
+	}
+	if (!p->way->holds_mmap_lock) {
+		least = ms_to_ktime(WRITER_MS);
+		most = ktime_add(least, ticks_to_ktime(1));
+	}
+	/* In real time the writer may come when the pin is over. */
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_GE(test, writer->waited,
+				ktime_sub(least, ms_to_ktime(WRITER_MS)));
+	KUNIT_EXPECT_LE(test, writer->waited,
+			ktime_add(ktime_sub(most, ms_to_ktime(WRITER_MS)), late_by(0)));
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+}
+
 static void unpin(struct folio *folio, int refs)
 {
 	unpin_folio(folio);
@@ -219,7 +336,7 @@ static void transient_pin(struct kunit *test)
 						 &exec_contexts[0], 100);
 
 	folio_hold_release(hold);
-	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 	folio_hold_join(hold);
 
 	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
@@ -248,7 +365,7 @@ static void dropped_one_by_one(struct kunit *test)
 		hold = folio_hold(test, folio, 1, 10 * i);
 		folio_hold_release(hold);
 	}
-	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 	folio_hold_join(hold);
 
 	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
@@ -256,6 +373,8 @@ static void dropped_one_by_one(struct kunit *test)
 			ktime_add(hold->delay, ticks_to_ktime(2)));
 	expect_pinned(up);
 }
+
+KUNIT_DEFINE_ACTION_WRAPPER(unpin_action, unpin_user_page, struct page *);
 
 /* Somebody has pinned one of the pages for long: it stays, the others come. */
 static void pinned_neighbour(struct kunit *test)
@@ -268,8 +387,10 @@ static void pinned_neighbour(struct kunit *test)
 			pin_user_pages_fast(up->addr + THE_PAGE * PAGE_SIZE, 1,
 					    FOLL_WRITE | FOLL_LONGTERM,
 					    &neighbour));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unpin_action,
+							   neighbour));
 	expect_pins(up, 1);
-	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 
 	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
 	if (up->rc == NR_PAGES) {
@@ -279,7 +400,7 @@ static void pinned_neighbour(struct kunit *test)
 	}
 	expect_pins(up, NR_PAGES + 1);
 	expect_pin_did_not_sleep(up);
-	unpin_user_page(neighbour);
+	kunit_release_action(test, unpin_action, neighbour);
 	expect_pinned(up);
 }
 
@@ -294,7 +415,7 @@ static void short_pin(struct kunit *test)
 	for (i = 0; i < NR_PAGES; i++)
 		folios[i] = user_pages_folio(up, i);
 	hold = folio_hold(test, folios[THE_PAGE], 1, 0);
-	user_pages_pin(up, &pin_way_fast, 0);
+	user_pages_pin(up, &pin_way_try_fast, 0);
 
 	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
 	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
@@ -336,7 +457,7 @@ static void isolated_by_another(struct kunit *test)
 	struct folio *folio = user_pages_folio(up, 0);
 	struct foreign_isolation *iso = foreign_isolation(test, folio);
 
-	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 
 	KUNIT_EXPECT_TRUE(test, completion_done(&iso->put_back));
 	expect_pinned(up);
@@ -377,7 +498,7 @@ static void killed_during_wait(struct kunit *test)
 	ktime_t end = hold->delay;
 
 	folio_hold_release(hold);
-	user_pages_pin_killed(up, &pin_way_fast, FOLL_LONGTERM, killed_ms);
+	user_pages_pin_killed(up, &pin_way_try_fast, FOLL_LONGTERM, killed_ms);
 	folio_hold_join(hold);
 
 	KUNIT_EXPECT_LT(test, up->rc, 0);
@@ -471,7 +592,7 @@ static void lru_batch_holds(struct kunit *test)
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
 
 	lru_batch_add(test, user_pages_folio(up, THE_PAGE), cpu);
-	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 
 	expect_pinned(up);
 	expect_pin_did_not_sleep(up);
@@ -487,7 +608,7 @@ static void lru_batch_left_alone(struct kunit *test)
 
 	lru_batch_add(test, folio, raw_smp_processor_id());
 	refs = folio_ref_count(folio);
-	user_pages_pin(up, &pin_way_fast, FOLL_LONGTERM);
+	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
 	expect_pinned(up);
@@ -509,6 +630,7 @@ static struct kunit_case longterm_pin_cases[] = {
 				   ways_init, NULL),
 	KUNIT_CASE_PARAM_WITH_INIT_SLOW(transient_reference, delays_init),
 	KUNIT_CASE_PARAM_WITH_INIT_SLOW(lasting_reference, memories_init),
+	KUNIT_CASE_PARAM_WITH_INIT_SLOW(writer_meanwhile, writers_init),
 	KUNIT_CASE(transient_pin),
 	KUNIT_CASE(dropped_one_by_one),
 	KUNIT_CASE(pinned_neighbour),

@@ -5,6 +5,7 @@
  */
 
 #include <linux/mman.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
@@ -148,7 +149,7 @@ static void munmap(struct kunit *test)
 }
 
 /* The mm is copied meanwhile: both find the destination. */
-static void fork(struct kunit *test)
+static void copy_of_mm(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_anon_mapped);
 	struct reader *r = reader_alloc(test, tf->addr);
@@ -194,12 +195,19 @@ static void exit_of_process(struct kunit *test)
 	expect_migrated(test, tf);
 }
 
-static void waiting_for_lock_user(struct kunit *test, struct waiting *w,
-				  enum migrate_mode mode)
+static void lock_user_prepare(struct kunit *test, struct waiting *w,
+			      enum migrate_mode mode)
 {
 	waiting_prepare(test, w, test_folio_make(test, &test_folio_shmem), mode);
 	w->hold->needs_lock = true;
+}
+
+/* The holder comes for the lock while migration waits. */
+static void lock_user_run(struct kunit *test, struct waiting *w)
+{
 	folio_migration_start(w->m);
+	/* Runs on when it has unlocked the folio, whoever that wakes. */
+	sched_set_fifo(w->m->task);
 	KUNIT_ASSERT_TRUE(test, folio_migration_waits(w->m, w->tf));
 	folio_hold_release(w->hold);
 	folio_migration_join(w->m);
@@ -217,12 +225,13 @@ static void expect_migrated_after_drop(struct kunit *test, struct waiting *w)
  * A limit of the series: the holder needs the folio lock before it can drop its
  * reference, and gets it only when migration has given up.
  */
-static void holder_needs_lock_async(struct kunit *test)
+static void expect_lock_user_too_late(struct kunit *test, enum migrate_mode mode)
 {
 	struct waiting w;
 
 	folio_fixture_needs_virtual_time(test, 10);
-	waiting_for_lock_user(test, &w, MIGRATE_ASYNC);
+	lock_user_prepare(test, &w, mode);
+	lock_user_run(test, &w);
 
 	if (!wait_promises()->holds_folio) {
 		expect_migrated_after_drop(test, &w);
@@ -234,30 +243,44 @@ static void holder_needs_lock_async(struct kunit *test)
 	expect_unharmed(test, w.tf, 0);
 }
 
+static void holder_needs_lock_async(struct kunit *test)
+{
+	expect_lock_user_too_late(test, MIGRATE_ASYNC);
+}
+
 /*
- * The same, except that the folio is unlocked for a moment when the synchronous
- * attempts follow the asynchronous ones.  Whether the holder gets it then, and
- * with that the migration through, is up to the scheduler.
+ * In synchronous mode the folio is unlocked for a moment, when those attempts
+ * follow the asynchronous ones.  Here migration locks it again first.
  */
 static void holder_needs_lock_sync(struct kunit *test)
+{
+	expect_lock_user_too_late(test, MIGRATE_SYNC);
+}
+
+/* The first of the synchronous attempts begins when the holder has dropped. */
+static void let_lock_user_in(struct folio_migration *m)
+{
+	if (m->nr_allocs == 2)
+		folio_hold_join(m->data);
+}
+
+/* And here the holder does, which gets the migration through. */
+static void holder_gets_lock_between(struct kunit *test)
 {
 	const struct wait_promises *p = wait_promises();
 	struct waiting w;
 
-	folio_fixture_needs_virtual_time(test, 10);
-	waiting_for_lock_user(test, &w, MIGRATE_SYNC);
+	lock_user_prepare(test, &w, MIGRATE_SYNC);
+	w.m->on_alloc = let_lock_user_in;
+	w.m->data = w.hold;
+	lock_user_run(test, &w);
 
-	if (p->holds_folio)
+	expect_migrated_after_drop(test, &w);
+	if (p->holds_folio) {
+		expect_allocs(test, w.m, 2);
 		expect_took_ticks(test, w.m, p->async_attempts * p->wait,
-				  (p->async_attempts + p->sync_attempts) *
-				  wait_at_most(p->wait));
-	if (!p->holds_folio || !w.m->rc) {
-		expect_migrated_after_drop(test, &w);
-		return;
+				  p->async_attempts * wait_at_most(p->wait));
 	}
-	expect_waited_in_vain(test, &w);
-	folio_migration_putback(w.m);
-	expect_unharmed(test, w.tf, 0);
 }
 
 static void truncate_fn(struct test_task *task)
@@ -382,10 +405,11 @@ static void killed_lasting_reference(struct kunit *test)
 static struct kunit_case migrate_longterm_users_cases[] = {
 	KUNIT_CASE(fault),
 	KUNIT_CASE(munmap),
-	KUNIT_CASE(fork),
+	KUNIT_CASE(copy_of_mm),
 	KUNIT_CASE(exit_of_process),
 	KUNIT_CASE_SLOW(holder_needs_lock_async),
 	KUNIT_CASE_SLOW(holder_needs_lock_sync),
+	KUNIT_CASE_SLOW(holder_gets_lock_between),
 	KUNIT_CASE_SLOW(truncation),
 	KUNIT_CASE(killed_transient_reference),
 	KUNIT_CASE_SLOW(killed_lasting_reference),

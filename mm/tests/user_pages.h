@@ -69,18 +69,20 @@ struct user_pages {
 /**
  * struct pin_way - a way to pin user pages
  * @name: short name without spaces, for parameter descriptions
+ * @holds_mmap_lock: mmap_lock is held for reading while pages are moved
  * @pin: pins all pages, returns their number or a negative errno
  * @unpin: undoes that
  */
 struct pin_way {
 	const char *name;
+	bool holds_mmap_lock;
 	long (*pin)(struct user_pages *up, unsigned int gup_flags);
 	void (*unpin)(struct user_pages *up);
 };
 
 extern const struct pin_way pin_way_locked;
 extern const struct pin_way pin_way_unlocked;
-extern const struct pin_way pin_way_fast;
+extern const struct pin_way pin_way_try_fast;
 extern const struct pin_way pin_way_remote;
 extern const struct pin_way pin_way_folios;
 
