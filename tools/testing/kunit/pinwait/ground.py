@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from . import kdir, series, worktree
+from . import kdir, lookup, series, worktree
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel, Store
 from .patches import Patch, Submission
@@ -20,7 +20,6 @@ from .progress import Progress
 from .series import NONE, Series
 
 DEFAULT_SERIES = "rfc"
-LOOKED_BACK = 200	# commits of KDIR in which prerequisites, and a nearer base, are looked for
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,11 @@ def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterat
 				choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
 			choice.append(f"base: {kernel.base}, which is prepared")
 		else:
-			kernel = _of_user(wanted, submission, kernels, progress, choice)
+			kernel, whole, follows = _of_user(wanted, submission, kernels, progress, choice)
+			wanted = replace(wanted, trusted=wanted.trusted or whole)
 		found, applied = _with_series(wanted, kernel, progress, choice)
 		needs = submission.missing or submission.prerequisites or submission.unnamed
-		precedes = bool(not needs or wanted.trusted or wanted.base
-				or wanted.kdir and _commit_of(kdir.UserTree(Path(wanted.kdir)), submission))
+		precedes = bool(not needs or wanted.trusted or wanted.base or follows)
 		applied = _with_prerequisites(wanted, submission, kernel, found, applied, choice, precedes)
 		yield Ground(kernel, found, applied, tuple(choice), precedes)
 
@@ -128,31 +127,28 @@ def nearest(ground: Ground, wanted: Wanted, patches: Sequence[Patch], progress: 
 	return _commit_of_blobs(wanted, patches) if wanted.kdir else ""
 
 
-def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> Kernel:
-	"""Return the kernel for the commit of KDIR that trailers or options name, or HEAD."""
+def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> tuple[Kernel, bool]:
+	"""Return the kernel for the commit of KDIR that trailers or options name, or HEAD; and whether it has all that comes before the patches."""
 	user = kdir.UserTree(Path(wanted.kdir))
-	at = wanted.base or "HEAD"
-	named = submission.base_commit
-	if named and not wanted.trusted:
+	first, named, at = submission.patches[0], "" if wanted.trusted else submission.base_commit, wanted.base or "HEAD"
+	# A branch that has the patch has all that it needs; trailers may name less, and less near.
+	there = "" if wanted.base else lookup.same(user, first)
+	if named and not there:
 		try:
 			at = user.commit(named)
 			choice.append(f"base: {at[:12]}, which base-commit: names")
-			return kdir.prepare(Path(wanted.kdir), kernels, progress, at)
+			return kdir.prepare(Path(wanted.kdir), kernels, progress, at), False, False
 		except UsageError:
 			choice.append(f"base-commit: {named} is not in {wanted.kdir}")
-	there = "" if wanted.base else _commit_of(user, submission)
-	if there:
-		at = user.commit(f"{there}~1")
-		choice.append(f"base: {at[:12]} of {wanted.kdir}, for the first patch is its commit {there[:12]}")
+	alike = "" if wanted.base or there else next(iter(lookup.alike(user, first)), "")
+	if there or alike:
+		at = user.commit(f"{there or alike}~1")
+		how = "for the first patch is" if there else "for with the first patch's subject and author there is"
+		choice.append(f"base: {at[:12]} of {wanted.kdir}, {how} its commit {(there or alike)[:12]}")
 	else:
 		choice.append(f"base: {user.commit(at)[:12]} of {wanted.kdir}, "
 			      + (f"as given ({wanted.base})" if wanted.base else "its HEAD"))
-	return kdir.prepare(Path(wanted.kdir), kernels, progress, at)
-
-
-def _commit_of(user: kdir.UserTree, submission: Submission) -> str:
-	"""Return the commit of the first patch in a tree's HEAD, "" if it is not there."""
-	return _commits_by_patch_id(user).get(submission.patches[0].patch_id, "")
+	return kdir.prepare(Path(wanted.kdir), kernels, progress, at), bool(there), bool(there or alike)
 
 
 def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: list[str]) -> tuple[Series, str]:
@@ -187,8 +183,8 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 	lying: dict[str, str] = {}
 	if wanted.kdir:
 		user = kdir.UserTree(Path(wanted.kdir))
-		lying = _commits_by_patch_id(user)
-		contained = user.git("rev-list", f"-n{LOOKED_BACK}", kernel.base_commit).splitlines()
+		lying = lookup.by_patch_id(user)
+		contained = user.git("rev-list", f"-n{lookup.LOOKED_BACK}", kernel.base_commit).splitlines()
 		there |= {name for name, commit in lying.items() if commit in contained}
 	todo = [name for name in submission.prerequisites if name not in there]
 	missing = [f"prerequisite-patch-id: {name}" for name in todo if name not in lying] + submission.unnamed
@@ -210,14 +206,6 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 			applied = stack.commit
 		choice.append(f"prerequisites: {len(todo)} commits of {wanted.kdir} applied first")
 	return applied
-
-
-def _commits_by_patch_id(user: kdir.UserTree) -> dict[str, str]:
-	"""Return the latest commits of a tree's HEAD by their stable patch-id."""
-	# The first commit of a history, or of a shallow one, is the whole tree.
-	log = user.git("-c", "log.showRoot=false", "log", "-p", "--no-merges", *kdir.PLAIN, f"-n{LOOKED_BACK}", "--format=commit %H", "HEAD")
-	ids = run(["git", "patch-id", "--stable"], stdin=log + "\n").splitlines()
-	return {line.split()[0]: line.split()[1] for line in ids}
 
 
 def _candidates(ground: Ground, wanted: Wanted, progress: Progress) -> Iterator[tuple[str, Kernel, Series]]:
@@ -250,7 +238,7 @@ def _commit_of_blobs(wanted: Wanted, patches: Sequence[Patch]) -> str:
 	if not blobs:
 		return ""
 	user = kdir.UserTree(Path(wanted.kdir))
-	touching = user.git("rev-list", f"-n{LOOKED_BACK}", "HEAD", "--", *(name for name, _ in blobs)).splitlines()
+	touching = user.git("rev-list", f"-n{lookup.LOOKED_BACK}", "HEAD", "--", *(name for name, _ in blobs)).splitlines()
 	for commit in touching:
 		lines = user.git("ls-tree", "-r", commit, "--", *(name for name, _ in blobs)).splitlines()
 		there = {line.partition("\t")[2]: line.split()[2] for line in lines}

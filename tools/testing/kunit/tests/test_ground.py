@@ -7,7 +7,7 @@ from dataclasses import replace
 import fakes
 import pytest
 
-from pinwait import ground, kdir, patches, trailers
+from pinwait import ground, kdir, lookup, patches, trailers
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.ground import Wanted
 from pinwait.progress import Progress
@@ -98,7 +98,8 @@ def test_head_of_a_tree(place, tmp_path):
 def test_base_commit_is_looked_up(place, tmp_path):
 	tree = _user(tmp_path)
 	old = fakes.git(tree, "rev-parse", "HEAD~2")
-	base, _, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, ONE, f"\nbase-commit: {old}\n"))
+	other = ONE.replace("changed 10", "otherwise 10")	# the branch has another version of the patch
+	base, _, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, other, f"\nbase-commit: {old}\n"))
 	assert texts[0] == ["line 10", "line 20", "changed 30"]
 	assert base.choice[0] == f"base: {old[:12]}, which base-commit: names"
 
@@ -118,10 +119,25 @@ def test_patch_that_is_in_the_tree_already(place, tmp_path):
 	assert "for the first patch is its commit" in base.choice[0]
 
 
+@pytest.mark.parametrize("old, new, found", [
+	("Why", "Why", True),
+	("Subject: [PATCH] ", "Subject: [RFC PATCH v2] [mm]  ", True),
+	("Subject: [PATCH] ", "Subject: [PATCH] another ", False),
+	("a@localhost", "b@localhost", False),
+	("mm/migrate.c", "mm/Makefile", False),
+])
+def test_patch_is_known_by_subject_author_and_a_file(place, tmp_path, old, new, found):
+	tree = _user(tmp_path)
+	mail = fakes.git(tree, "format-patch", "-1", "--stdout", "HEAD~1").replace("+changed 10", "+another version 10").replace(old, new) + "\n"
+	base, _, texts, _ = _try(replace(place, kdir=str(tree), series="none"), _submission(tmp_path, mail))
+	assert texts[0][:2] == (["line 10", "line 20"] if found else ["changed 10", "changed 20"])
+	assert ("subject and author" in base.choice[0]) == found
+
+
 def test_first_commit_of_a_history_is_no_patch(place, tmp_path):
 	"""It holds the whole tree: to look for patches in it takes for ever."""
 	tree = fakes.user_tree(tmp_path / "user")
-	assert ground._commits_by_patch_id(kdir.UserTree(tree)) == {}
+	assert lookup.by_patch_id(kdir.UserTree(tree)) == {}
 
 
 def test_uncommitted_change_is_a_patch(place, tmp_path):
@@ -200,6 +216,7 @@ def test_series_that_does_not_apply_to_a_tree_is_left_out(place, tmp_path):
 def test_nearer_commit_of_a_tree(place, tmp_path):
 	tree = _user(tmp_path)
 	text = fakes.git(tree, "format-patch", "-1", "--stdout", "HEAD~1").replace("changed 10", "otherwise 10") + "\n"
+	text = text.replace("Subject: [PATCH] ", "Subject: [PATCH] another ")
 	wanted = replace(place, kdir=str(tree), series="none")
 	_, states, _, _ = _try(wanted, _submission(tmp_path, text))
 	old = fakes.git(tree, "rev-parse", "HEAD~2")
