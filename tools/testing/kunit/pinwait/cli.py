@@ -11,14 +11,15 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from . import buildroot, coverage, gate, gate_check, kernel, merge, mutants, outputs, presubmit, run, soak, tell
+from . import b4, buildroot, coverage, gate, gate_check, kernel, merge, mutants, outputs, presubmit, run, soak, tell
 from .errors import PinwaitError, UsageError
 from .git import forget_callers_repository
+from .judgement import Judgement
 from .outputs import Output
 from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full, is_machines_fault,
-		   kill_descendants, reason_of)
+		   kill_descendants, reason_of, silence)
 from .results import EXIT_CODES, Outcome
 from .shard import Shard
 
@@ -27,6 +28,7 @@ UNFINISHED = "the tool was ended before it could say why, or had no room to writ
 FILES = ("tarball", "kdir", "patches")	# options that name something to read
 COPIES = ("json", "junit")	# options that name a file for results
 URL_LENGTH = 180	# Patchwork takes 200, and which patch is meant comes behind
+REVIEWS = {"b4-review": b4.PATCH, "b4-series": b4.SERIES}	# by --print: what b4 asks about of what is under review
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -40,7 +42,10 @@ class WrongOptions(UsageError):
 
 
 class Parser(argparse.ArgumentParser):
-	"""argparse that leaves it to the caller to say what is wrong, and to end."""
+	"""argparse that leaves it to the caller to say what is wrong, and to end; it takes no abbreviations."""
+
+	def __init__(self, **more: Any):
+		super().__init__(allow_abbrev=False, **more)
 
 	def error(self, message: str) -> NoReturn:
 		"""Raise WrongOptions."""
@@ -53,12 +58,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 	interrupt_on_signals()
 	forget_callers_repository()
 	words = list(sys.argv[1:] if argv is None else argv)
-	code = _answer(words)
+	form = _form(words)
+	code = _answer(words, partial(form.answer, report=silence()) if form else None)
 	return tell.bisect_code(code) if words[:1] == ["bisect"] else code
 
 
-def _answer(words: Sequence[str]) -> int:
-	"""Do what a command line says; return the exit code. Whatever happens, the files that it asks for are left."""
+def _form(words: Sequence[str]) -> tell.Form | None:
+	"""Return the form in which another program wants to be answered, whatever else is wrong with a command line."""
+	for word, following in zip(words, [*words[1:], ""]):
+		name, equals, value = word.partition("=")
+		if name == "--print":
+			return tell.FORMS.get(value if equals else following)
+	return None
+
+
+def _answer(words: Sequence[str], answer: Callable[[Judgement], int] | None) -> int:
+	"""Do what a command line says; return the exit code. Whatever happens, the files that it asks for are left.
+
+	answer is how another program is told; without it people are.
+	"""
 	args: argparse.Namespace | None = None
 	copies: dict[str, Output] = {}
 	try:
@@ -68,7 +86,7 @@ def _answer(words: Sequence[str]) -> int:
 		if "json" in copies:
 			copies["json"].begin(_no_verdict(words, "json", UNFINISHED, EXIT_CODES[Outcome.CANNOT_JUDGE]))
 		args = parser().parse_args(words)
-		vars(args).update(copies)
+		vars(args).update(copies, answer=answer)
 		_check_names(args)
 		if not args.subcommand.endswith("clean"):
 			buildroot.claim(args.build_root)
@@ -81,7 +99,12 @@ def _answer(words: Sequence[str]) -> int:
 		for name, copy in copies.items():
 			if copy.checked and not copy.written:
 				copy.write(partial(_no_verdict, words, name, reason, code))
-		_say(error, reason, args.build_root if args else "")
+		text = _text(error, reason, args.build_root if args else "")
+		if answer:
+			return answer(gate.no_judgement(_command(words), text, code))
+		if isinstance(error, WrongOptions):
+			print(error.usage, end="", file=sys.stderr)
+		print(f"pinwait: {text}", file=sys.stderr)
 		return code
 
 
@@ -93,17 +116,19 @@ def _check_names(args: argparse.Namespace) -> None:
 	args.build_root = Path(args.build_root).resolve()
 
 
-def _say(error: BaseException, reason: str, build_root: str | Path) -> None:
-	"""Say what ended the tool."""
+def _text(error: BaseException, reason: str, build_root: str | Path) -> str:
+	"""Say what ended the tool, in the first line, and what helps to mend it."""
 	if isinstance(error, KeyboardInterrupt):
-		text = f"\ninterrupted; {run.RESUMES}"
-	else:
-		if isinstance(error, WrongOptions):
-			print(error.usage, end="", file=sys.stderr)
-		elif not (isinstance(error, PinwaitError) or is_disk_full(error) or is_machines_fault(error)):
-			traceback.print_exception(error)
-		text = f"pinwait: {reason}" + (f"\n{_free(build_root)}" if is_disk_full(error) and build_root else "")
-	print(text, file=sys.stderr)
+		return f"interrupted; {run.RESUMES}"
+	if is_disk_full(error):
+		return f"{reason}\n{_free(build_root)}" if build_root else reason
+	if isinstance(error, PinwaitError) or is_machines_fault(error):
+		return reason
+	return f"{reason}\n{''.join(traceback.format_exception(error)).rstrip()}"
+
+
+def _command(words: Sequence[str]) -> str:
+	return shlex.join([run.PROGRAM, *words])
 
 
 def _copies(words: Sequence[str]) -> dict[str, Output]:
@@ -121,7 +146,7 @@ def _copies(words: Sequence[str]) -> dict[str, Output]:
 
 def _no_verdict(words: Sequence[str], name: str, reason: str, exit_code: int) -> str:
 	"""Return the text of a file that a command line asks for where there is no verdict to tell."""
-	command = shlex.join([run.PROGRAM, *words])
+	command = _command(words)
 	told = gate.no_judgement(command, reason, exit_code) if words[0] == "gate" else None
 	if name == "json":
 		return tell.FILES["judgement.json"](told) if told else run.no_summary(command, reason, exit_code)
@@ -255,20 +280,21 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _print_option(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--print", dest="form", choices=["terminal", *tell.FORMS], default="terminal",
-			 help="what is printed on standard output: for people, or for b4's checks")
+			 help="how to answer: to people, to b4's checks, to NIPA")
+	sub.add_argument("--results", metavar="DIR", help="copy all results there")
 
 
 def _gate(args: argparse.Namespace) -> int:
 	asked = gate.Asked(tuple(args.sources), args.range, args.base, args.series or "", args.profiles, args.checks, args.only,
-			   args.repeat, Shard.parse(args.shard), args.isolation, args.staged, args.anew)
-	# b4 takes whatever is on standard error for a failure.
-	quiet = args.form != "terminal"
-	judgement, folder = gate.judge(options(args), asked, quiet)
-	if quiet:
-		outputs.to_stdout(lambda: sys.stdout.write(tell.FORMS[args.form](judgement)))
-	else:
-		outputs.to_stdout(lambda: tell.print_judgement(judgement, sys.stdout))
-		print(f"results: {folder}", file=sys.stderr)
+			   args.repeat, Shard.parse(args.shard), args.isolation, args.staged, args.anew, review=REVIEWS.get(args.form, ""))
+	judgement, folder = gate.judge(options(args), asked)
+	if args.results:
+		outputs.attempt(f"the results could not be copied to {args.results}",
+				lambda: shutil.copytree(folder, args.results, dirs_exist_ok=True))
+	if args.answer:
+		return int(args.answer(judgement))
+	outputs.to_stdout(lambda: tell.print_judgement(judgement, sys.stdout))
+	print(f"results: {folder}", file=sys.stderr)
 	return judgement.exit_code
 
 

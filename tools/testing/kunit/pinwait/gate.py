@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import (build, compare, corpus, deps, expected, ground, kdir, lint, mails, outputs, patches, proc, profile, promises, repeat, sandbox,
+from . import (b4, build, compare, corpus, deps, expected, ground, kdir, lint, mails, outputs, patches, proc, profile, promises, repeat, sandbox,
 	       shard, tell, trailers, weakening, worktree)
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
@@ -56,6 +56,7 @@ class Asked:
 	staged: bool = False		# of KDIR, only what is staged
 	anew: bool = False		# boot also what is known
 	left_out: str = ""		# what the caller leaves out, for people
+	review: str = ""		# what b4 wants checked of the series that it has under review: its patch, or its series
 
 	def reproduce(self, options: Options, kernel: str) -> str:
 		"""Return the command line that asks the same again."""
@@ -74,14 +75,13 @@ class Asked:
 		return shlex.join([*words, *options.passed_on(), *self.sources])
 
 
-def judge(options: Options, asked: Asked, quiet: bool = False) -> tuple[Judgement, Path]:
-	"""Return the judgement on what was asked, and the folder with its logs; quiet says nothing meanwhile.
+def judge(options: Options, asked: Asked) -> tuple[Judgement, Path]:
+	"""Return the judgement on what was asked, and the folder with its logs.
 
 	Raises UsageError for what makes no sense; whatever else goes wrong is told in the judgement.
 	"""
 	deps.ensure(deps.RUN | deps.GATE)
-	with open(os.devnull, "w", encoding="utf-8") as nowhere:
-		return _Gate(options, asked, Progress(nowhere) if quiet else Progress()).run()
+	return _Gate(options, asked, Progress()).run()
 
 
 def no_judgement(command: str, reason: str, exit_code: int) -> Judgement:
@@ -203,6 +203,16 @@ class _Gate:
 			raise UsageError("give patches, or a range, or --staged")
 		place = scratch / "mails"
 		place.mkdir()
+		if asked.review:
+			tree = kdir.UserTree(Path(self.options.kdir))
+			alone = None if asked.review == b4.SERIES else patches.read(asked.sources, place)
+			commits = b4.under_review(tree, alone.patches[0] if alone else None)
+			if alone and not commits:
+				return wanted, alone
+			if not commits:
+				raise CannotJudge("b4 does not say which commits this series has become: check it out in `b4 review` (r), "
+						  "then have it checked once more (c, R)")
+			self.asked = asked = replace(asked, range=commits, sources=())
 		if asked.range:
 			wanted, box = ground.with_range(wanted, asked.range, scratch)
 			return wanted, patches.read([box], place, keep_cr=True)
@@ -228,6 +238,7 @@ class _Gate:
 					first.write(f"\n{submission.trailers}")
 		if any(source == "-" or mails.wanted_id(source) for source in self.asked.sources):
 			self.asked = replace(self.asked, sources=(str(kept),))
+		self.judgement.command = self.asked.reproduce(self.options, self.options.kernel)
 
 	def _closed(self) -> bool:
 		"""Tell whether patched code is kept in. Raises CannotJudge if it should be and cannot."""

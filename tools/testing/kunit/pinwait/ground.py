@@ -127,8 +127,9 @@ def nearest(ground: Ground, wanted: Wanted, patches: Sequence[Patch], progress: 
 	return _commit_of_blobs(wanted, patches) if wanted.kdir else ""
 
 
-def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> tuple[Kernel, bool]:
-	"""Return the kernel for the commit of KDIR that trailers or options name, or HEAD; and whether it has all that comes before the patches."""
+def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> tuple[Kernel, bool, bool]:
+	"""Return the kernel for the commit of KDIR that trailers or options name, or HEAD; whether it is where the first patch was
+	committed, and whether it is at least where one like it was: then what comes before it is there."""
 	user = kdir.UserTree(Path(wanted.kdir))
 	first, named, at = submission.patches[0], "" if wanted.trusted else submission.base_commit, wanted.base or "HEAD"
 	# A branch that has the patch has all that it needs; trailers may name less, and less near.

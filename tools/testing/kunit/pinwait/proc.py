@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .errors import CannotJudge, PinwaitError
 
@@ -106,6 +106,15 @@ def workers(count: int, start: Callable[..., None], *arguments: Any) -> Iterator
 	except BrokenProcessPool as error:
 		raise CannotJudge("a process of the tool's was killed in the middle of its work, as the kernel does when there "
 				  "is no memory left: see `dmesg`; with --jobs=1 less is needed") from error
+
+
+def silence() -> TextIO:
+	"""Let nothing be seen on standard error any more, of children neither; return where it led."""
+	before = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+	nowhere = os.open(os.devnull, os.O_WRONLY)
+	os.dup2(nowhere, 2)
+	os.close(nowhere)
+	return before
 
 
 def ignore_interrupts() -> None:

@@ -89,7 +89,7 @@ def _judged(tmp_path, monkeypatch):
 		box.write_text("".join(texts))
 		options = Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"))
 		wanted = asked or Asked((str(box),), **more)
-		judgement, folder = gate.judge(options, wanted, True)
+		judgement, folder = gate.judge(options, wanted)
 		tell.write_all(judgement, folder)
 		jsonschema.validate(json.loads((folder / "judgement.json").read_text()), json.loads(SCHEMA.read_text()))
 		return judgement

@@ -62,7 +62,7 @@ def _asked(monkeypatch, tmp_path):
 	import judgements
 	asked, answers = [], []
 
-	def judge(_options, wanted, _quiet=False):
+	def judge(_options, wanted):
 		asked.append(wanted)
 		return answers.pop(0) if answers else judgements.good(), tmp_path
 	monkeypatch.setattr(gate, "judge", judge)

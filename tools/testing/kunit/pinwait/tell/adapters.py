@@ -1,40 +1,66 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell a judgement in the words of other tools: b4, Patchwork, git bisect."""
+"""Tell a judgement in the words of other tools: b4, NIPA, Patchwork, git bisect."""
 
 import json
-from typing import Any
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO
 
+from .. import outputs
 from ..errors import UsageError
 from ..judgement import Judgement, PatchJudgement
 from ..results import EXIT_CODES, LABELS, Outcome
 from . import words
-from .words import Told, line, lines
+from .terminal import print_judgement
+from .words import Group, Told, line, lines
 
 TOOL = "pinwait"
 BISECT_SKIP = 125	# "this source code cannot be tested"
-DESCRIPTION = 240	# characters of a Patchwork check's description
-SUMMARY = 100		# characters of a line in b4's table
-DETAILS = 40		# lines of each finding there
-FAILURES = 20		# that b4 is told one by one
+NIPA_WARNING = 250
+DESCRIPTION = 240	# characters of a Patchwork check's description, and of what NIPA and b4 show in its place
+DETAILS = 40		# lines of each finding that b4 shows
+MOST = 5		# findings that b4 is told
+REASON = 12		# lines of what keeps the gate from judging
 _B4 = {Outcome.PASS: "pass", Outcome.NOT_SEEN: "warn", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warn"}
 _PATCHWORK = {Outcome.PASS: "success", Outcome.NOT_SEEN: "warning", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warning"}
+_NIPA = {Outcome.PASS: 0, Outcome.NOT_SEEN: NIPA_WARNING, Outcome.FAIL: 1, Outcome.CANNOT_JUDGE: NIPA_WARNING}
+
+
+@dataclass(frozen=True)
+class Form:
+	"""How a program that calls the gate is answered: by what is on standard output, and by the exit code."""
+	tell: Callable[[Judgement], str]
+	codes: Mapping[Outcome, int] = field(default_factory=lambda: EXIT_CODES)
+	reports: bool = False	# it shows people what is on standard error: the report
+
+	def answer(self, judgement: Judgement, report: TextIO) -> int:
+		"""Print the answer, and the report to where standard error led; return the exit code."""
+		text = self.tell(judgement)
+		outputs.to_stdout(lambda: sys.stdout.write(text))
+		if self.reports:
+			print_judgement(judgement, report)
+			report.flush()
+		return self.codes[judgement.outcome]
 
 
 def b4_prep(judgement: Judgement) -> str:
 	"""Return what b4's prep-perpatch-check-cmd is to print: "" if all pass.
 
-	A line with `ERROR:` fails, any other warns; b4 takes each line for itself, so a finding has one.
-	It takes every line on stderr for a failure: nothing else may be printed, progress included.
+	A line with `ERROR:` fails, any other warns; b4 takes each line for itself, so a finding has one. It takes every line on
+	standard error for a failure, and the exit code where there is no line at all.
 	"""
-	failures = words.grouped(words.held(judgement))
-	rows = [f"ERROR: {_calm(f'{group.told.check.name}: {group.gist}')}" for group in failures[:FAILURES]]
-	rows += [f"ERROR: {len(failures) - FAILURES} more failures"] if len(failures) > FAILURES else []
-	rows += [_calm(f"{told.check.name}: {words.gist(told.finding)}") for told in words.remarks(judgement)]
+	failures, remarks = words.grouped(words.held(judgement)), words.grouped(words.remarks(judgement))
+	rows = [f"ERROR: {_calm(_told(group))}" for group in failures[:MOST]]
+	rows += [f"ERROR: {len(failures) - MOST} more failures"] if len(failures) > MOST else []
 	if judgement.outcome is Outcome.FAIL:
-		rows = rows if failures else [f"ERROR: {_calm(line(judgement.reason))}", *rows]
+		rows = rows or [f"ERROR: {_calm(headline(judgement))}"]
+	else:
+		rows += map(_calm, _doubt(judgement))
+	rows += [_calm(_told(group)) for group in remarks[:MOST]]
+	rows += [f"{len(remarks) - MOST} more remarks"] if len(remarks) > MOST else []
+	if judgement.outcome in (Outcome.FAIL, Outcome.CANNOT_JUDGE) and judgement.patches:
 		rows.append(_calm(f"again: {line(judgement.command)}"))
-	elif judgement.outcome is not Outcome.PASS:
-		rows.append(_calm(f"{LABELS[judgement.outcome]}: {line(judgement.reason)}"))
 	return "".join(f"{row}\n" for row in rows)
 
 
@@ -46,28 +72,36 @@ def b4_review(judgement: Judgement, url: str = "") -> str:
 	status = _B4[judgement.outcome]
 	if status == "pass" and words.remarks(judgement):
 		status = "warn"
-	details = [f"base: {words.base(judgement)}", *(line(reason) for reason in judgement.choice)]
+	details = _doubt(judgement)
+	several = len(judgement.patches) > 1
+	details += [f"patch {patch.number}: {LABELS[patch.outcome]}: {line(patch.subject)}" for patch in judgement.tried if several]
 	groups = words.grouped([*words.held(judgement), *words.remarks(judgement)])
-	for group in groups[:FAILURES]:
-		details += ["", f"patch {group.told.patch.number}, {group.told.check.name}: {group.title}"]
+	for group in groups[:MOST]:
+		where = f"patch {group.told.patch.number}, " if several else ""
+		details += ["", f"{where}{group.told.check.name}: {group.title}"]
 		details += lines(group.told.finding.text)[:DETAILS]
-	details += ["", f"and {len(groups) - FAILURES} more"] if len(groups) > FAILURES else []
-	details += ["", *(f"not checked: {line(what)}" for what in judgement.not_checked), f"again: {line(judgement.command)}"]
-	return json.dumps([{"tool": TOOL, "status": status, "summary": _short(line(judgement.reason), SUMMARY),
-			    "url": url, "details": "\n".join(details)}], indent=1) + "\n"
+	details += ["", f"and {len(groups) - MOST} more"] if len(groups) > MOST else []
+	details += ["", f"base: {words.base(judgement)}", *(line(reason) for reason in judgement.choice)] if judgement.base else []
+	details += [f"not checked: {line(what)}" for what in judgement.not_checked]
+	details += [f"again: {line(judgement.command)}"] if judgement.patches else []
+	return json.dumps([{"tool": TOOL, "status": status, "summary": headline(judgement), "url": url,
+			    "details": "\n".join(details).strip("\n")}], indent=1) + "\n"
+
+
+def headline(judgement: Judgement) -> str:
+	"""Say in a short line what decides: the reason first, and which patch it is only where there is more than one."""
+	patch = _deciding(judgement)
+	if judgement.outcome is Outcome.PASS or not patch:
+		return _short(next(iter(_doubt(judgement)), line(judgement.reason)))
+	where = f"patch {patch.number}: " if len(judgement.patches) > 1 else ""
+	return f"{where}{_reason(patch, DESCRIPTION - len(where))}" if judgement.outcome is Outcome.FAIL else _short(_doubt(judgement)[0])
 
 
 def patchwork(patch: PatchJudgement, url: str = "") -> dict[str, str]:
 	"""Return the body of a POST to Patchwork's /api/patches/ID/checks/."""
-	state = _PATCHWORK[patch.outcome]
-	new = words.grouped([Told(patch, check, finding) for check in patch.checks for finding in check.findings if finding.held])
-	if patch.outcome is Outcome.PASS:
-		text = f"{words.count(len(patch.checks), 'check')}, nothing new"
-	else:
-		text = words.gist(new[0].told.finding) if new else patch.reason
-	others = sum(1 + len(group.others) for group in new) - 1
-	more = f" (and {others} more)" if others > 0 else ""
-	check = {"state": state, "context": TOOL, "description": _short(line(text), DESCRIPTION - len(more)) + more}
+	passed = f"{words.count(len(patch.checks), 'check')}, nothing new"
+	check = {"state": _PATCHWORK[patch.outcome], "context": TOOL,
+		 "description": passed if patch.outcome is Outcome.PASS else _reason(patch)}
 	return check | ({"target_url": url} if url else {})
 
 
@@ -84,10 +118,56 @@ def bisect_code(exit_code: int) -> int:
 	return exit_code
 
 
+# How other programs are answered.
+FORMS = {"b4-prep": Form(b4_prep), "b4-review": Form(b4_review), "b4-series": Form(b4_review),
+	 "nipa": Form(lambda judgement: headline(judgement) + "\n", _NIPA, reports=True)}
+
+
+def _deciding(judgement: Judgement) -> PatchJudgement | None:
+	"""Return the patch because of which the outcome is what it is; None if it is not because of one."""
+	if judgement.problem and judgement.outcome is not Outcome.FAIL:
+		return None
+	return next((patch for patch in judgement.tried
+		     if patch.outcome is judgement.outcome or judgement.outcome is Outcome.CANNOT_JUDGE and judgement.not_made(patch)), None)
+
+
+def _doubt(judgement: Judgement) -> list[str]:
+	"""Say in lines why nothing is said of the patches, or that nothing was seen of them; [] where something is."""
+	if judgement.outcome in (Outcome.PASS, Outcome.FAIL):
+		return []
+	patch = _deciding(judgement)
+	why = judgement.reason
+	if patch:
+		why = patch.reason if patch.outcome is judgement.outcome else f"{judgement.not_made(patch)[0]}: was not made"
+		why = f"patch {patch.number}: {why}" if len(judgement.patches) > 1 else why
+	first, *more = lines(why)[:REASON]
+	return [f"{LABELS[judgement.outcome]}: {first}", *more]
+
+
+def _reason(patch: PatchJudgement, limit: int = DESCRIPTION) -> str:
+	"""Say in a short line why a patch has not passed: its first finding, or what its checks say."""
+	groups = words.grouped([Told(patch, check, finding) for check in patch.checks for finding in check.held])
+	if not groups:
+		return _short(line(patch.reason), limit)
+	others = sum(1 + len(group.others) for group in groups) - 1
+	more = f" (and {others} more)" if others else ""
+	return _short(_what(groups[0]), limit - len(more)) + more
+
+
+def _told(group: Group) -> str:
+	"""Tell what was found by which check, and in which other cases."""
+	return " ".join(filter(None, [f"{group.told.check.name}: {_what(group)}", group.more]))
+
+
+def _what(group: Group) -> str:
+	"""Tell what was found in the words of the compiler, the assertion or the kernel."""
+	return ("does not build: " if group.told.finding.kind == "error" else "") + words.gist(group.told.finding)
+
+
 def _calm(text: str) -> str:
 	"""Take b4's word for a failure out of a text that quotes it."""
 	return text.replace("ERROR:", "error:")
 
 
-def _short(text: str, limit: int) -> str:
+def _short(text: str, limit: int = DESCRIPTION) -> str:
 	return text if len(text) <= limit else text[:limit - 3].rstrip() + "..."

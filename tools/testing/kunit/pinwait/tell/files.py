@@ -11,7 +11,7 @@ from typing import Any
 from .. import outputs
 from ..judgement import Judgement, to_json
 from ..outputs import Output
-from .adapters import b4_prep, b4_review, patchwork_checks
+from .adapters import patchwork_checks
 from .html import html
 from .junit import junit
 from .kcidb import kcidb
@@ -34,8 +34,6 @@ def _json(content: Any) -> str:
 	return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-# What may be printed on standard output, instead of what is for people.
-FORMS: dict[str, Callable[[Judgement], str]] = {"b4-prep": b4_prep, "b4-review": b4_review}
 FILES: dict[str, Callable[[Judgement], str]] = {
 	"judgement.json": lambda judgement: _json(to_json(judgement)),
 	"junit.xml": junit,

@@ -41,8 +41,6 @@ class _Printer:
 		self._old(Change.PRE_EXISTING, "there before, and not held against anybody")
 		for what in judgement.not_checked:
 			self._write(0, f"not checked: {line(what)}")
-		if not judgement.isolation:
-			self._write(0, "not isolated: the patched code ran with the rights of who called")
 		if judgement.nearest:
 			self._write(0, f"nearest base to which it applies: {line(judgement.nearest)}")
 		if judgement.outcome is not Outcome.PASS:
