@@ -2,6 +2,7 @@
 """The command line: options, and which function answers which subcommand."""
 
 import argparse
+import io
 import os
 import re
 import shlex
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 	become_subreaper()
 	interrupt_on_signals()
 	forget_callers_repository()
+	if isinstance(sys.stdout, io.TextIOWrapper):
+		sys.stdout.reconfigure(errors="backslashreplace")	# not every locale has every letter
 	words = list(sys.argv[1:] if argv is None else argv)
 	form = _form(words)
 	code = _answer(words, partial(form.answer, report=silence()) if form else None)

@@ -110,7 +110,7 @@ def workers(count: int, start: Callable[..., None], *arguments: Any) -> Iterator
 
 def silence() -> TextIO:
 	"""Let nothing be seen on standard error any more, of children neither; return where it led."""
-	before = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+	before = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 	nowhere = os.open(os.devnull, os.O_WRONLY)
 	os.dup2(nowhere, 2)
 	os.close(nowhere)

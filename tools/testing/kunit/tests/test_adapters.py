@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What b4, Patchwork and git bisect are told."""
 
+import io
 import json
 import re
 
@@ -10,7 +11,7 @@ import judgements
 from judgements import check, found, judgement, patch
 from pinwait.errors import UsageError
 from pinwait.results import Outcome
-from pinwait.tell.adapters import DESCRIPTION, b4_prep, b4_review, bisect_code, patchwork, patchwork_checks
+from pinwait.tell.adapters import DESCRIPTION, FORMS, b4_prep, b4_review, bisect_code, headline, patchwork, patchwork_checks
 
 
 def _review(what, **more):
@@ -38,6 +39,39 @@ def test_b4_prep_does_not_fail_for_what_is_not_held():
 	assert text == "static: mm/x.c:1: error: trailing whitespace\n"
 	assert "ERROR:" not in b4_prep(judgements.cannot_judge())
 	assert b4_prep(judgements.cannot_judge()).startswith("cannot judge: patch 2: apply: ")
+
+
+def _unseen():
+	return judgement(patch(1, "mm: x", check("coverage", Outcome.NOT_SEEN, "none of the 3 changed lines is executed")))
+
+
+def test_what_is_not_seen_is_a_warning():
+	assert b4_prep(_unseen()) == "not seen: coverage: none of the 3 changed lines is executed\n"
+	entry = _review(_unseen())
+	assert (entry["status"], entry["summary"]) == ("warn", "not seen: coverage: none of the 3 changed lines is executed")
+	assert patchwork(_unseen().patches[0])["state"] == "warning"
+
+
+@pytest.mark.parametrize("make, code, text", [
+	(judgements.good, 0, "1 patch, no regression found by static, "),
+	(_unseen, 250, "not seen: coverage: none of the 3 changed lines is executed"),
+	(judgements.broken_build, 1, "patch 1: does not build: mm/migrate.c:1204:9: error: implicit declaration of function"),
+	(judgements.failing_case, 1, f"patch 2: {judgements.WAITS}: Expected folio_migration_run(m) == 0, but"),
+	(judgements.cannot_judge, 250, "cannot judge: patch 2: apply: does not apply: mm/migrate.c:1204"),
+	(judgements.no_input, 250, "cannot judge: series.mbox: there is no patch in it"),
+])
+def test_nipa_is_told_what_was_found(make, code, text, capfd):
+	report = io.StringIO()
+	assert FORMS["nipa"].answer(make(), report) == code
+	out, err = capfd.readouterr()
+	assert out.startswith(text) and out.count("\n") == 1 and len(out) <= DESCRIPTION + 1 and err == ""
+	assert make().reason in report.getvalue()
+
+
+def test_short_line_ends_between_letters():
+	what = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *(found("case", f"a.b{number}", "ü" * 300 + str(number))
+									      for number in range(2)))))
+	assert headline(what) == f"a.b0: {'ü' * (DESCRIPTION - 22)}... (and 1 more)" and len(headline(what)) == DESCRIPTION
 
 
 def test_b4_prep_always_fails_what_is_bad():

@@ -96,6 +96,20 @@ def test_wrong_use_is_told_in_the_form(tree, form, options, text):
 
 
 @forms
+def test_locale_without_the_letter(tree, form):
+	mail = clients.mail(tree, _series(tree)[0])
+	done = clients.call(_command(tree, form, "--checks=mägic"), mail, tree, {"PYTHONIOENCODING": "ascii"})
+	_is_warned(form, tree, done, "unknown check 'mägic'")
+
+
+def test_locale_without_the_letter_and_people(tree):
+	clients.commit(tree, "mm: schön", 10, "one")
+	words = [word for word in shlex.split(_command(tree, "terminal", "--range=HEAD~..HEAD")) if word != "-"]
+	done = clients.call(shlex.join(words), "", tree, {"PYTHONIOENCODING": "ascii"})
+	assert done.returncode == 0 and b"pass  [PATCH] mm: sch\\xf6n" in done.stdout
+
+
+@forms
 def test_partial_clone(tree, form):
 	mail = clients.mail(tree, _series(tree)[0])
 	fakes.git(tree, "config", "remote.origin.promisor", "true")

@@ -36,11 +36,10 @@ class Form:
 
 	def answer(self, judgement: Judgement, report: TextIO) -> int:
 		"""Print the answer, and the report to where standard error led; return the exit code."""
-		text = self.tell(judgement)
-		outputs.to_stdout(lambda: sys.stdout.write(text))
+		text = self.tell(judgement).encode("utf-8", "backslashreplace")	# as they read it, whatever the locale is
+		outputs.to_stdout(lambda: sys.stdout.buffer.write(text))
 		if self.reports:
-			print_judgement(judgement, report)
-			report.flush()
+			outputs.attempt("the report could not be printed", lambda: print_judgement(judgement, report))
 		return self.codes[judgement.outcome]
 
 
