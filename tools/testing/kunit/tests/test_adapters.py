@@ -4,6 +4,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from pinwait.tell.adapters import DESCRIPTION, FORMS, b4_prep, b4_review, bisect
 
 
 def _review(what, **more):
-	entry, = json.loads(b4_review(what, **more))
+	entry, = json.loads(b4_review(replace(what, **more)))
 	return entry
 
 
@@ -83,7 +84,7 @@ def test_b4_prep_always_fails_what_is_bad():
 @pytest.mark.parametrize("name, status", [
 	("good", "pass"), ("failing_case", "fail"), ("cannot_judge", "warn"), ("no_input", "warn"), ("hostile", "fail")])
 def test_b4_review_status(name, status):
-	entry = _review(judgements.ALL[name](), url="https://example.org/1")
+	entry = _review(judgements.ALL[name](), report_url="https://example.org/1")
 	assert (entry["tool"], entry["status"], entry["url"]) == ("pinwait", status, "https://example.org/1")
 	assert entry["summary"] and "\n" not in entry["summary"]
 	assert ("again: " in entry["details"]) == (name != "no_input")	# a mail on standard input is gone

@@ -63,11 +63,8 @@ def b4_prep(judgement: Judgement) -> str:
 	return "".join(f"{row}\n" for row in rows)
 
 
-def b4_review(judgement: Judgement, url: str = "") -> str:
-	"""Return what b4's review-perpatch-check-cmd and review-series-check-cmd are to print: JSON.
-
-	url is where judgement.html can be read, "" if nowhere.
-	"""
+def b4_review(judgement: Judgement) -> str:
+	"""Return what b4's review-perpatch-check-cmd and review-series-check-cmd are to print: JSON."""
 	status = _B4[judgement.outcome]
 	if status == "pass" and words.remarks(judgement):
 		status = "warn"
@@ -83,7 +80,7 @@ def b4_review(judgement: Judgement, url: str = "") -> str:
 	details += ["", f"base: {words.base(judgement)}", *(line(reason) for reason in judgement.choice)] if judgement.base else []
 	details += [f"not checked: {line(what)}" for what in judgement.not_checked]
 	details += [f"again: {line(judgement.command)}"] if judgement.patches else []
-	return json.dumps([{"tool": TOOL, "status": status, "summary": headline(judgement), "url": url,
+	return json.dumps([{"tool": TOOL, "status": status, "summary": headline(judgement), "url": judgement.report_url,
 			    "details": "\n".join(details).strip("\n")}], indent=1) + "\n"
 
 
