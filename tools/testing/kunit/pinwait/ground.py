@@ -75,6 +75,7 @@ def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterat
 		ready = store.tarball(Path(wanted.tarball)) if wanted.tarball else store.package(wanted.kernel)
 		name = ready.name
 	with worktree.locked(kernels, name):
+		follows = False
 		if ready:
 			kernel = ready
 			if submission.base_commit:

@@ -183,10 +183,13 @@ class Judgement:
 		covered = [file for patch in self.tried for file in patch.covered or ()]
 		executed = sum(len(file.executed) for file in covered)
 		lines = executed + sum(len(file.missed) for file in covered)
+		removed = sum(len(file.removed) for file in covered)
 		named = []
 		for name in dict.fromkeys(check.name for patch in self.tried for check in patch.checks):
 			ran = max((check.counts.get("pass", 0) for patch in self.tried for check in patch.checks if check.name == name), default=0)
-			seen = f" ({executed} of {lines} changed lines executed)" if name == "coverage" and lines else f" ({ran} cases)" if ran else ""
+			seen = f" ({ran} cases)" if ran else ""
+			if name == "coverage" and covered:
+				seen = f" ({executed} of {lines} changed lines executed)" if lines else f" ({removed} removed lines were executed)"
 			named.append(f"{name}{seen}")
 		return named
 
