@@ -33,7 +33,7 @@ def _input(entry):
 
 def _judgement(*checks_of_patches, **fields):
 	"""Return a judgement on the two patches, with these checks."""
-	patches = [PatchJudgement(number, known.subject, known.author, "f", "", "", known.patch_id, list(checks))
+	patches = [PatchJudgement(number, known.subject, known.author, "f", "", "", known.patch_id, checks=list(checks))
 		   for number, (known, checks) in enumerate(zip(KNOWN, checks_of_patches), 1)]
 	return Judgement("7.3", "b", "c", [], "rfc", [], ["uml"], ["static", "uml"], "gate x", "", "", "", patches, **fields)
 
