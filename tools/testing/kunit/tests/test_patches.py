@@ -330,10 +330,28 @@ def test_a_text_that_calls_itself_something_else(tmp_path, kind):
 	assert _read(tmp_path, _with("Content-Type", kind)).patches[0].files == ("mm/migrate.c",)
 
 
+def test_of_several_forms_of_a_text_the_plain_one_counts(tmp_path):
+	head, _, body = GOOD.partition("\n\n")
+	parts = "".join(f"--xx\nContent-Type: text/{kind}\n\n{text}\n" for kind, text in
+			(("html", f"<pre>\n{DIFF}</pre>"), ("plain", body), ("enriched", body.replace("twenty", "20"))))
+	found = _read(tmp_path, f'{head}\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary="xx"\n\n{parts}--xx--\n').patches[0]
+	assert (found.problem, found.message) == ("", "Why.\n") and "twenty" in found.mail and "pre>" not in found.mail
+
+
+@pytest.mark.parametrize("attached", [DIFF, GOOD, GOOD.replace("twenty", "other")])
+def test_a_patch_that_is_attached_to_its_own_mail(tmp_path, attached):
+	head, _, body = GOOD.partition("\n\n")
+	text = (f'{head}\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="xx"\n\n--xx\nContent-Type: text/plain\n\n{body}\n--xx\n'
+		f'Content-Type: text/x-patch\nContent-Disposition: attachment; filename="x.patch"\n\n{attached}\n--xx--\n')
+	found = _read(tmp_path, text).patches
+	assert [bool(patch.problem) for patch in found] == ([False] if "other" not in attached else [False, True])
+	assert (found[0].subject, found[0].message) == ("change it", "Why.\n")
+
+
 LINE = "From somebody Mon Sep 17 10:00:00 2001"
 
 
-@pytest.mark.parametrize("line", [LINE, f"{LINE}\nSubject to change: yes", f">{LINE}", "From here on it is\nDate: unknown"])
+@pytest.mark.parametrize("line", [LINE, f"{LINE}\nNB: nothing", f">{LINE}", "From here on it is\nDate: unknown"])
 def test_a_line_that_begins_no_mail(tmp_path, line):
 	found = _read(tmp_path, _series(2).replace("Why.\n", f"Why.\n\n{line}\n\nThat.\n"))
 	assert [patch.message for patch in found.patches] == [f"Why.\n\n{line.removeprefix('>')}\n\nThat.\n"] * 2
