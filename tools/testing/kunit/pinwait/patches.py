@@ -346,16 +346,16 @@ def _once(found: Iterable[Patch], notes: list[str]) -> list[Patch]:
 	"""Return patches without those that came twice, as they do from an mbox with everybody's copy, or through a list."""
 	kept: dict[tuple[object, ...], Patch] = {}
 	found = list(found)
-	whole = {(*_slot(patch), patch.version, patch.subject) for patch in found if not patch.problem}
+	whole = [((*_slot(patch), patch.version, patch.subject), patch.place) for patch in found if not patch.problem]
 	for patch in found:
 		key = (*_slot(patch), patch.version, patch.subject)
-		if patch.problem and key in whole:
+		if patch.problem and any(other == key and place != patch.place for other, place in whole):
 			notes.append(f"'{patch.title}' ({patch.place}), which is there once more: {patch.problem}")
 			continue
-		other = kept.setdefault((*key, patch.sha256 or patch.place), patch)
-		if other is not patch:
+		first = kept.setdefault((*key, patch.sha256 or patch.place), patch)
+		if first is not patch:
 			notes.append(f"'{patch.title}' is there more than once, the same")
-			if other.no_author and not patch.no_author:
+			if first.no_author and not patch.no_author:
 				kept[*key, patch.sha256] = patch
 	return list(kept.values())
 

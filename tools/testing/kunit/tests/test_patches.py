@@ -342,7 +342,8 @@ def test_of_several_forms_of_a_text_the_plain_one_counts(tmp_path):
 def test_a_patch_that_is_attached_to_its_own_mail(tmp_path, attached):
 	head, _, body = GOOD.partition("\n\n")
 	text = (f'{head}\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="xx"\n\n--xx\nContent-Type: text/plain\n\n{body}\n--xx\n'
-		f'Content-Type: text/x-patch\nContent-Disposition: attachment; filename="x.patch"\n\n{attached}\n--xx--\n')
+		f'Content-Type: text/x-patch\nContent-Disposition: attachment; filename="x.patch"\n'
+		f"Content-Transfer-Encoding: base64\n\n{base64.encodebytes(attached.encode()).decode()}\n--xx--\n")
 	found = _read(tmp_path, text).patches
 	assert [bool(patch.problem) for patch in found] == ([False] if "other" not in attached else [False, True])
 	assert (found[0].subject, found[0].message) == ("change it", "Why.\n")
