@@ -8,13 +8,14 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import clients
 import fakes
 import pytest
 
-from pinwait import kdir, lookup
+from pinwait import buildroot, kdir, lookup
 
 IDS = [f"20261129-wait-v1-{number}-bc4e@example.org" for number in (1, 2, 3)]
 # Lets the gate break where it is called.
@@ -25,7 +26,7 @@ BREAKS = "import sys; sys.path.insert(0, {!r}); from pinwait import cli, gate; g
 def _tree(tmp_path, monkeypatch):
 	"""A kernel tree; no test installs packages."""
 	fakes.programs(monkeypatch, tmp_path / "bin", {"dpkg-query": clients.DPKG})
-	(tmp_path / "build").mkdir()
+	fakes.write(tmp_path / "build", {buildroot.MARK: ""})
 	return clients.kernel_tree(tmp_path / "tree")
 
 
@@ -169,12 +170,14 @@ def test_waiting_for_another_gate(tree, form, how):
 		process.stdin.write(mail.encode())
 		process.stdin.close()
 		process.stdin = None
-		fakes.wait_for(lambda: _blocked(process.pid))
+		while not _blocked(process.pid):
+			assert process.poll() is None
+			time.sleep(0.05)
 		if how:
 			process.send_signal(how)
 		else:
 			fcntl.flock(held, fcntl.LOCK_UN)
-		out, err = process.communicate(timeout=60)
+		out, err = process.communicate(timeout=300)
 	done = subprocess.CompletedProcess([], process.returncode, out, err)
 	if how:
 		_is_warned(form, tree, done, "interrupted")
