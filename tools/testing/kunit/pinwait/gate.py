@@ -31,12 +31,14 @@ from .sandbox import Sandbox
 from .seen import COUNTED, why_not
 from .series import NONE
 from .shard import Shard
+from .tell import words
 from .trial import Result, Trials
 from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
 OF_THE_TEXT = ("checkpatch", "sign-off", "fixes")	# kinds of findings that no other patch can be to blame for
 NAMED = 3		# findings that a reason names
+TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/proc", "/run")
 REPEATED = 4		# times what a boot of the base took in real time: so long boots may take that are repeated
 
 
@@ -179,6 +181,8 @@ class _Gate:
 			judgement.base_commit = base.kernel.base_commit
 			judgement.choice, judgement.series = list(base.choice), base.series.name
 			judgement.before = base.series.ids()
+			if self.options.kdir and not self.asked.range:
+				self.asked = replace(self.asked, base=base.kernel.base_commit[:ground.ID])
 			judgement.command = self.asked.reproduce(self.options, base.kernel.name)
 			for line in base.choice:
 				self.progress.say(line)
@@ -191,7 +195,7 @@ class _Gate:
 				judgement.not_checked.append(f"what it needs of those before it: {self.missing}; give all of the series, or with "
 							    "BASE= a commit that has them")
 			if states.failure:
-				self._does_not_apply(states)
+				self._does_not_apply(states, base)
 			if len(states.commits) > 1:
 				self._prepare(base, states, closed)
 				self._try_all(len(states.commits) - 1)
@@ -214,7 +218,8 @@ class _Gate:
 						  "then have it checked once more (c, R)")
 			self.asked = asked = replace(asked, range=commits, sources=())
 		if asked.range:
-			wanted, box = ground.with_range(wanted, asked.range, scratch)
+			wanted, box, commits = ground.with_range(wanted, asked.range, scratch)
+			self.asked = replace(asked, range=commits)
 			return wanted, patches.read([box], place, keep_cr=True)
 		if asked.sources:
 			return wanted, patches.read(asked.sources, place)
@@ -227,17 +232,23 @@ class _Gate:
 		return replace(wanted, base="HEAD", trusted=True), patches.read_diff(diff, f"{what} change", place)
 
 	def _keep_input(self, submission: Submission) -> None:
-		"""Keep the patches as they were understood; what came through a pipe or from an archive can be judged again from there."""
+		"""Keep the patches as they were understood; what will not be there any more can be judged again from there."""
 		kept = self.folder / "patches"
 		kept.mkdir()
 		for number, patch in enumerate(submission.patches, 1):
 			name = re.sub(r"[^A-Za-z0-9]+", "-", patch.subject).strip("-")[:52] or "patch"
-			shutil.copyfile(patch.path, kept / f"{number:04d}-{name}.patch")
-			if number == 1:
-				with open(kept / f"{number:04d}-{name}.patch", "a", encoding="utf-8") as first:
-					first.write(f"\n{submission.trailers}")
-		if any(source == "-" or mails.wanted_id(source) for source in self.asked.sources):
-			self.asked = replace(self.asked, sources=(str(kept),))
+			content = patch.path.read_bytes()
+			trailers = f"\n{submission.trailers}".encode() if number == 1 else b""
+			if patch.bare:
+				(kept / f"{number:04d}-{name}.diff").write_bytes(content.partition(b"\n---\n")[2].lstrip(b"\n"))
+			else:
+				(kept / f"{number:04d}-{name}.patch").write_bytes(content + trailers)
+		sources = self.asked.sources
+		passing = not sources or any(mails.wanted_id(name) or _passes(name, self.options.build_root) for name in sources)
+		if passing and not self.asked.range:
+			self.asked = replace(self.asked, sources=(str(kept),), staged=False)
+		else:
+			self.asked = replace(self.asked, sources=tuple(map(os.path.abspath, sources)))
 		self.judgement.command = self.asked.reproduce(self.options, self.options.kernel)
 
 	def _closed(self) -> bool:
@@ -255,10 +266,7 @@ class _Gate:
 		self.tools = lint.export_tools(kernel.git, base.applied, self.root / "tools")
 		self.box = box = Sandbox(closed, (kernel.tree, PROJECT / "lib", PROJECT / kunit, self.tools),
 					 {kernel.tree / name: self.tools / name for name in (kunit, *lint.CALLED)})
-		if closed:
-			self.judgement.isolation = sandbox.DESCRIPTION
-		else:
-			self.judgement.not_checked.append("isolation: the patched code was built and booted without any")
+		self.judgement.isolation = sandbox.DESCRIPTION if closed else ""
 		cases = expected.load(CONFIGS / "expected-cases.txt")
 		promised = [] if base.series.name == NONE else [f"folio_fixture.promises={base.series.name}"]
 		trials = {}
@@ -286,8 +294,10 @@ class _Gate:
 				shutil.copytree(source, partial, symlinks=True)
 				partial.rename(target)
 
-	def _does_not_apply(self, states: States) -> None:
+	def _does_not_apply(self, states: States, base: Ground) -> None:
 		failed = len(states.commits)
+		if states.nearest.startswith(base.base):	# to send people there would send them round in circles
+			states.nearest = ""
 		self.judgement.nearest = states.nearest
 		near = "" if self.patches[failed - 1].problem else f"; it does apply to {states.nearest}" if states.nearest else \
 			"; no base is known that it applies to"
@@ -631,19 +641,29 @@ class _Gate:
 		return found + compare.items(before, now)
 
 
+def _passes(source: str, build_root: Path) -> bool:
+	"""Tell whether what patches are read from is a pipe, or lies where files are not kept; in the build root they are."""
+	path = Path(os.path.realpath(source))
+	if source == "-" or not os.path.exists(source) or path.is_relative_to(os.path.realpath(build_root)):
+		return source == "-"
+	return any(path.is_relative_to(os.path.realpath(place)) for place in (tempfile.gettempdir(), *TEMPORARY))
+
+
 def _named(held: Sequence[Finding]) -> str:
-	"""Sum up in one sentence what is held against a patch; parameters of a case are told together."""
-	groups: dict[tuple[str, str], list[Finding]] = {}
+	"""Sum up in one sentence what is held against a patch: why the first, and what else."""
+	groups: dict[object, list[Finding]] = {}
 	for finding in held:
-		groups.setdefault((finding.kind, finding.id.partition("[")[0] if finding.where == finding.id else finding.id), []).append(finding)
-	told = [f"{kind}: {_short(group, name)}" for (kind, name), group in groups.items()]
+		groups.setdefault(words.likeness(finding), []).append(finding)
+	told = [_short(group) for group in groups.values()]
+	told[0] += f": {words.why(held[0])}" if held[0].kind in words.OF_CASES else ""
 	return "; ".join(told[:NAMED]) + (f"; and {len(told) - NAMED} more" if len(told) > NAMED else "")
 
 
-def _short(group: Sequence[Finding], name: str) -> str:
-	"""Name findings in a few words."""
+def _short(group: Sequence[Finding]) -> str:
+	"""Name findings that are alike in a few words."""
 	first = group[0]
 	seen = f" ({first.after} boots with it, {first.before} without)" if first.after and first.before else ""
 	if first.kind == "warning":
-		return first.text.splitlines()[0]
-	return (f"{name} [{len(group)} parameters]" if len(group) > 1 else first.id) + seen
+		return f"warning: {first.text.splitlines()[0]}"
+	more = f" and {words.count(len(group) - 1, 'other case')}" if len(group) > 1 else ""
+	return f"{first.kind}: {first.id}{more}{seen}"

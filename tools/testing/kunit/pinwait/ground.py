@@ -20,6 +20,7 @@ from .progress import Progress
 from .series import NONE, Series
 
 DEFAULT_SERIES = "rfc"
+ID = 12			# digits of a commit's id that name it in a tree of the kernel's size
 
 
 @dataclass(frozen=True)
@@ -249,8 +250,8 @@ def _commit_of_blobs(wanted: Wanted, patches: Sequence[Patch]) -> str:
 	return ""
 
 
-def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str]:
-	"""Return what to ask for to judge a range of KDIR's commits, and a file with them as mails.
+def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str, str]:
+	"""Return what to ask for to judge a range of KDIR's commits, a file with them as mails, and the range by ids.
 
 	Raises UsageError for a range that is none or empty, CannotJudge for one with merges.
 	"""
@@ -274,4 +275,4 @@ def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str
 		raise UsageError(f"there is no commit in {commits}")
 	path = scratch / "range.mbox"
 	path.write_text(mails + "\n", encoding="utf-8", errors="surrogateescape")
-	return replace(wanted, base=start, trusted=True), str(path)
+	return replace(wanted, base=start, trusted=True), str(path), f"{start[:ID]}..{end[:ID]}"

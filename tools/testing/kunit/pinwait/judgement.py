@@ -6,6 +6,7 @@ shards of one judgement are joined from it. All times are in seconds.
 """
 
 import enum
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from .results import EXIT_CODES, Outcome, PatchId
 
 SCHEMA = Path(__file__).parent / "schema/judgement.schema.json"
 SCHEMA_VERSION = 2
+PLACE = re.compile(r"\s*(?:\[[^\]]*\]\s*)*?\[[^\]]*?(\d+)/(\d+)[^\]]*\]")		# of a patch in its series, as its subject has it
 
 
 class Change(enum.Enum):
@@ -161,22 +163,29 @@ class Judgement:
 		failed, total = self.first_failed, len(self.patches)
 		if failed:
 			broke = f"; then the gate broke off: {self.problem}" if self.problem else ""
-			return f"patch {failed.number} of {total} fails ({failed.subject}): {failed.reason}{broke}"
+			return f"{self.naming(failed)} fails ({failed.subject}): {failed.reason}{broke}"
 		if self.problem or not self.patches:
 			return self.problem or "there is no patch"
 		doubt = next((patch for patch in self.tried if patch.outcome is Outcome.CANNOT_JUDGE or self.not_made(patch)), None)
 		if doubt:
 			why = doubt.reason if doubt.outcome is Outcome.CANNOT_JUDGE else f"{self.not_made(doubt)[0]}: was not made"
-			return f"patch {doubt.number} of {total} cannot be judged ({doubt.subject}): {why}"
+			return f"{self.naming(doubt)} cannot be judged ({doubt.subject}): {why}"
 		tried = len(self.tried)
 		if not tried:
 			return "no patch fell to this part"
 		unseen = [patch for patch in self.tried if patch.outcome is Outcome.NOT_SEEN]
 		if unseen:
 			more = f"; nor patch {', '.join(str(patch.number) for patch in unseen[1:])}" if unseen[1:] else ""
-			return f"patch {unseen[0].number} of {total} is not seen ({unseen[0].subject}): {unseen[0].reason}{more}"
+			return f"{self.naming(unseen[0])} is not seen ({unseen[0].subject}): {unseen[0].reason}{more}"
 		of = f" of {total}" if tried < total else ""
 		return f"{tried}{of} patch{'es' if total > 1 else ''}, no regression found by {', '.join(self._looks())}"
+
+	def naming(self, patch: PatchJudgement) -> str:
+		"""Say which patch is meant, in a way that its own number in its series does not contradict."""
+		total = len(self.patches)
+		place = PLACE.match(patch.subject)
+		given = "" if not place or (int(place[1]), int(place[2])) == (patch.number, total) else "the "
+		return "the patch" if total == 1 else f"patch {patch.number} of {given}{total}{' given' if given else ''}"
 
 	def _looks(self) -> list[str]:
 		"""Name the checks that were made, and how much of the change and the suites they saw."""

@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[4]
 CONFIGS = PROJECT / "lib/kunit-configs"
 MUTANTS = PROJECT / "tools/testing/mutants"
 PROMISES = PROJECT / "Documentation/coverage.md"
-PROGRAM = "tools/testing/kunit/pinwait.py"
+PROGRAM = str(PROJECT / "tools/testing/kunit/pinwait.py")
 RESUMES = "what is downloaded, unpacked, built or cached so far is kept: the same command goes on from there"
 
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The gate blames the patch that is to blame, for what is new, and says so when it cannot tell."""
 
+import io
 import json
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,12 +11,12 @@ import fakes
 import jsonschema
 import pytest
 
-from pinwait import gate, lint, results, sandbox, tell, workshop
+from pinwait import cli, gate, lint, results, sandbox, tell, workshop
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.gate import Asked
 from pinwait.judgement import Change, Covered
 from pinwait.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
-from pinwait.run import Options
+from pinwait.run import PROJECT, Options
 from pinwait.shard import Shard
 from pinwait.trial import Result
 from pinwait.workshop import Answer
@@ -84,10 +86,10 @@ def _judged(tmp_path, monkeypatch):
 	monkeypatch.setattr(lint, "kernel_doc", lambda *_args: [])
 	monkeypatch.setattr(sandbox, "failure", lambda: "")
 
-	def start(*texts, asked=None, **more):
+	def start(*texts, asked=None, kdir="", **more):
 		box = tmp_path / "in.mbox"
 		box.write_text("".join(texts))
-		options = Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"))
+		options = Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"), kdir=str(kdir))
 		wanted = asked or Asked((str(box),), **more)
 		judgement, folder = gate.judge(options, wanted)
 		tell.write_all(judgement, folder)
@@ -368,7 +370,7 @@ def test_no_isolation_has_to_be_asked_for(judged, monkeypatch):
 	judgement = judged(_patch(10, "a"))
 	assert judgement.exit_code == 2 and "--no-isolation" in judgement.problem
 	judgement = judged(_patch(10, "a"), isolation=False)
-	assert judgement.exit_code == 0 and judgement.isolation == "" and "isolation" in judgement.not_checked[0]
+	assert judgement.exit_code == 0 and judgement.isolation == ""
 
 
 def test_shards_do_their_share(judged):
@@ -433,7 +435,7 @@ def test_what_is_not_executed_is_not_seen(judged, line, word, outcome):
 	judgement = judged(_patch(line, word))
 	assert (judgement.outcome.value, judgement.exit_code) == (outcome, int(outcome == "fail"))
 	if outcome == "not-seen":
-		assert judgement.reason.startswith("patch 1 of 1 is not seen (") and "mm/migrate.c:" in judgement.reason
+		assert judgement.reason.startswith("the patch is not seen (") and "mm/migrate.c:" in judgement.reason
 
 
 def test_the_worst_patch_decides(judged):
@@ -530,3 +532,59 @@ def test_lanes():
 	assert shop._lanes(["uml"]) == [["uml"]]
 	lanes = shop._lanes(["uml", "uml-debug", "uml-smp", "uml-kasan", "uml-stubs"])
 	assert sorted(sum(lanes, [])) == ["uml", "uml-debug", "uml-kasan", "uml-smp", "uml-stubs"] and len(lanes[0]) >= 2
+
+
+def _again(judged, judgement):
+	"""Judge what the command of a judgement names; return that judgement and the options."""
+	program, *words = shlex.split(judgement.command)
+	assert program == str(PROJECT / "tools/testing/kunit/pinwait.py")
+	given = cli.parser().parse_args(words)
+	again = judged(asked=Asked(tuple(given.sources), given.range, given.base), kdir=given.kdir or "")
+	assert [patch.sha256 for patch in again.patches] == [patch.sha256 for patch in judgement.patches]
+	assert _outcomes(again) == _outcomes(judgement) and again.command == judgement.command
+	return given
+
+
+def test_command_reads_what_passes_from_the_copy(judged, monkeypatch):
+	mails = _patch(10, "a", 1, 2) + _patch(20, FAILS, 2, 2)
+	monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(mails.encode())))
+	for judgement in (judged(asked=Asked(("-",))), judged(mails)):	# the second is a file below /tmp
+		kept, = _again(judged, judgement).sources
+		assert kept.endswith("-gate/patches") or "-gate-" in kept
+		assert all(shlex.split(check.command)[-1] == kept for check in judgement.patches[0].checks)
+
+
+def test_command_names_a_file_that_stays_by_where_it_is(judged, tmp_path, monkeypatch):
+	monkeypatch.setattr(gate, "TEMPORARY", ())
+	monkeypatch.setattr(gate.tempfile, "tempdir", "/var/tmp")
+	(tmp_path / "x.patch").write_text(_patch(10, "a"))
+	monkeypatch.chdir(tmp_path)
+	assert _again(judged, judged(asked=Asked(("x.patch",)))).sources == [str(tmp_path / "x.patch")]
+
+
+def test_command_names_commits_whatever_branches_move_to(judged, tmp_path):
+	tree = fakes.user_tree(tmp_path / "tree")
+	base = fakes.git(tree, "rev-parse", "HEAD")
+	(tree / "mm/migrate.c").write_text(fakes.MIGRATE.replace("line 10\n", "a\n"))
+	uncommitted = judged(asked=Asked(), kdir=tree)
+	fakes.git(tree, "commit", "-q", "-a", "-s", "-m", "one")
+	commits = judged(asked=Asked(range="HEAD~1..HEAD"), kdir=tree)
+	mail = judged(_patch(20, "b"), kdir=tree)
+	fakes.git(tree, "commit", "-q", "--allow-empty", "-m", "more")
+	(tree / "mm/migrate.c").write_text(fakes.MIGRATE.replace("line 20\n", "other\n"))
+	fakes.git(tree, "commit", "-q", "-a", "-m", "later")
+	assert _again(judged, commits).range == f"{base[:12]}..{fakes.git(tree, 'rev-parse', 'HEAD~2')[:12]}"
+	given = _again(judged, uncommitted)
+	assert given.base == base[:12] and given.sources[0].endswith("/patches") and not given.staged
+	assert _again(judged, mail).base == fakes.git(tree, "rev-parse", "HEAD~2")[:12]
+
+
+def test_nobody_is_sent_to_the_base_that_it_does_not_apply_to(judged, monkeypatch):
+	monkeypatch.setattr(gate.ground, "nearest", lambda base, *_more: f"{base.base} (--series=rfc)")
+	judgement = judged(_patch(35, "c"))
+	assert judgement.nearest == "" and "no base is known that it applies to" in judgement.reason
+
+
+def test_reason_is_what_the_assertion_says(judged):
+	judgement = judged(_patch(10, FAILS))
+	assert "uml: case: s.waits" in judgement.reason and judgement.reason.endswith(": why")

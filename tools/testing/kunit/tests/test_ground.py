@@ -226,7 +226,8 @@ def test_nearer_commit_of_a_tree(place, tmp_path):
 def test_range(place, tmp_path):
 	tree = _user(tmp_path)
 	fakes.git(tree, "config", "diff.noprefix", "true")
-	wanted, box = ground.with_range(replace(place, kdir=str(tree), series="none"), "HEAD~2..HEAD", tmp_path)
+	wanted, box, commits = ground.with_range(replace(place, kdir=str(tree), series="none"), "HEAD~2..HEAD", tmp_path)
+	assert fakes.git(tree, "rev-parse", *commits.split("..")) == fakes.git(tree, "rev-parse", "HEAD~2", "HEAD")
 	_, _, texts, _ = _try(wanted, patches.read([box], tmp_path))
 	assert texts == [["line 10", "line 20", "line 30"], ["changed 10", "line 20", "line 30"], ["changed 10", "changed 20", "line 30"]]
 

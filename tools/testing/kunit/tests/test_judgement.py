@@ -91,3 +91,13 @@ def test_shard_without_a_share_is_no_success():
 	patches[0].checks = []
 	idle = judgements.judgement(*patches, shard="3/3")
 	assert idle.outcome is Outcome.CANNOT_JUDGE and idle.reason == "no patch fell to this part"
+
+
+@pytest.mark.parametrize("number, total, subject, named", [
+	(1, 1, "[PATCH 2/3] mm: x", "the patch"), (1, 1, "mm: x", "the patch"), (2, 3, "[PATCH v2 2/3] mm: x", "patch 2 of 3"),
+	(1, 2, "[PATCH 2/3] mm: x", "patch 1 of the 2 given"), (2, 2, "mm: half [1/3] of it", "patch 2 of 2"), (2, 2, "mm: x", "patch 2 of 2"),
+])
+def test_patch_is_named_so_that_its_subject_does_not_contradict(number, total, subject, named):
+	patches = [judgements.patch(one, "mm: other") for one in range(1, total + 1)]
+	patches[number - 1] = judgements.patch(number, subject, judgements.check("uml", Outcome.FAIL, "bad"))
+	assert judgements.judgement(*patches).reason == f"{named} fails ({subject}): uml: bad"

@@ -70,8 +70,32 @@ def test_base_and_gaps_are_told():
 	assert text.startswith("base: linux-source-7.3 7.3.4-1 and the series rfc, commit abababababab\n"
 			       "    the patches name no base-commit\n")
 	assert "fixed: 1\n" in text and "there before, and not held against anybody: 1\n" in text
-	assert "not checked: sparse: not installed\n" in text
+	assert "not checked: sparse: not installed\n" in text and "isolation" not in text
 	assert "nearest base to which it applies: v7.2-rc3" in _printed(judgements.cannot_judge())
+	assert "not checked: isolation: the patches' code ran with the rights of who called\n" in _printed(judgements.hostile())
+
+
+def test_isolation_is_told_only_of_what_ran():
+	style, lost = patch(1, "mm: x"), patch(1, "mm: x", check("apply", Outcome.CANNOT_JUDGE, "does not apply"))
+	style.checks = [check("static", Outcome.FAIL, "no sign-off")]
+	for tell in (_printed, reply, html):
+		for what in (judgement(style, isolation=""), judgement(lost, isolation=""), judgement(isolation="", problem="no patch")):
+			assert "the patches' code ran with" not in tell(what).replace("&#39;", "'")
+		assert "the patches' code ran with" in tell(judgement(patch(1, "mm: x"), isolation="")).replace("&#39;", "'")
+
+
+def test_equal_failures_are_one_text_in_junit_and_ktap():
+	cases = [found("case", f"a.b{number}", _assertion("mm/x.c:7", number, "", "it went away")) for number in range(81)]
+	what = judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *cases)))
+	for text in (junit(what), ktap(what)):
+		assert text.count("it went away") == 1 and "case a.b0 and 80 other cases" in text and "the same in a.b80" in text
+
+
+def test_base_is_named_once():
+	what = judgements.cannot_judge()
+	what.patches[1].checks[0].reason += f"; it does apply to {what.nearest}"
+	for tell in (_printed, reply):
+		assert " ".join(tell(what).split()).count(what.nearest) == (2 if tell is _printed else 1)
 
 
 def test_check_that_was_not_made_is_seen_everywhere():

@@ -5,7 +5,7 @@ from ..errors import CannotJudge
 from ..judgement import Check, Judgement
 from ..results import Outcome
 from . import words
-from .words import Told, line, lines
+from .words import Group, Told, line, lines
 
 
 def junit(judgement: Judgement) -> str:
@@ -29,7 +29,7 @@ def junit(judgement: Judgement) -> str:
 		suite = TestSuite(f"{patch.number} {line(patch.subject)}")
 		suite.timestamp = judgement.started
 		for check in patch.checks:
-			texts = [_text(Told(patch, check, finding), judgement) for finding in check.held]
+			texts = [_text(group, judgement) for group in words.grouped([Told(patch, check, finding) for finding in check.held])]
 			case(check.name, suite, check.outcome, check.reason, "\n\n".join([*texts, *_ending(check)]), check.seconds)
 		for name in judgement.not_made(patch):
 			case(name, suite, Outcome.CANNOT_JUDGE, "was not made", "", 0.0)
@@ -42,10 +42,11 @@ def junit(judgement: Judgement) -> str:
 	return text
 
 
-def _text(told: Told, judgement: Judgement) -> str:
-	repairer = words.repaired_by(judgement, told)
-	rows = [words.title(told.finding), *([f"patch {repairer.number} repairs this"] if repairer else [])]
-	return "\n".join([*rows, *lines(told.finding.text)])
+def _text(group: Group, judgement: Judgement) -> str:
+	repairer = words.repaired_by(judgement, group.told)
+	others = [f"the same in {line(other.where)}" for other in group.others]
+	rows = [group.title, *others, *([f"patch {repairer.number} repairs this"] if repairer else [])]
+	return "\n".join([*rows, *lines(group.told.finding.text)])
 
 
 def _ending(check: Check) -> list[str]:

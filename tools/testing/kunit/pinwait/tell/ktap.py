@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ..judgement import Check, Judgement, PatchJudgement
 from ..results import Outcome
 from . import words
-from .words import line, lines
+from .words import Told, line, lines
 
 _INDENT = "    "
 _DIRECTIVES = {Outcome.NOT_SEEN: "SKIP", Outcome.CANNOT_JUDGE: "ERROR"}
@@ -39,7 +39,7 @@ def _patch(judgement: Judgement, patch: PatchJudgement) -> Iterator[str]:
 	yield f"# Subtest: {_plain(patch.subject)}"
 	yield f"1..{max(1, len(patch.checks) + len(missing))}"
 	for number, check in enumerate(patch.checks, 1):
-		yield from map(_comment, _notes(check))
+		yield from map(_comment, _notes(patch, check))
 		yield _result(number, check.name, check.outcome, check.reason)
 	for number, name in enumerate(missing, len(patch.checks) + 1):
 		yield _result(number, name, Outcome.CANNOT_JUDGE, "was not made")
@@ -47,10 +47,11 @@ def _patch(judgement: Judgement, patch: PatchJudgement) -> Iterator[str]:
 		yield _result(1, "checks", Outcome.CANNOT_JUDGE, patch.reason)
 
 
-def _notes(check: Check) -> Iterator[str]:
-	for finding in check.held:
-		yield words.title(finding)
-		yield from lines(finding.text)
+def _notes(patch: PatchJudgement, check: Check) -> Iterator[str]:
+	for group in words.grouped([Told(patch, check, finding) for finding in check.held]):
+		yield group.title
+		yield from (f"the same in {line(other.where)}" for other in group.others)
+		yield from lines(group.told.finding.text)
 	if check.outcome is not Outcome.PASS:
 		yield f"again: {line(check.command)}"
 

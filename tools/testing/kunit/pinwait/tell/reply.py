@@ -84,10 +84,10 @@ def _body(judgement: Judgement, about: PatchJudgement | None, reporter: str) -> 
 	yield from [""] if words.lasting(everything) else []
 	yield from _list("Fixed:", words.distinct(everything, Change.FIXED))
 	yield from _list("There before the patches as well:", words.distinct(everything, Change.PRE_EXISTING))
-	if judgement.not_checked:
+	if words.not_checked(judgement):
 		yield "Not checked:"
-		for what in judgement.not_checked:
-			yield from _folded(f"- {line(what)}", "  ")
+		for what in words.not_checked(judgement):
+			yield from _folded(f"- {what}", "  ")
 		yield ""
 	yield "-- "
 	yield f"pinwait {judgement.tool[:12]}".rstrip()
@@ -96,8 +96,8 @@ def _body(judgement: Judgement, about: PatchJudgement | None, reporter: str) -> 
 def _doubt(judgement: Judgement) -> Iterator[str]:
 	"""Why there is no answer, and what would help."""
 	yield from _folded(f"[{line(judgement.reason)}]")
-	if judgement.nearest:
-		yield from _folded(f"[it does apply to {line(judgement.nearest)}]")
+	if words.nearest(judgement):
+		yield from _folded(f"[it does apply to {words.nearest(judgement)}]")
 	if any(check.name == "apply" for patch in judgement.patches for check in patch.checks):
 		yield from _folded("[If your patch was applied to the wrong tree, kindly say which. And when submitting patches, "
 				   "please use '--base' of git format-patch: it names the tree]")

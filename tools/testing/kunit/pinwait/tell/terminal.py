@@ -39,10 +39,10 @@ class _Printer:
 			self._write(0, f"still there: {what}")
 		self._old(Change.FIXED, "fixed")
 		self._old(Change.PRE_EXISTING, "there before, and not held against anybody")
-		for what in judgement.not_checked:
-			self._write(0, f"not checked: {line(what)}")
-		if judgement.nearest:
-			self._write(0, f"nearest base to which it applies: {line(judgement.nearest)}")
+		for what in words.not_checked(judgement):
+			self._write(0, f"not checked: {what}")
+		if words.nearest(judgement):
+			self._write(0, f"nearest base to which it applies: {words.nearest(judgement)}")
 		if judgement.outcome is not Outcome.PASS:
 			self._write(0, f"all of it again: {line(judgement.command)}")
 		part = "this part" + (f", shard {judgement.shard}: " if judgement.shard else f", patch {judgement.only} alone: ")
@@ -53,7 +53,8 @@ class _Printer:
 		total = len(self.judgement.patches)
 		seconds = sum(check.seconds for check in patch.checks)
 		cached = ", from cache" if patch.checks and all(check.cached for check in patch.checks) else ""
-		self._write(0, f"{patch.number:{len(str(total))}}/{total} {self._label(patch.outcome)}  {line(patch.subject)}"
+		number = f"{patch.number:{len(str(total))}}/{total} " if total > 1 else ""
+		self._write(0, f"{number}{self._label(patch.outcome)}  {line(patch.subject)}"
 			       f"  ({seconds:.1f} s{cached})")
 		for check in patch.checks:
 			if check.outcome in (Outcome.CANNOT_JUDGE, Outcome.NOT_SEEN) or words.unexplained(check):

@@ -20,6 +20,7 @@ ERROR = re.compile(r": (?:fatal )?error: |: undefined reference to |: multiple d
 CUT = re.compile(r"[-=]{4}")
 VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
 OF_CASES = ("case", "missing", "skip", "splat")	# kinds of findings whose place is a case
+UNBUILT = ("apply", "static")	# checks that run nothing of a patch
 _CHANGES = {Change.NEW: "new", Change.FIXED: "fixed", Change.PRE_EXISTING: "there before"}
 
 
@@ -73,15 +74,20 @@ def held(judgement: Judgement) -> list[Told]:
 def grouped(found: list[Told]) -> list[Group]:
 	"""Return findings with those cases put together that fail at the same line and say the same, numbers apart."""
 	groups: dict[object, Group] = {}
-	for index, told in enumerate(found):
-		finding = told.finding
-		key = ((told.patch.number, told.check.name, finding.kind, place(finding), VARYING.sub("N", why(finding)), seen(finding))
-		       if finding.kind in OF_CASES else index)
+	for told in found:
+		key = told.patch.number, told.check.name, likeness(told.finding)
 		if key in groups:
 			groups[key].others.append(told.finding)
 		else:
 			groups[key] = Group(told, [])
 	return list(groups.values())
+
+
+def likeness(finding: Finding) -> object:
+	"""Return what those findings of a check have in common that are told as one."""
+	if finding.kind not in OF_CASES:
+		return id(finding)
+	return finding.kind, place(finding), VARYING.sub("N", why(finding)), seen(finding)
 
 
 def remarks(judgement: Judgement) -> list[Told]:
@@ -136,6 +142,19 @@ def told_before(patch: PatchJudgement, check: Check, finding: Finding) -> Check 
 	earlier = patch.checks[:next(index for index, one in enumerate(patch.checks) if one is check)]
 	return next((one for one in earlier
 		     if any((other.id, other.held) == (finding.id, finding.held) for other in one.findings)), None)
+
+
+def nearest(judgement: Judgement) -> str:
+	"""Return the base that the patches do apply to, unless the reason names it; "" if none is known."""
+	reasons = [check.reason for patch in judgement.patches for check in patch.checks]
+	return "" if any(judgement.nearest in reason for reason in reasons) else line(judgement.nearest)
+
+
+def not_checked(judgement: Judgement) -> list[str]:
+	"""Return what was left out, and whether the patches' code ran unconfined."""
+	ran = any(check.name not in UNBUILT for patch in judgement.patches for check in patch.checks)
+	unconfined = ["isolation: the patches' code ran with the rights of who called"] if ran and not judgement.isolation else []
+	return [*unconfined, *map(line, judgement.not_checked)]
 
 
 def unexplained(check: Check) -> bool:
