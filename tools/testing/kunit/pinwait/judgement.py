@@ -88,9 +88,9 @@ class PatchJudgement:
 	message_id: str
 	sha256: str		# of the diff as it was applied
 	patch_id: str		# git patch-id --stable
-	mail_sha256: str = ""	# of the mail, or the file with a diff, whole and as it came
 	checks: list[Check] = field(default_factory=list)
 	covered: list[Covered] | None = None	# None: not measured
+	mail_sha256: str = ""	# of the mail, or the file with a diff, whole and as it came
 
 	@property
 	def outcome(self) -> Outcome:

@@ -8,7 +8,7 @@ import pytest
 import judgements
 from judgements import check, found, judgement, patch
 from pinwait.results import Outcome
-from pinwait.tell.html import UNFOLDED, html
+from pinwait.tell.html import HEADLINE, UNFOLDED, html
 
 VOID = ("meta", "br", "link", "img", "input")
 
@@ -95,3 +95,12 @@ def test_two_hundred_patches():
 	page = _Page(html(judgement(*(patch(number, "mm: x", *([bad] if number == 57 else [])) for number in range(1, 201)))))
 	assert len([attrs for attrs in page.of("tr") if attrs.get("id", "").startswith("patch-")]) == 200
 	assert {"href": "#patch-57-says"} in page.of("a") and "199 pass, 1 fail" in page.text
+
+
+def test_head_is_short_and_has_the_command():
+	why = " ".join(["it broke"] * 80)
+	text = html(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, why))))
+	head = text[text.index("<header"):text.index("</header>")]
+	title = head[head.index("<h1>") + 4:head.index("</h1>")]
+	assert len(title) <= HEADLINE and title.startswith("the patch fails (mm: x): uml: it broke") and title.endswith(" ...")
+	assert why in head and judgements.COMMAND in head and text.count(judgements.COMMAND) == 1

@@ -102,3 +102,8 @@ def test_long_words_are_kept_or_broken_as_they_have_to_be():
 def test_very_many_failures():
 	text = reply(judgement(patch(1, "mm: x", check("uml", Outcome.FAIL, "bad", *judgements.failures(200)))))
 	assert len(text.splitlines()) < 90 and "\nand 172 more\n" in text
+
+
+def test_command_does_not_tell_where_we_have_the_tool():
+	text = reply(judgement(patch(1, "mm: x"), command="/home/me/pinwait/tools/testing/kunit/pinwait.py gate x.mbox"))
+	assert "\n        tools/testing/kunit/pinwait.py gate x.mbox\n" in text and "/home/me" not in text

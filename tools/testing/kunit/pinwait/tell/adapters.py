@@ -78,7 +78,7 @@ def b4_review(judgement: Judgement) -> str:
 		details += lines(group.told.finding.text)[:DETAILS]
 	details += ["", f"and {len(groups) - MOST} more"] if len(groups) > MOST else []
 	details += ["", f"base: {words.base(judgement)}", *(line(reason) for reason in judgement.choice)] if judgement.base else []
-	details += [f"not checked: {line(what)}" for what in judgement.not_checked]
+	details += [f"not checked: {what}" for what in words.not_checked(judgement)]
 	details += [f"again: {line(judgement.command)}"] if judgement.patches else []
 	return json.dumps([{"tool": TOOL, "status": status, "summary": headline(judgement), "url": judgement.report_url,
 			    "details": "\n".join(details).strip("\n")}], indent=1) + "\n"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tell a judgement as one HTML file: no network, no script, nothing beside it."""
 
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ..text import printable
 from . import words
 
 TEMPLATE = Path(__file__).parent / "judgement.html.j2"
+HEADLINE = 160		# characters of the first sentence: two lines on a screen
 UNFOLDED = 12		# with more findings than this all but the first are folded
 _CLASSES = {Outcome.PASS: "pass", Outcome.NOT_SEEN: "doubt", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "doubt"}
 
@@ -30,7 +32,7 @@ def html(judgement: Judgement) -> str:
 	environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=shown, trim_blocks=True, lstrip_blocks=True)
 	found, groups = list(words.findings(judgement)), words.grouped(words.held(judgement))
 	page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-		judgement=judgement, words=words, classes=_CLASSES, labels=LABELS,
+		judgement=judgement, headline=textwrap.shorten(words.line(judgement.reason), HEADLINE, placeholder=" ..."), words=words, classes=_CLASSES, labels=LABELS,
 		columns=list(dict.fromkeys([*judgement.checks, *(check.name for patch in judgement.tried for check in patch.checks)])),
 		tally=Counter(patch.outcome for patch in judgement.tried), outcomes=list(Outcome), doubt=Outcome.CANNOT_JUDGE,
 		notable=[patch for patch in judgement.tried
