@@ -78,7 +78,7 @@ def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterat
 	with worktree.locked(kernels, name):
 		follows = False
 		if ready:
-			kernel = ready
+			kernel, follows = ready, False
 			if submission.base_commit:
 				choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
 			choice.append(f"base: {kernel.base}, which is prepared")
