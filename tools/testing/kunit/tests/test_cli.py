@@ -66,7 +66,7 @@ def test_failed_build_leaves_a_summary(tmp_path):
 	summary = json.loads((tmp_path / "copy").read_text())
 	assert summary["verdict"]["outcome"] == "cannot-judge"
 	assert (tmp_path / "build/results/latest/command").read_text() == (
-		f"tools/testing/kunit/pinwait.py run --tarball={file} --patches={tmp_path} --series=none --profile=uml\n")
+		f"{PINWAIT} run --tarball={file} --patches={tmp_path} --series=none --profile=uml\n")
 
 
 @pytest.mark.parametrize("args, text", [

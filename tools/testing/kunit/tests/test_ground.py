@@ -237,7 +237,7 @@ def test_range_with_a_mail_in_a_message(place, tmp_path):
 	message = "change 40\n\nFrom somebody Mon Sep 17 10:00:00 2001\nFrom: a <a@b>\nSubject: b\n\nc"
 	(tree / "mm/migrate.c").write_text((tree / "mm/migrate.c").read_text().replace("line 40\n", "changed 40\n"))
 	fakes.git(tree, "commit", "-qam", message)
-	_, box = ground.with_range(replace(place, kdir=str(tree)), "HEAD~3..HEAD", tmp_path)
+	_, box, _ = ground.with_range(replace(place, kdir=str(tree)), "HEAD~3..HEAD", tmp_path)
 	found = patches.read([box], tmp_path, keep_cr=True).patches
 	assert ([patch.subject for patch in found], found[2].message.strip()) == (["change 10", "change 20", "change 40"], message.partition("\n\n")[2])
 
