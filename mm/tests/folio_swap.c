@@ -102,6 +102,11 @@ static int swap_syscall(bool on)
 	return on ? sys_swapon(name, 0) : sys_swapoff(name);
 }
 
+#ifndef scoped_with_init_fs
+/* Before 7.3 kernel threads shared the files of init. */
+#define scoped_with_init_fs()
+#endif
+
 struct swap_call {
 	struct work_struct work;
 	bool on;

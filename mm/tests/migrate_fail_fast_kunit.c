@@ -11,6 +11,7 @@ struct reason_param {
 	enum migrate_mode mode;
 };
 
+/* Nobody migrates for a reason that is not here: 7.3 has MR_NEVER. */
 static const char * const reason_names[MR_TYPES] = {
 	[MR_COMPACTION] = "compaction",
 	[MR_MEMORY_FAILURE] = "memory_failure",
@@ -19,10 +20,8 @@ static const char * const reason_names[MR_TYPES] = {
 	[MR_MEMPOLICY_MBIND] = "mempolicy_mbind",
 	[MR_NUMA_MISPLACED] = "numa_misplaced",
 	[MR_CONTIG_RANGE] = "contig_range",
-	[MR_LONGTERM_PIN] = "longterm_pin",
 	[MR_DEMOTION] = "demotion",
 	[MR_DAMON] = "damon",
-	[MR_NEVER] = "never",
 };
 
 static const char * const mode_names[] = {
@@ -31,15 +30,12 @@ static const char * const mode_names[] = {
 	[MIGRATE_SYNC] = "sync",
 };
 
-#define NR_REASONS	(MR_TYPES - 1)
-#define NR_PARAMS	(NR_REASONS * ARRAY_SIZE(mode_names))
-
 static void reason_desc(struct kunit *test, const void *param, char *desc)
 {
 	const struct reason_param *p = param;
 
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s",
-		 reason_names[p->reason] ?: "unnamed", mode_names[p->mode]);
+		 reason_names[p->reason], mode_names[p->mode]);
 }
 
 static int reasons_init(struct kunit *test)
@@ -47,12 +43,13 @@ static int reasons_init(struct kunit *test)
 	struct reason_param *params;
 	int i, reason, mode;
 
-	params = kunit_kcalloc(test, NR_PARAMS, sizeof(*params), GFP_KERNEL);
+	params = kunit_kcalloc(test, MR_TYPES * ARRAY_SIZE(mode_names),
+			       sizeof(*params), GFP_KERNEL);
 	if (!params)
 		return -ENOMEM;
 	i = 0;
 	for (reason = 0; reason < MR_TYPES; reason++) {
-		if (reason == MR_LONGTERM_PIN)
+		if (!reason_names[reason])
 			continue;
 		for (mode = 0; mode < ARRAY_SIZE(mode_names); mode++) {
 			params[i].reason = reason;
@@ -60,7 +57,7 @@ static int reasons_init(struct kunit *test)
 			i++;
 		}
 	}
-	kunit_register_params_array(test, params, NR_PARAMS, reason_desc);
+	kunit_register_params_array(test, params, i, reason_desc);
 	return 0;
 }
 
