@@ -51,7 +51,8 @@ class Archive:
 	def __init__(self, cache: Path):
 		self.cache = cache
 		self.errors: list[str] = []
-		self.seen: set[str] = set()
+		self.seen: set[str] = set()		# x.y that there are
+		self.versions: dict[str, None] = {}	# of the wanted x.y
 		self.offline = False
 
 	def candidates(self, kernel: str, update: bool) -> Iterator[Candidate]:
@@ -95,6 +96,10 @@ class Archive:
 			return CannotJudge(f"cannot get the source of Linux {kernel} from the package archive; is there "
 					   f"a network? apt says: {self.errors[0]} (a kernel of your own: "
 					   f"TARBALL=file or KDIR=tree)")
+		if self.versions:
+			near = ".".join(kernel.split(".")[:2])
+			return UsageError(f"unknown kernel '{kernel}'; of {near} the archive has: {', '.join(self.versions)} (--kernel={near} takes "
+					  f"the newest, TARBALL=linux-{kernel.partition('-')[0]}.tar.xz any other)")
 		offered = ", ".join(sorted(self.seen)) or "none"
 		return UsageError(f"unknown kernel '{kernel}'; the archive has: {offered}")
 
@@ -116,8 +121,9 @@ class Archive:
 		except CommandFailed as error:
 			self.note(error)
 			return
-		# A version that vanished gives way to the newest of the same x.y.
-		wanted = [v for v in versions if v == kernel or v.startswith(f"{kernel}-")] or versions
+		self.versions.update(dict.fromkeys(versions))
+		# x.y is whatever there is of it; who says more means it.
+		wanted = [v for v in versions if re.fullmatch(r"\d+\.\d+", kernel) or v == kernel or re.match(re.escape(kernel) + "[.-]", v)]
 		if wanted:
 			yield Candidate(view, package, wanted[0])
 

@@ -67,9 +67,16 @@ def test_newer_kernel_comes_from_a_private_suite(tmp_path, monkeypatch):
 	assert updates and all(f"Dir::State::lists={tmp_path}" in call for call in updates)
 
 
-def test_exact_version_that_is_gone(tmp_path, monkeypatch):
+@pytest.mark.parametrize("wanted", ["7.2.0-1", "7.2.2"])
+def test_another_version_is_not_taken_instead(tmp_path, monkeypatch, wanted):
 	fakes.programs(monkeypatch, tmp_path / "bin", {"apt-get": GET, "apt-cache": CACHE})
-	assert _get(tmp_path, "7.2.0-1")[0].version == "7.2.3-1"
+	with pytest.raises(UsageError, match=rf"unknown kernel '{wanted}'; of 7\.2 the archive has: 7\.2\.1-1, 7\.2\.3-1 \(--kernel=7\.2 "):
+		_get(tmp_path, wanted)
+
+
+def test_version_is_that_of_any_package(tmp_path, monkeypatch):
+	fakes.programs(monkeypatch, tmp_path / "bin", {"apt-get": GET, "apt-cache": CACHE})
+	assert _get(tmp_path, "7.2.3")[0].version == "7.2.3-1"
 
 
 def test_no_network(tmp_path, monkeypatch):
