@@ -36,7 +36,7 @@ help:
 	@echo 'KERNEL=7.3      kernel from the package archive: x.y, or a package version'
 	@echo 'TARBALL=file    a linux-*.tar.* file instead'
 	@echo 'KDIR=/own/tree  your own git tree instead; it is only read'
-	@echo 'SERIES=rfc      folder of patches/, or none; PATCHES=dir: another folder of series'
+	@echo 'SERIES=rfc      folder of patches/, or none (rfc; of KDIR what it has); PATCHES=dir: another folder of series'
 	@echo 'MUTANT=name     run: break the kernel with one of tools/testing/mutants'
 	@echo 'PROFILE=uml     table of lib/kunit-configs/profiles.toml'
 	@echo "FILTER='s.c*'   only these cases"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import CannotJudge
+from .errors import CannotJudge, Untestable
 from .kernel import Kernel
 from .proc import HELD, CommandFailed, need_space, run
 from .profile import Profile
@@ -50,7 +50,7 @@ UPWARDS = re.compile(r"/(?!\.\./)[^/\s]+/\.\./")
 WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
 
 
-class DoesNotBuild(CannotJudge):
+class DoesNotBuild(Untestable):
 	"""The tree cannot be configured, or not compiled: the fault of what is in it, as `why` says."""
 
 	def __init__(self, why: str, log: Path):

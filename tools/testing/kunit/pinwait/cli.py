@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import b4, buildroot, coverage, gate, gate_check, kernel, merge, mutants, outputs, presubmit, run, soak, tell
-from .errors import PinwaitError, UsageError
+from .errors import PinwaitError, Untestable, UsageError
 from .git import forget_callers_repository
 from .judgement import Judgement
 from .outputs import Output
@@ -108,6 +108,9 @@ def _answer(words: Sequence[str], answer: Callable[[Judgement], int] | None) -> 
 		if isinstance(error, WrongOptions):
 			print(error.usage, end="", file=sys.stderr)
 		print(f"pinwait: {text}", file=sys.stderr)
+		if words[:1] == ["bisect"] and isinstance(error, Untestable) and not is_disk_full(error):
+			print("bisect: this commit is skipped", file=sys.stderr)
+			return tell.BISECT_SKIP
 		return code
 
 
@@ -192,7 +195,7 @@ def _kernel_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _series_option(sub: argparse.ArgumentParser) -> None:
-	sub.add_argument("--series", metavar="NAME", help="series: a folder there, or none (rfc)")
+	sub.add_argument("--series", metavar="NAME", help="series: a folder there, or none (rfc; of a tree of --kdir what it has)")
 
 
 def _build_options(sub: argparse.ArgumentParser) -> None:
@@ -348,7 +351,7 @@ def _distclean(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-	return (run.list_tests if args.list_tests else run.run)(options(args))
+	return run.list_tests(options(args)) if args.list_tests else run.run(options(args))
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -379,8 +382,8 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 		       (_kernel_options, _series_option, _corpus_options, _shard_option)),
 	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",
 		  (_merge_options, _report_option)),
-	"bisect": (_run, "as run, with the exit codes of git bisect run",
-		   (_kernel_options, _series_option, _build_options, _boot_options, _list_option, _filter)),
+	"bisect": (lambda args: run.run(options(args), "bisect"), "as run, with the exit codes of git bisect run",
+		   (_kernel_options, _series_option, _build_options, _boot_options, _filter)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
 		    (_kernel_options, _series_option, _prepare_options)),
 	"check": (_check, "all tests of the project",

@@ -18,3 +18,7 @@ class CannotJudge(PinwaitError):
 	"""Something other than the patch prevents a verdict."""
 
 	exit_code = 2
+
+
+class Untestable(CannotJudge):
+	"""It is the source that prevents a verdict: on the next commit all may be well."""

@@ -8,13 +8,14 @@ them, then any of the words `change`, `skip:PROFILE[,PROFILE]` and `only:PROFILE
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from .errors import UsageError
-from .results import Case, Status
+from .results import Case, LogResult, Status
 
+NEEDS_CHANGE = "counts for nothing on a kernel without the change"
 _ENTRY = re.compile(r"(?P<suite>[^.\s]+)\.(?P<name>[^\[\s]+)(?:\[(?P<param>.*)\])?(?P<words>(?:\s+\S+)*)\s*")
 
 
@@ -52,6 +53,19 @@ class Expected:
 			raise UsageError(f"filter '{filter_glob}' selects no case that {self.path} lists for profile "
 					 f"{profile}; give suite or suite.case, globs allowed; suites: {suites}")
 		return chosen
+
+	def without_change(self, profile: str) -> "Expected":
+		"""Return the list for a kernel without the change: cases that need it are skipped."""
+		return Expected(self.path, {name: replace(case, skips=case.skips | {profile}) if case.change else case
+					    for name, case in self.cases.items()})
+
+	def excused(self, log: LogResult) -> LogResult:
+		"""Return a log in which cases that need the change count for nothing, whether they failed or not."""
+		def one(case: Case) -> Case:
+			listed = self.cases.get(case.id)
+			excused = listed and listed.change and case.status in (Status.PASS, Status.FAIL)
+			return replace(case, status=Status.SKIP, text=NEEDS_CHANGE) if excused else case
+		return replace(log, cases=[one(case) for case in log.cases])
 
 	def with_others(self, cases: Iterable[Case], profile: str) -> "Expected":
 		"""Return the list with cases added that are not in it; one that skips in a profile, and says why, may do so."""

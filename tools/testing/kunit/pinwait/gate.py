@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import (b4, build, compare, corpus, deps, expected, ground, kdir, lint, mails, outputs, patches, proc, profile, promises, repeat, sandbox,
-	       shard, tell, trailers, weakening, worktree)
+	       series, shard, tell, trailers, weakening, worktree)
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
 from .ground import Ground, States, Wanted
@@ -29,7 +29,6 @@ from .results import LABELS, Ending, Outcome
 from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, finish_folder, new_folder, version
 from .sandbox import Sandbox
 from .seen import COUNTED, why_not
-from .series import NONE
 from .shard import Shard
 from .tell import words
 from .trial import Result, Trials
@@ -110,7 +109,7 @@ class _Gate:
 		now = time.gmtime()
 		self.folder = new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', now)}-gate")
 		self.judgement = Judgement(
-			kernel="", base="", base_commit="", choice=[], series=asked.series or ground.DEFAULT_SERIES, before=[],
+			kernel="", base="", base_commit="", choice=[], series=asked.series or ("" if options.kdir else series.DEFAULT), before=[],
 			profiles=list(asked.profiles), checks=self.checks, command=asked.reproduce(options, options.kernel),
 			started=time.strftime("%Y-%m-%dT%H:%M:%SZ", now), compiler="", isolation="",
 			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=version(),
@@ -190,6 +189,9 @@ class _Gate:
 				states = ground.states(base, self.patches, PROJECT)
 				if states.failure and not any(patch.problem for patch in self.patches):
 					states.nearest = ground.nearest(base, wanted, self.patches, self.progress)
+			for line in states.merged:
+				judgement.choice.append(line)
+				self.progress.say(line)
 			self.missing = "" if base.precedes else submission.missing
 			if self.missing:
 				judgement.not_checked.append(f"what it needs of those before it: {self.missing}; give all of the series, or with "
@@ -268,7 +270,7 @@ class _Gate:
 					 {kernel.tree / name: self.tools / name for name in (kunit, *lint.CALLED)})
 		self.judgement.isolation = sandbox.DESCRIPTION if closed else ""
 		cases = expected.load(CONFIGS / "expected-cases.txt")
-		promised = [] if base.series.name == NONE else [f"folio_fixture.promises={base.series.name}"]
+		promised = [] if base.series.name == series.NONE else [f"folio_fixture.promises={base.series.name}"]
 		trials = {}
 		for name, found in self.profiles.items():
 			request = Request(found, self.options.jobs, self.options.kconfig_add, self.options.make_options, box)

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .proc import CommandFailed, run
@@ -28,14 +28,22 @@ def forget_callers_repository() -> None:
 
 @dataclass(frozen=True)
 class Git:
-	"""One of our repositories, with its work tree at path."""
+	"""One of our repositories, with its work tree at path; it may read the objects of others."""
 	path: Path
+	borrowed: tuple[Path, ...] = ()		# folders of objects
 
 	def __call__(self, *args: str, stdin: str | None = None,
 		     env: Mapping[str, str] | None = None) -> str:
 		"""Run git in the work tree; return its output without the last newline."""
 		return run(["git", *args], cwd=self.path, stdin=stdin,
-			   env={**ISOLATION, **IDENTITY, **(env or {})}).removesuffix("\n")
+			   env={**ISOLATION, **IDENTITY, **self._lenders(), **(env or {})}).removesuffix("\n")
+
+	def _lenders(self) -> dict[str, str]:
+		return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": ":".join(f'"{folder}"' for folder in self.borrowed)} if self.borrowed else {}
+
+	def borrowing(self, other: "Git") -> "Git":
+		"""Return this repository, which can read the other's objects, too."""
+		return replace(self, borrowed=(*self.borrowed, other.path / ".git/objects"))
 
 	def init(self) -> None:
 		"""Make the repository; no gc, ever: it costs minutes and saves nothing here."""
@@ -50,6 +58,26 @@ class Git:
 			return self("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
 		except CommandFailed:
 			return None
+
+	def text(self, blob: str) -> str:
+		"""Return the content of a file, given as blob or commit:path."""
+		return run(["git", "cat-file", "blob", blob], cwd=self.path, env={**ISOLATION, **self._lenders()})
+
+	def with_blobs(self, tree: str, files: Mapping[str, tuple[str, str]]) -> str:
+		"""Return a tree in which files, by name, have another mode and content."""
+		with self.stack(tree) as stack:
+			for name, (mode, content) in files.items():
+				blob = self("hash-object", "-w", "--stdin", stdin=content)
+				self("update-index", "--cacheinfo", f"{mode},{blob},{name}", env=stack.env)
+			return self("write-tree", env=stack.env)
+
+	def names(self, before: str, after: str) -> set[str]:
+		"""Return the files that differ between two trees."""
+		return set(self("diff", "--name-only", "--no-renames", "--no-ext-diff", before, after).splitlines())
+
+	def between(self, before: str, after: str) -> str:
+		"""Return the patch that makes one tree of another."""
+		return self("diff", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", before, after) + "\n"
 
 	def changed(self, before: str, after: str, name: str) -> str:
 		"""Return the diff of a file between two commits, without context."""
@@ -78,20 +106,26 @@ class Stack:
 		self.env = {"GIT_INDEX_FILE": str(scratch / "index")}
 		git("read-tree", commit, env=self.env)
 
-	def push(self, mail: str) -> None:
-		"""Commit a mail's patch. Raises CommandFailed if it does not apply; then nothing is changed."""
+	def push(self, mail: str, instead: str | None = None, note: str = "") -> None:
+		"""Commit a mail's patch, or a diff instead of it; a note ends the message.
+
+		Raises CommandFailed if it does not apply; then nothing is changed.
+		"""
 		message, diff = self.scratch / "message", self.scratch / "diff"
 		fields = mailinfo(mail, message, diff)
+		if instead is not None:
+			diff.write_text(instead, encoding="utf-8", errors="surrogateescape")
 		self.git("apply", "--cached", str(diff), env=self.env)
 		author = {name: value for name, field in AUTHOR.items() if (value := fields.get(field))}
 		text = f"{fields.get('Subject', '')}\n\n{message.read_text(encoding='utf-8', errors='surrogateescape')}".strip()
+		text += f"\n\n{note}" if note else ""
 		self.commit = self.git("commit-tree", self.git("write-tree", env=self.env), "-p", self.commit, stdin=f"{text}\n",
 				       env=author)
 
-	def has(self, mail: str) -> bool:
-		"""Tell whether a mail's patch could be taken back."""
+	def take_back(self, mail: str) -> bool:
+		"""Take a mail's patch out of the index, no commit is made; tell whether it was there."""
 		try:
-			self.git("apply", "--cached", "--check", "--reverse", stdin=mail, env=self.env)
+			self.git("apply", "--cached", "--reverse", stdin=mail, env=self.env)
 		except CommandFailed:
 			return False
 		return True

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from . import kdir, lookup, series, worktree
+from . import kdir, lookup, series, threeway, worktree
 from .errors import CannotJudge, UsageError
+from .git import Stack
 from .kernel import Kernel, Store
 from .patches import Patch, Submission
 from .proc import CommandFailed, lock, run
 from .progress import Progress
 from .series import NONE, Series
 
-DEFAULT_SERIES = "rfc"
 ID = 12			# digits of a commit's id that name it in a tree of the kernel's size
 
 
@@ -56,6 +56,7 @@ class Ground:
 class States:
 	"""The commits to try: the base, then the tree after each patch, as far as they apply."""
 	commits: list[str] = field(default_factory=list)
+	merged: list[str] = field(default_factory=list)		# patches that did not apply beside what is ours, one sentence each
 	failure: str = ""	# why the next one is not there
 	nearest: str = ""	# a base that all of them apply to
 
@@ -101,32 +102,57 @@ def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
 	kernel = ground.kernel
 	composed = worktree.compose(kernel, ground.applied, project)
 	result.commits.append(composed)
-	with kernel.git.stack(composed if inside else ground.applied) as stack:
-		for patch in patches:
+	with kernel.git.stack(composed if inside else ground.applied) as stack, kernel.git.stack(kernel.base_commit) as alone:
+		behind = 0
+		for number, patch in enumerate(patches):
 			if patch.problem:
 				result.failure = f"cannot be applied: {patch.place}: {patch.problem}"
 				break
 			try:
 				stack.push(patch.mail)
 			except CommandFailed as error:
-				result.failure = f"does not apply to {ground.base}: {series.stumbled(patch.path, error.output)}"
-				break
+				try:
+					_merge(kernel, stack, alone, patches[behind:number + 1])
+					behind = number + 1
+				except threeway.Conflict as conflict:
+					where = series.stumbled(kernel.git, stack.commit, patch.path, error.output)
+					result.failure = f"does not apply to {ground.base}: {where}" + (f"; {conflict}" if str(conflict) else "")
+					break
+				result.merged.append(f"merged: patch {number + 1} with what is put on {kernel.base}, in {', '.join(patch.files)}")
 			result.commits.append(stack.commit if inside else worktree.compose(kernel, stack.commit, project))
 	return result
 
 
+def _merge(kernel: Kernel, stack: Stack, alone: Stack, patches: Sequence[Patch]) -> None:
+	"""Commit the last patch with what it does to the kernel alone: it may be only what is put on that which it does not apply to.
+
+	alone has the patches that come before these. Raises threeway.Conflict, without a word if the last one does not apply
+	to the kernel alone either.
+	"""
+	git = kernel.git
+	try:
+		for patch in patches:
+			before = alone.commit
+			alone.push(patch.mail)
+	except CommandFailed:
+		raise threeway.Conflict from None
+	try:
+		tree = threeway.merge(git, before, stack.commit, alone.commit)
+	except threeway.Conflict as conflict:
+		raise threeway.Conflict(f"it applies to {kernel.base} alone, but conflicts with what is put on it: {conflict}") from None
+	if not git.names(stack.commit, tree):
+		raise threeway.Conflict(f"it applies to {kernel.base} alone, but what is put on it does the same already")
+	stack.push(patches[-1].mail, git.between(stack.commit, tree))
+
+
 def nearest(ground: Ground, wanted: Wanted, patches: Sequence[Patch], progress: Progress) -> str:
 	"""Name a base that all patches apply to, and how to ask for it; "" if none is known."""
-	for words, kernel, found in _candidates(ground, wanted, progress):
-		if kernel.name != ground.kernel.name and wanted.kdir and (commit := _commit_of_blobs(wanted, patches)):
-			return commit
-		try:
-			applied = series.apply(kernel, found)
-		except CannotJudge:
-			continue
-		if _apply(kernel, applied, patches):
+	if wanted.kdir:
+		commit, words = _commit_of_blobs(wanted, patches)
+		kernel = replace(ground.kernel, base_commit=commit)
+		if commit and _apply(kernel, ground.series, patches):
 			return words
-	return _commit_of_blobs(wanted, patches) if wanted.kdir else ""
+	return next((words for words, kernel, found in _candidates(ground, wanted, progress) if _apply(kernel, found, patches)), "")
 
 
 def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> tuple[Kernel, bool, bool]:
@@ -156,22 +182,17 @@ def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Pr
 
 def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: list[str]) -> tuple[Series, str]:
 	"""Return the series that comes before the patches, and the commit of base and series."""
-	found = series.find(wanted.series_root, wanted.series or DEFAULT_SERIES, kernel, progress)
 	try:
-		applied = series.apply(kernel, found)
-	except CannotJudge as error:
-		if wanted.series or not wanted.kdir:
+		applied = series.choose(wanted.series_root, wanted.series, kernel, progress)
+	except series.DoesNotApply as error:
+		if wanted.series or kernel.is_users:
 			raise
-		found = series.find(wanted.series_root, NONE, kernel, progress)
-		applied = series.apply(kernel, found)
-		choice.append(f"series: none, for {error}")
-		return found, applied
-	there = len(found.support + found.patches) - int(kernel.git("rev-list", "--count", f"{kernel.base_commit}..{applied}"))
-	if there:
-		choice.append(f"series: {there} patches of {found.name} and support are in the tree already")
-	how = "as given" if wanted.series else "the default"
-	choice.append(f"series: {found.name}, {how}" + ("" if found.patches else "; cases of the change fail without it"))
-	return found, applied
+		applied = series.choose(wanted.series_root, NONE, kernel, progress)
+		choice.append(f"series: {series.DEFAULT}, the default, is left out: {error}")
+	choice += applied.choice
+	if not applied.series.patches:
+		choice.append("cases that need the change fail before and after the patches, which is held against nobody")
+	return applied.series, applied.commit
 
 
 def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, found: Series, applied: str,
@@ -215,39 +236,39 @@ def _candidates(ground: Ground, wanted: Wanted, progress: Progress) -> Iterator[
 	"""Yield other bases that are at hand: without the series, with it, other kernels."""
 	others = Store(wanted.build_root, progress).prepared()
 	for kernel in [ground.kernel, *(other for other in others if other.name != ground.kernel.name)]:
-		for name in (NONE, ground.series.name, DEFAULT_SERIES):
-			if (kernel.name, name) == (ground.kernel.name, ground.series.name):
-				continue
+		for name in dict.fromkeys((NONE, ground.series.name, series.DEFAULT)):
 			found = series.find(wanted.series_root, name, kernel, progress)
 			where = "" if kernel.name == ground.kernel.name else f" --kernel={kernel.name}"
+			where += " instead of --kdir" if where and wanted.kdir else ""
 			yield f"{kernel.base}, series {name} (--series={name}{where})", kernel, found
 
 
-def _apply(kernel: Kernel, commit: str, patches: Sequence[Patch]) -> bool:
-	with kernel.git.stack(commit) as stack:
-		try:
+def _apply(kernel: Kernel, found: Series, patches: Sequence[Patch]) -> bool:
+	"""Tell whether patches apply to a base with all that is put on it."""
+	try:
+		with kernel.git.stack(series.apply(kernel, found)) as stack:
 			for patch in patches:
 				stack.push(patch.mail)
-		except CommandFailed:
-			return False
+	except (CannotJudge, CommandFailed):
+		return False
 	return True
 
 
-def _commit_of_blobs(wanted: Wanted, patches: Sequence[Patch]) -> str:
-	"""Look in KDIR's history for the newest commit with the files that the first patch was made from."""
+def _commit_of_blobs(wanted: Wanted, patches: Sequence[Patch]) -> tuple[str, str]:
+	"""Return the newest commit of KDIR's history with the files that the first patch was made from, and how to ask for it."""
 	text = patches[0].path.read_text(encoding="utf-8", errors="replace")
 	blobs = re.findall(r"^diff --git a/(\S+) b/.*\n(?:[a-z].*\n)*?index ([0-9a-f]{7,})\.\.", text, re.MULTILINE)
 	blobs = [(name, blob) for name, blob in blobs if set(blob) != {"0"}]
 	if not blobs:
-		return ""
+		return "", ""
 	user = kdir.UserTree(Path(wanted.kdir))
 	touching = user.git("rev-list", f"-n{lookup.LOOKED_BACK}", "HEAD", "--", *(name for name, _ in blobs)).splitlines()
 	for commit in touching:
 		lines = user.git("ls-tree", "-r", commit, "--", *(name for name, _ in blobs)).splitlines()
 		there = {line.partition("\t")[2]: line.split()[2] for line in lines}
 		if all(there.get(name, "").startswith(blob) for name, blob in blobs):
-			return f"{commit[:12]} of {wanted.kdir} has the files that it was made from (--base={commit[:12]})"
-	return ""
+			return commit, f"{commit[:12]} of {wanted.kdir}, which has the files that it was made from (--base={commit[:12]})"
+	return "", ""
 
 
 def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str, str]:

@@ -19,6 +19,7 @@ KERNEL_FILES = ("Makefile", "Kbuild", "MAINTAINERS", "mm/migrate.c", "mm/Kconfig
 		"tools/testing/kunit/kunit.py")
 META = ".git/pinwait.json"
 BASE_REF = "refs/pinwait/base"
+USERS, TARBALLS = "kdir-", "tar-"	# how the names of kernels begin that are no packages
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Kernel:
 	def git(self) -> Git:
 		"""The repository in tree."""
 		return Git(self.tree)
+
+	@property
+	def is_users(self) -> bool:
+		"""Tell whether it is a copy of a tree that KDIR names."""
+		return self.name.startswith(USERS)
 
 
 def makefile_version(makefile: str) -> str:
@@ -82,7 +88,7 @@ class Store:
 			raise UsageError(f"TARBALL: there is no file {file}")
 		with open(file, "rb") as stream:
 			digest = hashlib.file_digest(stream, "sha256").hexdigest()
-		name = f"tar-{digest[:12]}"
+		name = f"{TARBALLS}{digest[:12]}"
 		ready = load(self.kernels / name)
 		if ready:
 			return ready
@@ -92,12 +98,11 @@ class Store:
 
 	def prepared(self) -> list[Kernel]:
 		"""Return the kernels from packages and tarballs that need no preparation, newest first."""
-		found = [load(folder) for folder in self.kernels.glob("*") if folder.suffix != ".unpacked"]
-		return sorted((kernel for kernel in found if kernel), key=_version_key, reverse=True)
+		return prepared(self.kernels)
 
 	def _newest_prepared(self, wanted: str) -> Kernel | None:
-		fitting = (kernel for kernel in self.prepared() if not kernel.name.startswith(("tar-", "kdir-"))
-			   and (kernel.name == wanted or re.match(re.escape(wanted) + r"[.-]", kernel.name)))
+		fitting = (kernel for kernel in self.prepared() if kernel.name == wanted or (
+			not kernel.name.startswith((USERS, TARBALLS)) and re.match(re.escape(wanted) + r"[.-]", kernel.name)))
 		return next(fitting, None)
 
 	def _fetch(self, wanted: str, update: bool) -> Kernel:
@@ -200,6 +205,12 @@ def load(tree: Path) -> Kernel | None:
 		return Kernel(tree.name, tree, **json.loads((tree / META).read_text(encoding="utf-8")))
 	except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
 		return None
+
+
+def prepared(kernels: Path) -> list[Kernel]:
+	"""Return the kernels below a folder that come from packages and tarballs and need no preparation, newest first."""
+	found = [load(folder) for folder in kernels.glob("*") if folder.suffix != ".unpacked"]
+	return sorted((kernel for kernel in found if kernel), key=_version_key, reverse=True)
 
 
 def _version_key(kernel: Kernel) -> list[int]:

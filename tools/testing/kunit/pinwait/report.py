@@ -31,6 +31,7 @@ def summary(info: RunInfo, log: LogResult, verdict: Verdict) -> dict[str, Any]:
 		"series": {"name": info.series, "patches": [asdict(patch) for patch in info.patches]},
 		"profile": info.profile,
 		"filter": info.filter,
+		"choice": list(info.choice),
 		"command": info.command,
 		"started": info.started,
 		"seconds": dict(info.seconds),
@@ -98,6 +99,8 @@ def junit(info: RunInfo, log: LogResult, verdict: Verdict) -> str:
 		outcome = (Failure if verdict.outcome is Outcome.FAIL else Error)(verdict.reason, verdict.outcome.value)
 		outcome.text = "\n\n".join([verdict.reason, *log.errors, *log.blind, *map(_splat_text, log.splats)])
 		entry.result = [outcome]
+	for reason in info.choice:
+		whole.add_property("choice", reason)
 	whole.add_testcase(entry)
 	xml.add_testsuite(whole)
 	text: str = xml.tostring().decode("utf-8")
@@ -120,11 +123,14 @@ def print_report(info: RunInfo, log: LogResult, verdict: Verdict, stream: TextIO
 		for row in _first(text if text != GONE else "", CASE_LINES):
 			stream.write(f"            {row}\n")
 
+	for reason in info.choice:
+		stream.write(f"{reason}\n")
 	for suite, cases in groupby(log.cases, key=lambda case: case.suite):
 		stream.write(f"{suite}\n")
 		for (name, status), group in groupby(cases, key=lambda case: (case.name, case.status)):
 			leaves = list(group)
-			if status in (Status.PASS, Status.MISSING) and len(leaves) > 1 and not verbose:
+			alike = status is Status.SKIP and len({case.text for case in leaves}) == 1
+			if (alike or status in (Status.PASS, Status.MISSING)) and len(leaves) > 1 and not verbose:
 				line(status, f"{name} [{len(leaves)} parameters]", _times(leaves), leaves[0].text)
 				continue
 			for case in leaves:

@@ -109,6 +109,7 @@ class RunInfo:
 	started: str		# ISO 8601, UTC
 	compiler: str
 	seconds: dict[str, float] = field(default_factory=dict)
+	choice: list[str] = field(default_factory=list)		# which series and why, what was merged
 
 
 @dataclass

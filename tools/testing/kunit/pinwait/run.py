@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import boot, build, buildroot, corpus, deps, expected, kdir, ktap, outputs, proc, profile, report, series, verdict, worktree
-from .errors import UsageError
+from .errors import CannotJudge, UsageError
 from .git import Git
 from .kernel import Kernel, Store
 from .outputs import Output, attempt
@@ -38,7 +38,7 @@ class Options:
 	tarball: str = ""
 	kdir: str = ""
 	patches: str = ""	# folder of series; "": the project's
-	series: str = "rfc"
+	series: str = ""	# "": the default on a prepared kernel, of a tree of KDIR what it has
 	mutant: str = ""	# break the kernel with this one of the corpus
 	profile: str = "uml"
 	filter: str = ""
@@ -56,7 +56,7 @@ class Options:
 	def reproduce(self, subcommand: str, kernel: str) -> str:
 		"""Return the command line that does the same again; kernel is what was found."""
 		words = self.source(subcommand, kernel)
-		words += [f"--series={self.series}"] if subcommand != "prove" else []
+		words += [f"--series={self.named_series}"] if self.named_series and subcommand != "prove" else []
 		words += [f"--mutant={self.mutant}"] if self.mutant else []
 		words += [f"--profile={self.profile}"]
 		words += [f"--timeout={self.timeout}"] if self.timeout else []
@@ -75,6 +75,11 @@ class Options:
 		return [f"--{name}={value}" for name in ("kernel_args", "kconfig_add", "make_options") for value in getattr(self, name)]
 
 	@property
+	def named_series(self) -> str:
+		"""The series, "" as long as it depends on the tree."""
+		return self.series or ("" if self.kdir else series.DEFAULT)
+
+	@property
 	def series_root(self) -> Path:
 		"""The folder of series."""
 		return Path(self.patches) if self.patches else PROJECT / "patches"
@@ -86,15 +91,17 @@ class Prepared:
 	kernel: Kernel
 	series: series.Series
 	commit: str
+	choice: tuple[str, ...]		# why that series
 
 
 @contextmanager
 def prepared(options: Options, progress: Progress,
-	     known: Callable[[Kernel, series.Series], None] = lambda _kernel, _series: None
+	     known: Callable[[Kernel], None] = lambda _kernel: None,
+	     chosen: Callable[[series.Applied], None] = lambda _applied: None
 	     ) -> Iterator[Prepared]:
 	"""Get the kernel, apply the series, add our sources; hold the worktree's lock meanwhile.
 
-	known is called as soon as kernel and series are known, before anything can fail to apply.
+	known is called with the kernel, before anything can fail to apply, chosen with what was put on it.
 	"""
 	kernels = options.build_root / "kernels"
 	store = Store(options.build_root, progress)
@@ -107,15 +114,17 @@ def prepared(options: Options, progress: Progress,
 		name = ready.name
 	with worktree.locked(kernels, name):
 		kernel = ready or kdir.prepare(Path(options.kdir), kernels, progress)
-		chosen = series.find(options.series_root, options.series, kernel, progress)
-		known(kernel, chosen)
+		known(kernel)
 		broken = corpus.load(MUTANTS, [options.mutant]) if options.mutant else []
-		with progress.stage("prepare", f"series {chosen.name}{f' with mutant {options.mutant}' if broken else ''} "
-				    f"on {kernel.base}"):
-			applied = series.apply(kernel, chosen)
-			commit = worktree.compose(kernel, applied, PROJECT, broken)
+		with progress.stage("prepare", f"series {options.named_series or 'of the tree'}"
+				    f"{f' with mutant {options.mutant}' if broken else ''} on {kernel.base}"):
+			applied = series.choose(options.series_root, options.series, kernel, progress)
+			chosen(applied)
+			commit = worktree.compose(kernel, applied.commit, PROJECT, broken)
 			worktree.check_out(kernel, commit, options.build_root / "strays", progress)
-		yield Prepared(kernel, chosen, commit)
+		for line in applied.choice:
+			progress.say(line)
+		yield Prepared(kernel, applied.series, commit, applied.choice)
 
 
 class Session:
@@ -127,24 +136,29 @@ class Session:
 		self.progress = Progress()
 		self.profile = profile.load(CONFIGS, options.profile)
 		now = datetime.datetime.now(datetime.UTC)
-		self.info = RunInfo(kernel_version="", base_commit="", base="", dirty=False, series=options.series,
+		self.info = RunInfo(kernel_version="", base_commit="", base="", dirty=False, series=options.named_series,
 				    patches=[], profile=options.profile, filter=options.filter,
 				    command=options.reproduce(subcommand, options.kernel),
 				    started=now.isoformat(timespec="seconds"), compiler="",
 				    seconds=self.progress.seconds)
 		self.commit = ""	# what is tested, as soon as it is prepared
 		self.told = False	# the verdict is written; what breaks afterwards is not to change it
-		series.check_name(options.series_root, options.series)
+		series.check_name(options.series_root, options.named_series or series.NONE)
 		self.cases = expected.load(CONFIGS / "expected-cases.txt")
 		self.cases.select(options.profile, options.filter)
 		self.folder = new_folder(options.build_root / "results",
-					  "-".join([f"{now:%Y%m%dT%H%M%SZ}", options.profile, options.series,
+					  "-".join([f"{now:%Y%m%dT%H%M%SZ}", options.profile, options.named_series or "kdir",
 						    *([options.mutant] if options.mutant else [])]))
 
 	@property
 	def timeout(self) -> int:
 		"""Wall seconds a boot may take."""
 		return self.options.timeout or self.profile.timeout
+
+	@property
+	def without_change(self) -> bool:
+		"""Tell whether the kernel has no series and nobody wants to see how it fails without."""
+		return self.info.series == series.NONE and (not self.options.series or self.subcommand == "bisect")
 
 	@contextmanager
 	def built(self) -> Iterator[tuple[Kernel, build.Built]]:
@@ -155,7 +169,7 @@ class Session:
 	@contextmanager
 	def ready(self) -> Iterator[tuple[Prepared, build.Built]]:
 		"""The same, with all that was prepared."""
-		with prepared(self.options, self.progress, self._known) as ready:
+		with prepared(self.options, self.progress, self._known, self._chosen) as ready:
 			self.commit = ready.commit
 			request = build.Request(self.profile, self.options.jobs, self.options.kconfig_add,
 						self.options.make_options)
@@ -176,11 +190,12 @@ class Session:
 				    [*self._promises(), *self.options.kernel_args], self.timeout)
 		with self.progress.stage("boot", f"profile {self.profile.name}"):
 			console = boot.boot(argv, self.timeout, folder)
-		return ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
+		log = ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
+		return self.cases.excused(log) if self.without_change else log
 
 	def _promises(self) -> list[str]:
 		"""Return what makes the suites assert what the series promises; without one, what the default does."""
-		return [] if self.options.series == series.NONE else [f"folio_fixture.promises={self.options.series}"]
+		return [] if self.info.series == series.NONE else [f"folio_fixture.promises={self.info.series}"]
 
 	def finish(self, log: LogResult, answer: Verdict) -> int:
 		"""Write and print the results; return the exit code, whatever cannot be written or printed."""
@@ -221,18 +236,28 @@ class Session:
 		if self.folder.exists():
 			attempt(f"{self.folder} is not complete", lambda: finish_folder(self.folder, self.info.command))
 
-	def _known(self, kernel: Kernel, chosen: series.Series) -> None:
+	def _known(self, kernel: Kernel) -> None:
 		self.info.kernel_version = kernel.version
 		self.info.base_commit = kernel.base_commit
 		self.info.base = kernel.base
 		self.info.dirty = kernel.dirty
-		self.info.patches = chosen.ids()
 		self.info.command = self.options.reproduce(self.subcommand, kernel.name)
 
+	def _chosen(self, applied: series.Applied) -> None:
+		self.info.series = applied.series.name
+		self.info.patches = applied.series.ids()
+		self.info.choice = list(applied.choice)
+		if self.without_change:
+			self.info.choice.append("cases that need the change are skipped: they count for nothing on a kernel without it")
+			self.cases = self.cases.without_change(self.options.profile)
+			if all(case.change for case in self.cases.select(self.options.profile, self.options.filter)):
+				raise CannotJudge(f"each case of '{self.options.filter}' needs the change, which this kernel does not have: "
+						  f"--series={series.DEFAULT} puts it on")
 
-def run(options: Options) -> int:
+
+def run(options: Options, subcommand: str = "run") -> int:
 	"""Build, boot and judge; return the exit code of the verdict."""
-	return _judged(options, "run", lambda log, cases: verdict.judge(log, cases, options.profile, options.filter))
+	return _judged(options, subcommand, lambda log, cases: verdict.judge(log, cases, options.profile, options.filter))
 
 
 def prove(options: Options) -> int:

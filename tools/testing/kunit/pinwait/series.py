@@ -3,19 +3,30 @@
 
 import hashlib
 import re
-import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import CannotJudge, UsageError
-from .kernel import Kernel
+from . import threeway
+from .errors import CannotJudge, Untestable, UsageError
+from .git import Git, Stack, mailinfo
+from .kernel import Kernel, prepared
 from .proc import CommandFailed, run
 from .progress import Progress
 from .results import PatchId
 
 NONE = "none"
+DEFAULT = "rfc"
 SUPPORT = "support"	# what the suites need of any kernel, with or without a series under test
+LOOKED_BACK = 20000	# commits in which a series is looked for by subject: a release and a half
+MERGED = "merged:"	# begins a line of a commit's message
+HUNK_FAILED = re.compile(r"^patch failed: |: patch does not apply$")
+FAILED = "patch does not apply|does not exist in index|does not match index|already exists in index"
+
+
+class DoesNotApply(Untestable):
+	"""A patch of ours does not go on a tree."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,14 @@ class Series:
 	def ids(self) -> list[PatchId]:
 		"""Return each patch's stable patch-id."""
 		return [PatchId(patch.name, patch_id(patch)) for patch in self.patches]
+
+
+@dataclass(frozen=True)
+class Applied:
+	"""A series on top of a kernel, and how it came there, for people, line by line."""
+	series: Series
+	commit: str
+	choice: tuple[str, ...]
 
 
 def patch_id(patch: Path) -> str:
@@ -51,22 +70,20 @@ def find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> Series
 	"""Return the series of that name that suits the kernel: the one for its x.y, else for the
 	newest base there is. Raises UsageError for an unknown name."""
 	check_name(patches, name)
-	support = _find(patches, SUPPORT, kernel, progress)[1] if (patches / SUPPORT).is_dir() else ()
+	support = _said(SUPPORT, kernel, *_find(patches, SUPPORT, kernel), progress)[1] if (patches / SUPPORT).is_dir() else ()
 	if name == NONE:
 		return Series(NONE, None, (), support)
-	return Series(name, *_find(patches, name, kernel, progress), support)
+	return Series(name, *_said(name, kernel, *_find(patches, name, kernel), progress), support)
 
 
-def _find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> tuple[str, tuple[Path, ...]]:
+def _find(patches: Path, name: str, kernel: Kernel) -> tuple[str, tuple[Path, ...]]:
 	"""Return the base and the patches of a folder of patches/."""
 	bases = sorted((folder.name for folder in (patches / name).glob("*.*") if folder.is_dir()),
 		       key=_base_key)
 	if not bases:
 		raise UsageError(f"series '{name}' has no folder for a base kernel in {patches / name}")
-	wanted = ".".join(re.split(r"[.-]", kernel.version)[:2])
+	wanted = _base_of(kernel)
 	base = wanted if wanted in bases else bases[-1]
-	if base != wanted:
-		progress.say(f"series {name} has no patches for {wanted}: taking those for {base}")
 	found = sorted(path for path in (patches / name / base).glob("[0-9]*.patch")
 		       if not path.name.startswith("0000"))
 	if not found:
@@ -74,11 +91,49 @@ def _find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> tuple
 	return base, tuple(found)
 
 
+def _said(name: str, kernel: Kernel, base: str, found: tuple[Path, ...], progress: Progress) -> tuple[str, tuple[Path, ...]]:
+	if base != _base_of(kernel):
+		progress.say(f"series {name} has no patches for {_base_of(kernel)}: taking those for {base}")
+	return base, found
+
+
+def choose(patches: Path, asked: str, kernel: Kernel, progress: Progress) -> Applied:
+	"""Put on the kernel the series that was asked for; else on a prepared kernel the default, and on a developer's tree
+	no more than it has.
+
+	Raises UsageError for an unknown name, CannotJudge if something does not apply.
+	"""
+	if asked or not kernel.is_users:
+		found = find(patches, asked or DEFAULT, kernel, progress)
+		why = "as given" if asked else "the default"
+	elif has_series(patches, DEFAULT, kernel):
+		found, why = find(patches, DEFAULT, kernel, progress), "which the tree has"
+	else:
+		found, why = find(patches, NONE, kernel, progress), f"for your tree is tested as it is (SERIES={DEFAULT} puts {DEFAULT} on it)"
+	commit = apply(kernel, found)
+	return Applied(found, commit, (f"series: {found.name}, {why}", *_notes(kernel, found, commit)))
+
+
+def has_series(patches: Path, name: str, kernel: Kernel) -> bool:
+	"""Tell whether a developer's tree has all patches of a series, by its lines or by its history."""
+	if not (patches / name).is_dir():
+		return False
+	found = _find(patches, name, kernel)[1]
+	return len(_there(kernel, found)) == len(found)
+
+
+def _there(kernel: Kernel, patches: Sequence[Path]) -> set[Path]:
+	"""Return which of the patches a tree has already: its history says so, or they can be taken back, the last one first."""
+	known = _history(kernel)
+	with kernel.git.stack(kernel.base_commit) as stack:
+		return {patch for patch in reversed(patches) if _subject(_mail(patch)) in known or stack.take_back(_mail(patch))}
+
+
 def apply(kernel: Kernel, series: Series) -> str:
 	"""Return the commit of base plus support plus series, made away from the worktree.
 
-	A tree of a developer may have some of the patches already. Raises CannotJudge, naming patch, file and hunk, if
-	one does not apply.
+	A tree of a developer may have some of the patches already. What does not apply is merged, if a kernel that it applies
+	to is at hand. Raises DoesNotApply, naming patch, file and hunk.
 	"""
 	patches = series.support + series.patches
 	if not patches:
@@ -88,33 +143,120 @@ def apply(kernel: Kernel, series: Series) -> str:
 	known = git.commit_of(ref)
 	if known:
 		return known
+	there = _there(kernel, patches)
 	with git.stack(kernel.base_commit) as stack:
-		for patch in patches:
-			# A mail program may have made the ends of lines those of mails.
-			mail = patch.read_bytes().decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+		for index, patch in enumerate(patches):
+			if patch in there:
+				continue	# though later commits may have changed its lines
 			try:
-				stack.push(mail)
+				stack.push(_mail(patch))
 			except CommandFailed as error:
-				if not stack.has(mail):
-					raise CannotJudge(_explain(patch, error.output, kernel)) from error
+				_merge(kernel, patches, index, stack, error.output)
 	git("update-ref", ref, stack.commit)
 	return stack.commit
 
 
-def _explain(patch: Path, output: str, kernel: Kernel) -> str:
-	"""Say which hunk of which file of which patch git stumbled over."""
-	return (f"{patch.parent.parent.name}/{patch.parent.name}/{patch.name} does not apply to "
-		f"{kernel.base}: {stumbled(patch, output)}")
+def _merge(kernel: Kernel, patches: Sequence[Path], index: int, stack: Stack, output: str) -> None:
+	"""Commit a patch that does not apply, by a three-way merge with a kernel that it applies to.
+
+	output is what git said. Raises DoesNotApply.
+	"""
+	patch = patches[index]
+	failed = re.findall(rf"^error: (.*?): (?:{FAILED})", output, re.MULTILINE)
+	homes = _homes(kernel, patch.parent.name)
+	for home in homes:
+		git = kernel.git.borrowing(home.git)
+		try:
+			with git.stack(home.base_commit) as origin:
+				for before in patches[:index]:
+					origin.push(_mail(before))
+				base = origin.commit
+				origin.push(_mail(patch))
+		except CommandFailed:
+			continue
+		try:
+			tree = threeway.merge(git, base, stack.commit, origin.commit)
+		except threeway.Conflict as conflict:
+			raise DoesNotApply(f"{_name(patch)} does not apply to {kernel.base}, and conflicts with what that has changed since "
+					   f"{home.base}: {conflict}") from None
+		if not git.names(stack.commit, tree):
+			return		# the tree has all of it, in a form of its own
+		names = git.names(base, origin.commit), git.names(stack.commit, tree)
+		as_here = ", ".join(names[1] - names[0])
+		merged = ", ".join(name if name in names[1] or not as_here else f"{name} (here {as_here})" for name in dict.fromkeys(failed))
+		stack.push(_mail(patch), git.between(stack.commit, tree), f"{MERGED} {_name(patch)} in {merged}, by the difference of {home.base}")
+		return
+	why = f"{_name(patch)} does not apply to {kernel.base}: {stumbled(kernel.git, stack.commit, patch, output)}"
+	if not any(_base_of(home) == patch.parent.name for home in homes):
+		why += f" (to have it merged, get the kernel it was made for: `pinwait.py prepare --kernel={patch.parent.name}`)"
+	raise DoesNotApply(why)
 
 
-def stumbled(patch: Path, output: str) -> str:
-	"""Say which hunk of which file git stumbled over."""
+def _homes(kernel: Kernel, base: str) -> list[Kernel]:
+	"""Return the prepared kernels that patches for a base may apply to, the likeliest first."""
+	others = [other for other in prepared(kernel.tree.parent) if other.name != kernel.name]
+	return sorted(others, key=lambda other: _base_of(other) != base)
+
+
+def _history(kernel: Kernel) -> dict[str, str]:
+	"""Return the commits that a developer's tree has lately got, by subject; what was reverted is not there."""
+	if not kernel.is_users:
+		return {}
+	found: dict[str, str] = {}
+	reverted: set[str] = set()
+	for line in kernel.git("log", f"-n{LOOKED_BACK}", "--format=%h %s", kernel.base_commit).splitlines():
+		commit, _, subject = line.partition(" ")
+		if again := re.fullmatch(r'(Revert|Reapply) "(.*)"', subject):
+			commit, subject = ("", again[2]) if again[1] == "Revert" else (commit, again[2])
+		if commit and subject not in reverted:
+			found.setdefault(subject, commit)
+		elif not commit and subject not in found:
+			reverted.add(subject)
+	return found
+
+
+def _notes(kernel: Kernel, series: Series, commit: str) -> tuple[str, ...]:
+	"""Say which of the patches the tree has already, and what was merged."""
+	log = kernel.git("log", "--format=%s%n%b", f"{kernel.base_commit}..{commit}").splitlines()
+	known = _history(kernel)
+	there = []
+	for patch in series.support + series.patches:
+		subject = _subject(_mail(patch))
+		if subject not in log:
+			by = f"its commit {known[subject]}" if subject in known else "its lines are there"
+			there.append(f"already in the tree: {_name(patch)} ({by})")
+	return (*there, *reversed([line for line in log if line.startswith(MERGED)]))
+
+
+def _mail(patch: Path) -> str:
+	# A mail program may have made the ends of lines those of mails.
+	return patch.read_bytes().decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+
+
+def _subject(mail: str) -> str:
+	"""Return the first line of the message of the commit that git makes of a mail, "" if it is none."""
+	with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+		try:
+			return mailinfo(mail, Path(scratch, "message"), Path(scratch, "diff")).get("Subject", "")
+		except CommandFailed:
+			return ""
+
+
+def _name(patch: Path) -> str:
+	return f"{patch.parent.parent.name}/{patch.parent.name}/{patch.name}"
+
+
+def stumbled(git: Git, commit: str, patch: Path, output: str) -> str:
+	"""Say which hunk of which file git stumbled over when it put a patch on a commit, and what the file lacks there."""
 	where = re.findall(r"^error: patch failed: (.*):(\d+)$", output, re.MULTILINE)
-	details = [f"{file}, {hunk_at(patch, file, int(line))}" for file, line in where]
-	if not details:
-		details = [line.removeprefix("error: ") for line in output.splitlines()
-			   if line.startswith(("error:", "fatal:"))] or [output.strip()]
-	return "; ".join(details)
+	details = []
+	for file, line in where:
+		hunk = hunk_at(patch, file, int(line))
+		number = re.match(r"hunk (\d+)", hunk)
+		lacks = threeway.lacking(git, commit, patch.read_text(encoding="utf-8", errors="replace"), file, int(number[1])) if number else ""
+		details.append(f"{file}, {hunk}" + (f", where the tree has no line `{lacks}`" if lacks else ""))
+	said = [line.removeprefix("error: ") for line in output.splitlines() if line.startswith(("error:", "fatal:"))]
+	return "; ".join([*details, *(line for line in said if not HUNK_FAILED.search(line))] or [output.strip()])
 
 
 def hunk_at(patch: Path, file: str, line: int) -> str:
@@ -135,6 +277,10 @@ def _key(base: str, files: Iterable[Path]) -> str:
 	for file in files:
 		digest.update(hashlib.sha256(file.read_bytes()).digest())
 	return digest.hexdigest()[:40]
+
+
+def _base_of(kernel: Kernel) -> str:
+	return ".".join(re.split(r"[.-]", kernel.version)[:2])
 
 
 def _base_key(base: str) -> list[int]:

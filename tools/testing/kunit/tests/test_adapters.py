@@ -119,8 +119,8 @@ def test_patchwork_finds_the_patch():
 		"20261123-1@example.org", "20261123-2@example.org"]
 
 
-def test_bisect_skips_what_cannot_be_judged():
-	assert [bisect_code(code) for code in (0, 1, 2, UsageError.exit_code)] == [0, 1, 125, 125]
+def test_bisect_goes_on_after_a_verdict_only():
+	assert [bisect_code(code) for code in (0, 1, 125, 2, UsageError.exit_code, 77)] == [0, 1, 125, 128, 128, 128]
 	assert bisect_code(130) == 130	# interrupted: bisect is to stop, not to go on
 
 

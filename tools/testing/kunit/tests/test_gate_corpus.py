@@ -159,7 +159,7 @@ def _made(tmp_path_factory):
 	"""All inputs by name, and what made them."""
 	ready = kernel.load(PARSER.parents[2])
 	assert ready
-	applied = series.apply(ready, series.find(run.PROJECT / "patches", run.Options.series, ready, Progress()))
+	applied = series.apply(ready, series.find(run.PROJECT / "patches", series.DEFAULT, ready, Progress()))
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
 	commit = worktree.compose(ready, applied, run.PROJECT)
 	maker = gate_inputs.Maker(ready.git, commit, ready.base_commit, corpus.load(run.MUTANTS), tmp_path_factory.mktemp("corpus"))

@@ -2,12 +2,14 @@
 """What patches are applied to is chosen by rule and said; states are what they should be."""
 
 import io
+import re
+import shutil
 from dataclasses import replace
 
 import fakes
 import pytest
 
-from pinwait import ground, kdir, lookup, patches, trailers
+from pinwait import ground, kdir, kernel, lookup, patches, series, trailers
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.ground import Wanted
 from pinwait.progress import Progress
@@ -100,7 +102,7 @@ def test_base_commit_is_looked_up(place, tmp_path):
 	old = fakes.git(tree, "rev-parse", "HEAD~2")
 	other = ONE.replace("changed 10", "otherwise 10")	# the branch has another version of the patch
 	base, _, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, other, f"\nbase-commit: {old}\n"))
-	assert texts[0] == ["line 10", "line 20", "changed 30"]
+	assert texts[0] == ["line 10", "line 20", "line 30"]
 	assert base.choice[0] == f"base: {old[:12]}, which base-commit: names"
 
 
@@ -198,17 +200,125 @@ def test_series_that_a_tree_has_already(place, tmp_path):
 	new = fakes.patch(38, "line 38", "changed 38").replace(" line 41\n", "").replace("-35,7 +35,7", "-35,6 +35,6")
 	base, states, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, new))
 	assert not states.failure and texts[0] == ["changed 10", "changed 20", "changed 30"]
-	assert base.series.name == "rfc" and "series: 1 patches of rfc and support are in the tree already" in base.choice
+	assert base.series.name == "rfc"
+	assert base.choice[1:] == ("series: rfc, which the tree has", "already in the tree: rfc/7.3/0001-x.patch (its lines are there)")
 
 
-def test_series_that_does_not_apply_to_a_tree_is_left_out(place, tmp_path):
+def test_series_that_a_tree_has_by_its_history(place, tmp_path):
+	tree = _user(tmp_path)
+	for line in ("changed 30", "changed 30 again"):
+		fakes.write(tree, {"mm/migrate.c": re.sub("(line|changed) 30.*", line, (tree / "mm/migrate.c").read_text())})
+		fakes.git(tree, "commit", "-qam", line.replace("changed", "change"))
+	commit = fakes.git(tree, "rev-parse", "--short", "HEAD~1")
+	for name in ("", "rfc"):
+		base, _, texts, _ = _try(replace(place, kdir=str(tree), series=name), _submission(tmp_path, fakes.patch(5, "line 5", "changed 5")))
+		assert texts[0] == ["changed 10", "changed 20", "changed 30 again"] and base.series.name == "rfc"
+		assert base.choice[-1] == f"already in the tree: rfc/7.3/0001-x.patch (its commit {commit})"
+
+
+def test_tree_is_tested_as_it_is(place, tmp_path):
+	tree = _user(tmp_path)
+	base, _, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, OTHER))
+	assert base.series.name == "none" and texts[0][2] == "line 30"
+	assert base.choice[1:] == ("series: none, for your tree is tested as it is (SERIES=rfc puts rfc on it)",
+				   "cases that need the change fail before and after the patches, which is held against nobody")
+	base, _, texts, _ = _try(replace(place, kdir=str(tree), series="rfc"), _submission(tmp_path, fakes.patch(5, "line 5", "changed 5")))
+	assert base.choice[1] == "series: rfc, as given" and texts[0][2] == "changed 30"
+
+
+def _with(tmp_path, text, name="mm/migrate.c"):
+	"""Return a developer's tree with another mm/migrate.c, or with that under another name."""
+	tree = fakes.user_tree(tmp_path / "other")
+	fakes.write(tree, {name: text})
+	fakes.git(tree, "add", "-f", name)
+	fakes.git(tree, "commit", "-qam", "other")
+	return tree
+
+
+@pytest.mark.parametrize("old, new", [("line 29\n", "other 29\n"), ("line 31\n", ""), ("line 31\n", "other 31\nmore\n"), ("line 28\nline 29\n", "")])
+def test_patch_of_ours_is_merged_beside_what_a_tree_has_changed(place, tmp_path, old, new):
+	text = fakes.MIGRATE.replace(old, new)
+	tree = _with(tmp_path, text)
+	wanted = replace(place, kdir=str(tree), series="rfc")
+	for _ in range(2):		# the second time it is known
+		base, states, _, _ = _try(wanted, _submission(tmp_path, ONE))
+		assert base.kernel.git.text(f"{base.applied}:mm/migrate.c") == text.replace("line 30", "changed 30")
+		assert base.choice[-1] == "merged: rfc/7.3/0001-x.patch in mm/migrate.c, by the difference of fake 7.3.4"
+		assert not states.failure
+
+
+def test_patch_of_ours_follows_a_file_that_was_renamed(tmp_path):
+	text = "".join(f"row {number}\n" for number in range(60))
+	for folder, name, content in (("build/kernels/7.3.4-1", "mm/folio.c", text), ("build/kernels/7.2.9-1", "mm/swap.c", text.replace("row 28\n", ""))):
+		tree = fakes.source(tmp_path / folder)
+		fakes.write(tree, {name: content, "mm/unchanged.c": text * 2})
+		kernel.import_tree(tree, folder[-7:])
+	patch = ("From: A <a@localhost>\nSubject: [PATCH] x\n\nWhy.\n---\ndiff --git a/mm/folio.c b/mm/folio.c\n--- a/mm/folio.c\n+++ b/mm/folio.c\n"
+		 "@@ -28,6 +28,7 @@\n row 27\n row 28\n row 29\n+new\n row 30\n row 31\n row 32\n")
+	fakes.write(tmp_path / "series", {"rfc/7.3/0001-x.patch": patch})
+	old = kernel.load(tmp_path / "build/kernels/7.2.9-1")
+	applied = series.choose(tmp_path / "series", "", old, Progress(io.StringIO()))
+	assert old.git.text(f"{applied.commit}:mm/swap.c") == text.replace("row 28\n", "").replace("row 29\n", "row 29\nnew\n")
+	assert applied.choice[-1] == "merged: rfc/7.3/0001-x.patch in mm/folio.c (here mm/swap.c), by the difference of 7.3.4-1"
+	assert not old.git("ls-tree", applied.commit, "mm/folio.c")
+
+
+def test_conflict_says_what_of_ours_conflicts_with_what(place, tmp_path):
+	tree = _with(tmp_path, fakes.MIGRATE.replace("line 30\n", "other 30\nmore\n"))
+	with pytest.raises(CannotJudge) as error:
+		_try(replace(place, kdir=str(tree), series="rfc"), _submission(tmp_path, ONE))
+	said = str(error.value)
+	assert "rfc/7.3/0001-x.patch does not apply to KDIR at" in said and "mm/migrate.c, hunk 1: @@ -27,7 +27,7 @@" in said
+	assert said.endswith("at line 30 the tree has `other 30`, `more` where the patch was made from `line 30`")
+
+
+def test_what_does_not_apply_names_the_line_that_is_not_there(place, tmp_path):
+	tree = _with(tmp_path, fakes.MIGRATE.replace("line 31\n", "other 31\n"))
+	shutil.rmtree(place.build_root / "kernels/7.3.4-1")
+	with pytest.raises(CannotJudge, match=r"hunk 1: .*, where the tree has no line `line 31` \(to have it merged, .* prepare --kernel=7\.3`"):
+		_try(replace(place, kdir=str(tree), series="rfc"), _submission(tmp_path, ONE))
+
+
+SUPPORT = {"support/7.3/0001-s.patch": fakes.patch(30, "line 30", "support 30", "support it")}
+
+
+def test_patch_beside_what_is_put_on_a_tree_is_merged(place, tmp_path):
+	fakes.write(tmp_path / "series", SUPPORT)
+	tree = fakes.user_tree(tmp_path / "user")
+	base, states, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, fakes.patch(29, "line 29", "changed 29"), ONE))
+	assert not states.failure and [text[2] for text in texts] == ["support 30"] * 3 and texts[2][0] == "changed 10"
+	assert "changed 29\nsupport 30" in base.kernel.git("show", f"{states.commits[1]}:mm/migrate.c")
+	assert len(states.merged) == 1 and states.merged[0].startswith("merged: patch 1 with what is put on KDIR at")
+
+
+def test_base_that_was_tried_is_not_called_a_nearer_one(place, tmp_path):
+	"""The tree has the very files that the patch was made from, but ours change the same line."""
+	fakes.write(tmp_path / "series", SUPPORT)
+	tree = fakes.user_tree(tmp_path / "user")
+	blob = fakes.git(tree, "rev-parse", "HEAD:mm/migrate.c")
+	patch = OTHER.replace("--- a/mm", f"index {blob[:12]}..{'1' * 12} 100644\n--- a/mm")
+	_, states, _, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, patch))
+	assert states.nearest == ""
+	assert "it applies to KDIR at" in states.failure and "at line 30 the tree has `support 30` where" in states.failure
+
+
+def test_default_that_does_not_go_on_a_prepared_kernel_is_left_out(place, tmp_path):
+	fakes.write(tmp_path / "series", {"rfc/7.3/0001-x.patch": fakes.patch(30, "other 30", "changed 30")})
+	base, states, _, _ = _try(place, _submission(tmp_path, ONE))
+	assert base.series.name == "none" and not states.failure
+	assert base.choice[1].startswith("series: rfc, the default, is left out: rfc/7.3/0001-x.patch does not apply to fake 7.3.4")
+	with pytest.raises(CannotJudge, match="does not apply"):
+		_try(replace(place, series="rfc"), _submission(tmp_path, ONE))
+
+
+def test_series_that_does_not_apply_to_a_tree(place, tmp_path):
 	tree = _user(tmp_path)
 	fakes.write(tree, {"mm/migrate.c": "".join(f"other {number}\n" for number in range(40))})
 	fakes.git(tree, "commit", "-qam", "other")
 	wanted = replace(place, kdir=str(tree))
 	new = ONE.replace(" line", " other").replace("-line", "-other")
 	base, _, _, _ = _try(wanted, _submission(tmp_path, new))
-	assert base.series.name == "none" and "series: none, for " in base.choice[1]
+	assert base.series.name == "none"
 	with pytest.raises(CannotJudge, match="does not apply"):
 		_try(replace(wanted, series="rfc"), _submission(tmp_path, new))
 

@@ -127,7 +127,7 @@ def _applied():
 	assert ready
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
 	return ready.git, *(series.apply(ready, series.find(run.PROJECT / "patches", name, ready, Progress()))
-			    for name in (series.NONE, run.Options.series))
+			    for name in (series.NONE, series.DEFAULT))
 
 
 def test_every_line_of_the_series_has_a_mutant(applied):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from .. import outputs
-from ..errors import UsageError
 from ..judgement import Judgement, PatchJudgement
+from ..proc import INTERRUPTED
 from ..results import EXIT_CODES, LABELS, Outcome
 from . import words
 from .terminal import print_judgement
@@ -17,11 +17,13 @@ from .words import Group, Told, line, lines
 
 TOOL = "pinwait"
 BISECT_SKIP = 125	# "this source code cannot be tested"
+BISECT_STOP = 128	# the first code that ends a bisect
 NIPA_WARNING = 250
 DESCRIPTION = 240	# characters of a Patchwork check's description, and of what NIPA and b4 show in its place
 DETAILS = 40		# lines of each finding that b4 shows
 MOST = 5		# findings that b4 is told
 REASON = 12		# lines of what keeps the gate from judging
+_BISECT_GOES_ON = (EXIT_CODES[Outcome.PASS], EXIT_CODES[Outcome.FAIL], BISECT_SKIP)
 _B4 = {Outcome.PASS: "pass", Outcome.NOT_SEEN: "warn", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warn"}
 _PATCHWORK = {Outcome.PASS: "success", Outcome.NOT_SEEN: "warning", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warning"}
 _NIPA = {Outcome.PASS: 0, Outcome.NOT_SEEN: NIPA_WARNING, Outcome.FAIL: 1, Outcome.CANNOT_JUDGE: NIPA_WARNING}
@@ -108,10 +110,8 @@ def patchwork_checks(judgement: Judgement, url: str = "") -> list[dict[str, Any]
 
 
 def bisect_code(exit_code: int) -> int:
-	"""Return the exit code for `git bisect run`: what says nothing about the commit makes it skip."""
-	if exit_code in (EXIT_CODES[Outcome.CANNOT_JUDGE], UsageError.exit_code):
-		return BISECT_SKIP
-	return exit_code
+	"""Return the exit code for `git bisect run`: it goes on after a verdict or a skip, whatever else happened stops it."""
+	return exit_code if exit_code in (*_BISECT_GOES_ON, INTERRUPTED) else BISECT_STOP
 
 
 # How other programs are answered.
