@@ -2,6 +2,7 @@
 """A user's kernel tree: read, never written. Its state becomes a worktree of ours that borrows
 its objects."""
 
+import fcntl
 import hashlib
 import shutil
 import tempfile
@@ -11,13 +12,14 @@ from pathlib import Path
 
 from .errors import CannotJudge, UsageError
 from .git import IDENTITY, Git
-from .kernel import BASE_REF, Kernel, makefile_version, missing_kernel_files
+from .kernel import BASE_REF, USERS, Kernel, makefile_version, missing_kernel_files
 from .proc import CommandFailed, need_space, run
 from .progress import Progress
 from .report import write_whole
 from .worktree import UNFINISHED
 
 WORKTREE_GIB = 3.0
+NOTE = ".git/pinwait-kdir"	# in a copy: the path of the tree that it stands for
 # Whatever the user configured, reading the tree must neither run anything nor write anything.
 READ_ONLY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.splitIndex=false")
 
@@ -121,6 +123,8 @@ def prepare(path: Path, kernels: Path, progress: Progress, at: str = "") -> Kern
 		git.init()
 	# Anew each time: a linked worktree's repository may have been moved.
 	write_whole(alternates, f"{user.git_path('objects').resolve()}\n")
+	write_whole(tree / NOTE, f"{user.path}\n")
+	remove_orphans(kernels, progress)
 	# A shallow clone stays shallow for us, or its oldest commits would seem broken.
 	shallow = user.git_path("shallow")
 	(tree / ".git/shallow").unlink(missing_ok=True)
@@ -140,6 +144,47 @@ def prepare(path: Path, kernels: Path, progress: Progress, at: str = "") -> Kern
 	return Kernel(tree.name, tree, version, commit, base, dirty=bool(changed))
 
 
+def remove_orphans(kernels: Path, progress: Progress) -> None:
+	"""Remove copies of trees that are gone, with what was built of them; one that is in use stays."""
+	for copy in sorted(kernels.glob(f"{USERS}*/")):
+		theirs = _stands_for(copy)
+		if _exists(theirs):
+			continue
+		with open(kernels / f"{copy.name}.lock", "a", encoding="utf-8") as file:
+			try:
+				fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+			except BlockingIOError:
+				continue
+			# The repository last: as long as it is there, an interrupted removal is done again.
+			made = [path for pattern in ("obj", "gate/obj") for path in kernels.parent.glob(f"{pattern}/{copy.name}")]
+			for folder in (*made, *kernels.parent.glob(f"mutants-{copy.name}-*"), copy):
+				shutil.rmtree(folder, ignore_errors=True)
+		progress.say(f"removed the copy of {theirs}, which is gone")
+
+
+def _stands_for(copy: Path) -> Path:
+	"""Return the tree that a copy is of; of one without a note, the folder whose objects it borrows."""
+	try:
+		return Path((copy / NOTE).read_text(encoding="utf-8").rstrip("\n"))
+	except OSError:
+		pass
+	try:
+		return Path((copy / ".git/objects/info/alternates").read_text(encoding="utf-8").partition("\n")[0])
+	except OSError:
+		return copy / "nothing"		# it was never finished
+
+
+def _exists(path: Path) -> bool:
+	"""Tell whether something is there, or may be: not everything can be looked into."""
+	try:
+		path.stat()
+	except (FileNotFoundError, NotADirectoryError):
+		return False
+	except OSError:
+		pass
+	return True
+
+
 def name_of(path: Path) -> str:
 	"""Return the name of the worktree that stands for a user's tree."""
-	return f"kdir-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+	return f"{USERS}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"

@@ -3,6 +3,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 
 import fakes
@@ -169,6 +170,32 @@ def test_unmerged_files(user, tmp_path):
 		fakes.git(user, "merge", "-q", "other")
 	with pytest.raises(CannotJudge, match="unmerged files: mm/migrate.c"):
 		_prepare(user, tmp_path)
+
+
+def test_copies_of_trees_that_are_gone_are_removed(user, tmp_path):
+	other = fakes.user_tree(tmp_path / "other")
+	old, _ = _prepare(other, tmp_path)
+	fakes.write(tmp_path, {f"{place}/{old.name}/x": "" for place in ("obj", "gate/obj", "obj/keep")})
+	_, said = _prepare(user, tmp_path)
+	assert said == "" and old.tree.exists()
+	shutil.rmtree(other)
+	with worktree.locked(tmp_path / "kernels", old.name):
+		assert _prepare(user, tmp_path)[1] == "" and old.tree.exists()		# somebody may still look at it
+	ready, said = _prepare(user, tmp_path)
+	assert said == f"removed the copy of {other}, which is gone\n"
+	assert not old.tree.exists() and ready.tree.exists()
+	assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("x")] == [f"obj/keep/{old.name}/x"]
+
+
+def test_copy_without_a_note_is_removed_when_its_objects_are_gone(user, tmp_path):
+	other = fakes.user_tree(tmp_path / "other")
+	old, _ = _prepare(other, tmp_path)
+	(old.tree / kdir.NOTE).unlink()
+	_prepare(user, tmp_path)
+	assert old.tree.exists()
+	shutil.rmtree(other)
+	_prepare(user, tmp_path)
+	assert not old.tree.exists()
 
 
 def test_no_git_tree(tmp_path):
