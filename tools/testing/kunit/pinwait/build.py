@@ -93,7 +93,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	stamp.unlink(missing_ok=True)
 	need_space(obj, BUILD_GIB, "building a kernel")
 	common = _arguments(obj, request)
-	env = environment(build_root)
+	env = environment(build_root, kernel.tree)
 	Path(env["CCACHE_DIR"]).mkdir(exist_ok=True)
 
 	def logged(log: int, *argv: str) -> None:
@@ -196,8 +196,13 @@ def object_folder(build_root: Path, kernel: Kernel, request: Request) -> Path:
 
 def warnings(log: str, tree: Path) -> list[str]:
 	"""Return the compiler's and sparse's warnings in a build log, with names as in the tree."""
-	lines = log.replace(f"{tree}/", "").splitlines()
-	return [line for line in lines if WARNING.match(line)]
+	return [line for line in plain(log, tree).splitlines() if WARNING.match(line)]
+
+
+def plain(text: str, tree: Path) -> str:
+	"""Return what was said of a tree's files with their names in the tree; the compiler's cache may know the tree from another place."""
+	text = text.replace(f"{tree}/", "")
+	return re.sub(rf"(?<![^\s:'\"`(])/(?:[^\s:]*/)?{re.escape(tree.parent.name)}/{re.escape(tree.name)}/", "", text)
 
 
 def kunit_command(kernel: Kernel) -> list[str]:
@@ -223,7 +228,7 @@ def explain(log: str, tree: Path) -> str:
 	missing = re.search(r"^Missing: (.*)$", log, re.MULTILINE)
 	if missing:
 		return f"the configuration lacks what the profile asks for: {missing[1]}"
-	lines = log.replace(f"{tree}/", "").splitlines()
+	lines = plain(log, tree).splitlines()
 	for index, line in enumerate(lines):
 		if ERROR.search(line):
 			return "\n".join(["the kernel does not build:", *(line.removeprefix(SAID) for line in lines[index:index + 4])])
@@ -267,8 +272,8 @@ def base_options() -> list[str]:
 	return [*MAKE, *(["CC=ccache gcc"] if shutil.which("ccache") else [])]
 
 
-def environment(build_root: Path) -> dict[str, str]:
-	"""Return the environment of a build: the same banner and the same objects on every machine."""
+def environment(build_root: Path, tree: Path) -> dict[str, str]:
+	"""Return the environment of a build of a tree: the same banner and the same objects on every machine."""
 	env = {name: value for name, value in os.environ.items() if name not in FROM_MAKE and not FROM_CALLER.fullmatch(name)}
 	return env | {
 		"PYTHONUNBUFFERED": "1", "LC_ALL": "C",
@@ -276,6 +281,9 @@ def environment(build_root: Path) -> dict[str, str]:
 		# Take a file's headers from Kbuild's dependency files: to preprocess it first makes
 		# a cold build pay for ccache. Headers that a checkout has just written are no less true.
 		"CCACHE_DEPEND": "1", "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
+		# Below this the cache takes paths as they are from the folder of objects, so that it is worth as much once both are
+		# somewhere else. The compiler still sees what Kbuild says, and makes the same objects.
+		"CCACHE_BASEDIR": os.path.commonpath([build_root.absolute(), tree.absolute()]),
 		"KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
 		"KBUILD_BUILD_USER": "pinwait", "KBUILD_BUILD_HOST": "localhost",
 	}

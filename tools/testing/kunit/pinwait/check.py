@@ -308,7 +308,7 @@ def _patches(step: Step) -> None:
 
 def _environment(build_root: Path) -> dict[str, str]:
 	"""Let tools that say `python3` find the one whose packages we installed: ours."""
-	return {**build.environment(build_root), "PYTHONDONTWRITEBYTECODE": "1", "PINWAIT_BUILD": str(build_root),
+	return {**build.environment(build_root, build_root), "PYTHONDONTWRITEBYTECODE": "1", "PINWAIT_BUILD": str(build_root),
 		"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 

@@ -80,7 +80,7 @@ def kconfig(tree: Path, obj: Path, request: Request, build_root: Path, log: Path
 	good, output = _make(tree, obj, [f"KCONFIG_CONFIG={config}", "olddefconfig"], request, build_root, log)
 	if not good:
 		raise CannotJudge(f"the tree cannot be configured\n(all of it: {log})")
-	said = (KCONFIG_SAID.match(line) for line in output.replace(f"{tree}/", "").splitlines())
+	said = (KCONFIG_SAID.match(line) for line in build.plain(output, tree).splitlines())
 	# As compilers put it.
 	return [f"{line['file']}:{line['line']}: warning: {line['text']}" if line["file"] else line[0] for line in said if line]
 
@@ -92,7 +92,7 @@ def is_kconfig(name: str) -> bool:
 
 def _make(tree: Path, obj: Path, words: Sequence[str], request: Request, build_root: Path, log: Path) -> tuple[bool, str]:
 	"""Call make in a folder of objects; tell whether it worked, and all that was said."""
-	env = build.environment(build_root)
+	env = build.environment(build_root, tree)
 	argv = request.sandbox.command([*build.make_command(tree, obj, request), *words], [obj, Path(env["CCACHE_DIR"])])
 	with open(log, "ab") as output:
 		start = output.tell()

@@ -41,7 +41,7 @@ def base(kernel: Kernel, obj: Path, request: build.Request, build_root: Path) ->
 	with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
 		rules, answer = Path(scratch, "rules.mk"), Path(scratch, "environment")
 		rules.write_text(f"{TARGET}:\n\t@env -0 >{shlex.quote(str(answer))}\n", encoding="utf-8")
-		env = {**build.environment(build_root), "MAKEFILES": str(rules)}
+		env = {**build.environment(build_root, kernel.tree), "MAKEFILES": str(rules)}
 		others = [word for name in os.environ if name not in env for word in ("-u", name)]
 		run(["env", *others, *build.make_command(kernel.tree, obj, request), TARGET], env=env)
 		try:

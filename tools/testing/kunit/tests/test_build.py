@@ -3,7 +3,11 @@
 
 import io
 import os
+import re
+import subprocess
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import fakes
 import pytest
@@ -348,5 +352,39 @@ def test_callers_variables_do_not_change_what_is_compiled(tmp_path, monkeypatch)
 	theirs = {"KCFLAGS": "-O0", "LLVM": "1", "ARCH": "arm64", "KBUILD_EXTRA_WARN": "1", "KCONFIG_CONFIG": "/none", "HOSTCFLAGS": "-O0"}
 	for name, value in {**theirs, "CCACHE_REMOTE_STORAGE": "x", "CPATH": "/opt/include"}.items():
 		monkeypatch.setenv(name, value)
-	env = build.environment(tmp_path)
+	env = build.environment(tmp_path, tmp_path)
 	assert not theirs.keys() & env.keys() and {"CCACHE_REMOTE_STORAGE", "CPATH", "PATH"} <= env.keys()
+
+
+def _through_cache(root, gate):
+	"""Compile a file with a warning as Kbuild does; return what was said, how often the cache knew it, and the object."""
+	tree, obj = root / "kernels/7.3.4-1~bpo13+1", root / "gate/obj" if gate else root / "obj"
+	(obj / "mm").mkdir(parents=True, exist_ok=True)
+	env = build.environment(root / "gate" if gate else root, tree)
+	done = subprocess.run(["ccache", "gcc", "-Wall", "-MMD", "-MF", "mm/x.d", f"-fmacro-prefix-map={tree}/=", f"-I{tree}/include", "-c", "-o", "mm/x.o",
+			       f"{tree}/mm/x.c"], cwd=obj, env=env, capture_output=True, text=True, check=True)
+	stats = subprocess.run(["ccache", "--print-stats"], env=env, capture_output=True, text=True, check=True).stdout
+	return build.warnings(done.stderr, tree), int(re.search(r"^direct_cache_hit\t(\d+)", stats, re.MULTILINE)[1]), (obj / "mm/x.o").read_bytes()
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_moved_build_root_compiles_nothing_anew(tmp_path, gate):
+	text = '#include "x.h"\nconst char *file = __FILE__;\nint f(void) { int unused; return *header(); }\n'
+	fakes.write(tmp_path / "here/kernels/7.3.4-1~bpo13+1", {
+		"mm/x.c": text, "include/x.h": "static inline const char *header(void) { int too; return __FILE__; }\n"})
+	time.sleep(1.1)		# what is newer than the call of the compiler is not believed
+	first = _through_cache(tmp_path / "here", gate)
+	(tmp_path / "there").mkdir()
+	(tmp_path / "here").rename(tmp_path / "there/it-is")
+	moved = _through_cache(tmp_path / "there/it-is", gate)
+	assert (first[1], moved[1]) == (0, 1) and moved[2] == first[2] and b"mm/x.c" in moved[2]
+	assert [line.partition(": ")[0] for line in moved[0]] == ["include/x.h:1:46", "mm/x.c:3:19"] and moved[0] == first[0]
+
+
+@pytest.mark.parametrize("text, said", [
+	("/a b/kernels/7.3/mm/x.c:1:2: error: no", "mm/x.c:1:2: error: no"), ("/old/b/kernels/7.3/mm/x.c:1: ", "mm/x.c:1: "),
+	("from /a/kernels/7.3/mm/x.h,", "from mm/x.h,"), ("/b/kernels/7.3.4/mm/x.c", "/b/kernels/7.3.4/mm/x.c"),
+	("'/b/kernels/7.3/mm/x.c'", "'mm/x.c'"), ("x/b/kernels/7.3/mm/x.c", "x/b/kernels/7.3/mm/x.c"),
+])
+def test_names_are_those_in_the_tree(text, said):
+	assert build.plain(text, Path("/a b/kernels/7.3")) == said

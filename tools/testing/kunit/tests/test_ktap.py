@@ -234,3 +234,13 @@ def test_words_about_assertions_are_no_assertion():
 	noise = "[    0.050000] usb: an EXPECTATION FAILED at boot"
 	log = read(inserted(lines_of("two-suites"), "    ok 2 ok_only", noise))
 	assert not log.errors and all(case.status is Status.PASS for case in log.cases)
+
+
+def test_real_log_of_what_kunit_forgets():
+	"""A case that skips after an expectation failed, and one whose param_exit fails: KUnit says ok to both."""
+	log = read(lines_of("forgotten"))
+	assert {case.id: case.status for case in log.cases if case.status is not Status.PASS} == {"longterm_pin.short_pin": Status.FAIL}
+	assert "not halted" in log.cases[0].text and "then it was skipped: nothing is short today" in log.cases[0].text
+	assert [error.splitlines()[0] for error in log.errors] == [
+		"longterm_pin.fatal_signal failed as a whole: # fatal_signal: EXPECTATION FAILED at mm/tests/longterm_pin_kunit.c:500"]
+	assert "all ways went" in log.errors[0]
