@@ -140,20 +140,28 @@ def _command(words: Sequence[str]) -> str:
 def _copies(words: Sequence[str]) -> dict[str, Output]:
 	"""Return the files that a command line asks for, by option, whatever else is wrong with it."""
 	known = COMMANDS.get(words[0] if words else "", (None, "", ()))[2]
-	lenient = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-	for name in COPIES if _boot_options in known else ():
-		lenient.add_argument(f"--{name}", type=Output)
+	found = _given(words, *COPIES) if _boot_options in known else {}
+	return {name: Output(path) for name, path in found.items()}
+
+
+def _given(words: Sequence[str], *names: str) -> dict[str, str]:
+	"""Return what some options of a command line say, whatever else is wrong with it."""
+	lenient = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+	for name in names:
+		lenient.add_argument(f"--{name}")
 	try:
-		found = vars(lenient.parse_known_args(words)[0])
+		found: dict[str, str | None] = vars(lenient.parse_known_args(words)[0])
 	except argparse.ArgumentError:
 		return {}
-	return {name: copy for name, copy in found.items() if copy}
+	return {name: text for name, text in found.items() if text is not None}
 
 
 def _no_verdict(words: Sequence[str], name: str, reason: str, exit_code: int) -> str:
 	"""Return the text of a file that a command line asks for where there is no verdict to tell."""
 	command = _command(words)
-	told = gate.no_judgement(command, reason, exit_code) if words[0] == "gate" else None
+	part = _given(words, "shard").get("shard", "")
+	part = part if re.fullmatch(r"[1-9]\d*/[1-9]\d*", part) else ""	# merge is to know which one is missing
+	told = gate.no_judgement(command, reason, exit_code, part) if words[0] == "gate" else None
 	if name == "json":
 		return tell.FILES["judgement.json"](told) if told else run.no_summary(command, reason, exit_code)
 	return tell.FILES["junit.xml"](told) if told else run.no_junit(command, reason)

@@ -85,11 +85,11 @@ def judge(options: Options, asked: Asked) -> tuple[Judgement, Path]:
 	return _Gate(options, asked, Progress()).run()
 
 
-def no_judgement(command: str, reason: str, exit_code: int) -> Judgement:
+def no_judgement(command: str, reason: str, exit_code: int, part: str = "") -> Judgement:
 	"""Return the judgement of a gate that ended before it was known what it is to judge."""
 	return Judgement(kernel="", base="", base_commit="", choice=[], series="", before=[], profiles=[], checks=[], command=command,
 			 started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), compiler="", isolation="", problem=reason,
-			 tool=version(), ended=exit_code)
+			 shard=part, tool=version(), ended=exit_code)
 
 
 class _Gate:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import deps, judgement, mutants, promises, tell
+from . import deps, judgement, mutants, outputs, promises, tell
 from .errors import CannotJudge, UsageError
 from .judgement import WORST_FIRST, Check, Judgement
 from .results import Outcome, Verdict
@@ -99,7 +99,7 @@ def _agree(jobs: Sequence[dict[str, Any]]) -> None:
 def _judgements(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
 	whole = join_judgements([judgement.from_json(part.content) for part in parts], missing)
 	tell.write_all(whole, folder)
-	tell.print_judgement(whole, sys.stdout)
+	outputs.to_stdout(lambda: tell.print_judgement(whole, sys.stdout))
 	return whole.exit_code
 
 
@@ -137,9 +137,9 @@ def _done(folder: Path, kind: str, answer: Verdict, missing: Sequence[Shard], co
 		names = ", ".join(f"{shard.index}/{shard.count}" for shard in missing)
 		outcome = answer.outcome if answer.outcome is Outcome.FAIL else Outcome.CANNOT_JUDGE
 		answer = Verdict(outcome, f"{answer.reason}; shard {names} is missing")
-	(folder / f"{kind}.json").write_text(json.dumps(
-		{"kind": kind, "shard": "", "verdict": {"outcome": answer.outcome.value, "reason": answer.reason,
-							"exit_code": answer.exit_code}, **content}, indent=1) + "\n", encoding="utf-8")
+	whole = {"kind": kind, "shard": "", "verdict": {"outcome": answer.outcome.value, "reason": answer.reason,
+							"exit_code": answer.exit_code}, **content}
+	outputs.write_all(folder, {f"{kind}.json": (lambda: json.dumps(whole, indent=1) + "\n", None)})
 	print(f"{answer.outcome.value.replace('-', ' ')}: {answer.reason}")
 	return answer.exit_code
 

@@ -21,7 +21,7 @@ from .build import Built
 from .corpus import Mutant
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel
-from .outputs import attempt
+from .outputs import attempt, to_stdout
 from .proc import workers
 from .progress import Progress
 from .report import write_whole
@@ -87,7 +87,7 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 		attempt("mutants.json could not be written", lambda: write_whole(
 			session.folder / "mutants.json", json.dumps(content, indent=1) + "\n"))
 		unkept = promises.unkept(promises.load(PROMISES), killed(fates))
-		tell(fates, unkept)
+		to_stdout(lambda: tell(fates, unkept))
 		code = session.finish(tried[0][0], score(fates, len(unkept)))
 	session.say_where()
 	return code

@@ -27,7 +27,7 @@ GIB = 1 << 30
 INTERRUPTED = 130	# exit code, as of a program that Ctrl-C ends
 # What the machine, and neither a patch nor the tool, is to blame for.
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EAGAIN,
-	   errno.EMFILE, errno.ENFILE, errno.ESTALE)
+	   errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EPIPE)
 
 
 class CommandFailed(PinwaitError):

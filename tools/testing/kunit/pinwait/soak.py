@@ -17,7 +17,7 @@ from . import deps, report, verdict
 from .build import Built
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel
-from .outputs import attempt
+from .outputs import attempt, to_stdout
 from .proc import workers
 from .progress import Progress
 from .report import write_whole
@@ -149,7 +149,7 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 		attempt("soak.json could not be written", lambda: write_whole(
 			session.folder / "soak.json", json.dumps(tally.summary(shard, job), indent=1) + "\n"))
 		code = session.finish(*tally.verdict())
-	print(tally)
+	to_stdout(lambda: print(tally))
 	session.say_where()
 	return code
 

@@ -180,3 +180,8 @@ def test_killed_tool_leaves_no_verdict_of_an_earlier_job(tool):
 			      env={**os.environ, "PYTHONPATH": str(PINWAIT.parent)})
 	assert done.returncode == -signal.SIGKILL
 	assert _verdict(tool.here / "out.json")["outcome"] == "cannot-judge"
+
+
+def test_shard_that_did_nothing_is_known_as_one(tool):
+	tool("gate", "--shard=2/4", "--profiles=vax", "--json=out.json", "x.patch", code=64)
+	assert json.loads((tool.here / "out.json").read_text(encoding="utf-8"))["shard"] == "2/4"
