@@ -72,7 +72,7 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 	progress = Progress()
 	with run.prepared(options, progress) as ready:
 		pass	# each gate waits for the worktree itself
-	job = {"tool": tool, "commit": ready.commit, "series": options.series, "runs": runs, "names": list(names), "sample": sample}
+	job = {"tool": tool, "commit": ready.commit, "series": ready.series.name, "runs": runs, "names": list(names), "sample": sample}
 	part = {"kind": "gate-corpus", "shard": str(shard), "job": job, "inputs": [entry.name for entry in entries]}
 	results = options.build_root / "results"
 	folder = (_unfinished(results, part) if resume else None) \
@@ -94,7 +94,7 @@ def _judge_all(options: run.Options, progress: Progress, ready: run.Prepared, fo
 	for answer in answers:
 		print(_row(answer), flush=True)
 	_write(folder, part, answers)
-	command = _command(options, ready.kernel.name)
+	command = _command(options, ready)
 	try:
 		for given in made[len(answers):]:
 			answers.append(_judged(command, given, folder, part["job"]["runs"]))
@@ -113,9 +113,9 @@ def _judge_all(options: run.Options, progress: Progress, ready: run.Prepared, fo
 	return 0 if right == len(answers) else 1
 
 
-def _command(options: run.Options, kernel: str) -> list[str]:
+def _command(options: run.Options, ready: run.Prepared) -> list[str]:
 	"""Return the words that call the gate, without an input."""
-	words = shlex.split(gate.Asked(series=options.series).reproduce(options, kernel))[1:]
+	words = shlex.split(gate.Asked(series=ready.series.name).reproduce(options, ready.kernel.name))[1:]
 	return [sys.executable, str(TOOL), *words, f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
 
 

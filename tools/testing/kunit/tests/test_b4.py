@@ -143,7 +143,7 @@ def test_packages_that_cannot_be_installed(tree, form, monkeypatch):
 @forms
 def test_full_disk(tree, form, monkeypatch):
 	mail = clients.mail(tree, _series(tree)[0])
-	fakes.programs(monkeypatch, tree.parent / "more", {"git": 'case "$*" in mailsplit*) echo "fatal: No space left on device" >&2; exit 128;; '
+	fakes.programs(monkeypatch, tree.parent / "more", {"git": 'case "$*" in mailinfo*) echo "fatal: No space left on device" >&2; exit 128;; '
 							   'esac; exec /usr/bin/git "$@"'})
 	_is_warned(form, tree, clients.call(_command(tree, form), mail, tree), "No space left on device")
 
@@ -225,7 +225,7 @@ def test_review_finds_the_branch(tree):
 	commits = fakes.git(tree, "rev-list", "--reverse", "master..HEAD").splitlines()
 	env = _under_review(tree, commits)
 	assert [_review(tree, mail, **env)["status"] for mail in mails] == ["pass", "fail", "pass"]
-	assert f"--range={commits[0]}..{commits[1]} " in _review(tree, mails[1], **env)["details"]
+	assert f"--range={commits[0][:12]}..{commits[1][:12]} " in _review(tree, mails[1], **env)["details"]
 	whole = _review(tree, "From: a\nSubject: [PATCH 0/3] cover\n\nnothing\n", "b4-series", **env)
 	assert whole["status"] == "fail" and whole["summary"].startswith("patch 2: mm/migrate.c:9: ")
 	assert _review(tree, mails[0], "b4-series", **env)["summary"] == whole["summary"]	# without a cover letter

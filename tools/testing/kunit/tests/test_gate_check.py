@@ -155,7 +155,7 @@ def _gate(monkeypatch, tmp_path):
 	monkeypatch.setattr(gate_check.deps, "ensure", lambda packages: None)
 	# The patches have to have something between them and the kernel.
 	commit = ready.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "ours")
-	monkeypatch.setattr(gate_check.run, "prepared", lambda *_: contextlib.nullcontext(SimpleNamespace(kernel=ready, commit=commit)))
+	monkeypatch.setattr(gate_check.run, "prepared", lambda *_: contextlib.nullcontext(SimpleNamespace(kernel=ready, series=SimpleNamespace(name="rfc"), commit=commit)))
 	root = tmp_path / "build"
 
 	def start(mood, *args, shard="", **named):

@@ -62,11 +62,11 @@ def test_goes_on_after_a_patch_that_does_not_apply(repository):
 	assert repository("cat-file", "blob", f"{stack.commit}:a") == "one\n2"
 
 
-def test_has_what_can_be_taken_back(repository):
+def test_what_is_there_can_be_taken_back(repository):
 	with repository.stack("HEAD") as stack:
-		assert not stack.has(MAILS["plain"])
+		assert not stack.take_back(MAILS["plain"])
 		stack.push(MAILS["plain"])
-		assert stack.has(MAILS["plain"])
+		assert stack.take_back(MAILS["plain"]) and not stack.take_back(MAILS["plain"])
 
 
 def test_a_bare_diff_has_no_author(repository):

@@ -225,4 +225,4 @@ def test_hook_runs_presubmit(tree, tmp_path, monkeypatch):
 	words = shlex.split((spaced / ".git/hooks/pre-push").read_text().splitlines()[-2])
 	args = cli.parser().parse_args(words[2:])
 	assert args.pushed and args.kdir == str(spaced) and not args.full
-	assert (args.build_root, args.jobs, args.series) == (tmp_path / "b", 3, "none")
+	assert (args.build_root, args.jobs, args.series) == (str(tmp_path / "b"), 3, "none")
