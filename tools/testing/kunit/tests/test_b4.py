@@ -127,7 +127,7 @@ def test_no_patch_in_the_mail(tree, form):
 def test_packages_are_installed_in_silence(tree, form, monkeypatch):
 	mail = clients.mail(tree, _series(tree)[0])
 	fakes.programs(monkeypatch, tree.parent / "more", {"dpkg-query": f"test -e $HERE/done && {{ {clients.DPKG}; }}",
-							   "apt-get": "touch $HERE/done"})
+							   "perl": 'test -e $HERE/done && exec /usr/bin/perl "$@"', "apt-get": "touch $HERE/done"})
 	done = clients.call(_command(tree, form), mail, tree)
 	assert (tree.parent / "more/done").exists() and done.stderr == b""
 	assert clients.prep(done) == [("success", "")] if form == "b4-prep" else clients.review(done)["status"] == "pass"
@@ -136,7 +136,7 @@ def test_packages_are_installed_in_silence(tree, form, monkeypatch):
 @forms
 def test_packages_that_cannot_be_installed(tree, form, monkeypatch):
 	mail = clients.mail(tree, _series(tree)[0])
-	fakes.programs(monkeypatch, tree.parent / "more", {"dpkg-query": "", "apt-get": "echo 'E: no network'; exit 100"})
+	fakes.programs(monkeypatch, tree.parent / "more", {"dpkg-query": "", "perl": "exit 1", "apt-get": "echo 'E: no network'; exit 100"})
 	_is_warned(form, tree, clients.call(_command(tree, form), mail, tree), "packages could not be installed (E: no network)")
 
 
