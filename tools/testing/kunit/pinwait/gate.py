@@ -23,12 +23,11 @@ from .errors import CannotJudge, PinwaitError, UsageError
 from .ground import Ground, States, Wanted
 from .judgement import Change, Check, Finding, Judgement, PatchJudgement, Seen
 from .patches import Patch, Submission
-from .proc import CommandFailed
 from .progress import Progress
 from .results import LABELS, Ending, Outcome
 from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, finish_folder, new_folder, version
 from .sandbox import Sandbox
-from .seen import COUNTED, why_not
+from .seen import COUNTED, text_of, why_not
 from .shard import Shard
 from .tell import words
 from .trial import Result, Trials
@@ -585,7 +584,7 @@ class _Gate:
 						     f"tests, and with its other changes:\n{finding.text}"))
 		cases: set[str] = set()
 		for name in tests:
-			before, after = (self._text(index, name) for index in (number - 1, number))
+			before, after = (text_of(shop.kernel.git, shop.states[index], name) for index in (number - 1, number))
 			diff = shop.kernel.git.changed(shop.states[number - 1], shop.states[number], name)
 			found += [Finding("weakened", f"{weakening.suite_of(name) or name}: {function}(): {what}", Change.NEW, True,
 					  f"{function}() in {name} asserted what {what} is equal to, and now only {relation}", name)
@@ -617,13 +616,6 @@ class _Gate:
 						     + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
 						     + f" failed on a kernel that {mutant.why}; with it, not.", lost[0]))
 		return found
-
-	def _text(self, index: int, name: str) -> str:
-		"""Return a file of a state, "" if it is not there."""
-		try:
-			return self.shop.kernel.git("cat-file", "blob", f"{self.shop.states[index]}:{name}")
-		except CommandFailed:
-			return ""
 
 	def _new_warnings(self, name: str, number: int, after: Result) -> list[Finding]:
 		"""Return what Kconfig and the compiler said in an ordinary build of a state, and did not say of the same files before."""
