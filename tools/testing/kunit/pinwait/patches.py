@@ -276,24 +276,22 @@ def _in_order(submission: Submission, found: list[Patch], letters: Sequence[Mail
 	for patch in numbered:
 		if not 0 < patch.number <= patch.total:
 			raise CannotJudge(f"{patch.place}: there is no patch {patch.number}/{patch.total} in a series ('{patch.title}')")
-	if len(found) == 1 and numbered:
-		patch = found[0]
-		if patch.number > 1:
-			before = "patch 1" if patch.number == 2 else f"patches 1 to {patch.number - 1}"
-			submission.missing = f"{before} of {patch.total} {'is' if patch.number == 2 else 'are'} missing"
-		elif patch.total > 1:
-			notes.append(f"patch {patch.number} of {patch.total} alone: the others were not given")
-	elif numbered:
+	if numbered:
 		if len(numbered) < len(found):
 			other = next(patch for patch in found if not patch.total)
 			raise CannotJudge(f"'{numbered[0].title}' is of a series, '{other.title}' of none ({other.place}): give one or the other")
-		_check_numbers(found)
-		found.sort(key=lambda patch: patch.number)
+		found, submission.missing = _without_gaps(found)
+		if (last := found[-1].number) < (total := found[-1].total):
+			notes.append(f"{_named(range(last + 1, total + 1))} of {total}, for {'it was' if last + 1 == total else 'they were'} not given")
 	submission.patches = found
 
 
-def _check_numbers(found: Sequence[Patch]) -> None:
-	"""Raise CannotJudge if numbered patches are not one series."""
+def _without_gaps(found: Sequence[Patch]) -> tuple[list[Patch], str]:
+	"""Return the patches of a series in their order, those behind a gap as ones that cannot be applied, and what is missing
+	before the first.
+
+	The others can be judged all the same. Raises CannotJudge if they are not of one series.
+	"""
 	totals = sorted({patch.total for patch in found})
 	if len(totals) > 1:
 		raise CannotJudge(f"the mails are of several series, of {' and '.join(map(str, totals))} patches: give one")
@@ -302,9 +300,21 @@ def _check_numbers(found: Sequence[Patch]) -> None:
 	if twice:
 		raise CannotJudge(f"there are different patches {twice[0]} of {totals[0]}: "
 				  + ", ".join(f"'{patch.title}' ({patch.place})" for patch in found if patch.number == twice[0]))
-	missing = [number for number in range(1, totals[0] + 1) if number not in counts]
+	ordered = sorted(found, key=lambda patch: patch.number)
+	first, last = ordered[0].number, ordered[-1].number
+	missing = [number for number in range(first, last) if number not in counts]
 	if missing:
-		raise CannotJudge(f"patch {', '.join(map(str, missing))} of {totals[0]} is missing")
+		why = f"{_named(missing)} of {totals[0]} {'are' if missing[1:] else 'is'} missing before it"
+		ordered = [replace(patch, problem=patch.problem or why) if patch.number > missing[0] else patch for patch in ordered]
+	return ordered, f"{_named(range(1, first))} of {totals[0]} {'are' if first > 2 else 'is'} missing" if first > 1 else ""
+
+
+def _named(numbers: Sequence[int]) -> str:
+	"""Name patches by their numbers."""
+	if len(numbers) == 1:
+		return f"patch {numbers[0]}"
+	whole = len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1
+	return f"patches {numbers[0]} to {numbers[-1]}" if whole else f"patches {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 def _of_one_version(found: list[Patch], letters: Sequence[Mail], asked_for: Sequence[str], notes: list[str]) -> list[Patch]:

@@ -28,9 +28,13 @@ def _read(tmp_path, text, name="in.patch"):
 	return patches.read([str(file)], scratch)
 
 
+def _numbered(numbers, total, version=""):
+	return "".join(GOOD.replace("[PATCH] change it", f"[PATCH{version} {number}/{total}] change {number}")
+		       .replace("twenty", f"twenty {number}") for number in numbers)
+
+
 def _series(count, total=None, version=""):
-	return "".join(GOOD.replace("[PATCH] change it", f"[PATCH{version} {number}/{total or count}] change {number}")
-		       .replace("twenty", f"twenty {number}") for number in range(1, count + 1))
+	return _numbered(range(1, count + 1), total or count, version)
 
 
 def _mail(encoding, payload):
@@ -118,7 +122,22 @@ def test_standard_input(tmp_path, monkeypatch):
 
 
 def test_one_patch_of_a_series_alone(tmp_path):
-	assert _read(tmp_path, _series(1, 3)).notes == ["patch 1 of 3 alone: the others were not given"]
+	assert _read(tmp_path, _series(1, 3)).notes == ["patches 2 and 3 of 3, for they were not given"]
+
+
+@pytest.mark.parametrize("there, missing, problems, notes", [
+	((1, 2, 3, 4, 5, 6), "", [""] * 6, []),
+	((2, 3, 4, 5, 6), "patch 1 of 6 is missing", [""] * 5, []),
+	((4, 5, 6), "patches 1 to 3 of 6 are missing", [""] * 3, []),
+	((1, 2, 4, 5, 6), "", ["", "", *["patch 3 of 6 is missing before it"] * 3], []),
+	((1, 3, 5, 6), "", ["", *["patches 2 and 4 of 6 are missing before it"] * 3], []),
+	((3, 6), "patches 1 and 2 of 6 are missing", ["", "patches 4 and 5 of 6 are missing before it"], []),
+	((1, 2, 3, 4, 5), "", [""] * 5, ["patch 6 of 6, for it was not given"]),
+	((1, 2), "", [""] * 2, ["patches 3 to 6 of 6, for they were not given"]),
+])
+def test_gaps_in_a_series(tmp_path, there, missing, problems, notes):
+	found = _read(tmp_path, _numbered(there, 6))
+	assert (found.missing, [patch.problem for patch in found.patches], found.notes) == (missing, problems, notes)
 
 
 def _mode(mode):
@@ -141,7 +160,6 @@ def test_files_may_come(tmp_path, mode):
 	("", "there is no patch in it"), (" \n\n", "there is no patch"), ("Subject: hello\n\nno diff\n", "no diff in 'hello'"),
 	(b"\x7fELF\0\0\0", "is no text"), (b"\x1f\x8bbroken", "cannot be unpacked"),
 	(GOOD[:GOOD.index("+line twenty")], "git does not read it as a patch"),
-	(_series(2, 3), "patch 3 of 3 is missing"),
 	(_series(2) + _series(2, version=" v2"), "versions 1, 2"),
 	(_series(2) + _series(3), "several series"),
 	(GOOD.replace("mm/migrate.c", "../../etc/passwd"), "outside of the tree"),
@@ -152,7 +170,7 @@ def test_files_may_come(tmp_path, mode):
 	 "@@ -0,0 +1 @@\n+/etc/passwd\n\\ No newline at end of file\n", "a symbolic link"),
 	("From: a <a@b>\nSubject: sub\n\nx\n---\ndiff --git a/mm/x b/mm/x\nnew file mode 160000\n--- /dev/null\n+++ b/mm/x\n"
 	 f"@@ -0,0 +1 @@\n+Subproject commit {'ab' * 20}\n", "a submodule"),
-], ids=range(15))
+], ids=range(14))
 def test_what_cannot_be_judged(tmp_path, text, why):
 	with pytest.raises(CannotJudge, match=why):
 		_read(tmp_path, text)
