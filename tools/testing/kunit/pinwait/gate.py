@@ -25,7 +25,7 @@ from .judgement import Change, Check, Finding, Judgement, PatchJudgement, Seen
 from .patches import Patch, Submission
 from .progress import Progress
 from .results import LABELS, Ending, Outcome
-from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, Options, finish_folder, new_folder, version
+from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, RESUMES, Options, finish_folder, new_folder, version
 from .sandbox import Sandbox
 from .seen import COUNTED, text_of, why_not
 from .shard import Shard
@@ -126,8 +126,6 @@ class _Gate:
 		except (Exception, KeyboardInterrupt) as error:
 			proc.ignore_interrupts()
 			self._broke_off(error)
-			if isinstance(error, KeyboardInterrupt):
-				raise
 		finally:
 			if self.folder.exists():
 				self.judgement.seconds["total"] = round(time.monotonic() - start, 1)
@@ -138,8 +136,11 @@ class _Gate:
 	def _broke_off(self, error: BaseException) -> None:
 		"""Note what keeps the rest from being judged; what was found so far stays."""
 		self.judgement.problem, code = proc.reason_of(error)
-		self.judgement.ended = code if isinstance(error, KeyboardInterrupt) else 0
-		if not isinstance(error, (PinwaitError, KeyboardInterrupt)):
+		if isinstance(error, KeyboardInterrupt):
+			proc.kill_descendants()
+			self.judgement.ended = code
+			self.progress.say(f"{self.judgement.problem}; {RESUMES}")
+		elif not isinstance(error, PinwaitError):
 			text, place = "".join(traceback.format_exception(error)), self.folder / "traceback"
 			if outputs.attempt(f"{place} could not be written", lambda: place.write_text(text, encoding="utf-8")):
 				self.progress.say(f"{self.judgement.problem}: see {place}")

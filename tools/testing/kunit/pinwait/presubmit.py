@@ -16,7 +16,7 @@ from . import gate, kdir, outputs, profile, sandbox, tell
 from .errors import CannotJudge, PinwaitError, UsageError
 from .gate import Asked
 from .judgement import Judgement
-from .proc import CommandFailed, run
+from .proc import INTERRUPTED, CommandFailed, run
 from .results import EXIT_CODES, Outcome
 from .run import CONFIGS, PROJECT, Options
 from .workshop import COVERAGE_PROFILE, STATIC, STUBS_PROFILE, WARNINGS
@@ -65,7 +65,7 @@ def pushed(options: Options, lines: Iterator[str], full: bool, series: str = "")
 		except (PinwaitError, OSError, ValueError) as error:
 			print(f"presubmit: {line.strip()}: not checked: {error}", file=sys.stderr)
 			continue
-		if code == EXIT_CODES[Outcome.FAIL]:
+		if code in (EXIT_CODES[Outcome.FAIL], INTERRUPTED):
 			return code
 		if code:
 			print(f"presubmit: {remote_ref}: pushed without a judgement", file=sys.stderr)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Presubmit looks at what is about to be sent, leaves the tree as it was, and other people's hooks alone."""
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from pinwait import gate, kdir, presubmit
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.gate import Asked
+from pinwait.proc import INTERRUPTED
 from pinwait.run import Options
 
 
@@ -102,6 +104,8 @@ def test_only_a_bad_patch_stops_a_push(tree, asked, capsys):
 	asked[1][:] = [judgements.failing_case(), judgements.cannot_judge()]
 	assert _push(tree, line) == 1
 	assert _push(tree, line) == 0 and "pushed without a judgement" in capsys.readouterr().err
+	asked[1][:] = [dataclasses.replace(judgements.cannot_judge(), ended=INTERRUPTED)]
+	assert _push(tree, line) == INTERRUPTED
 
 
 @pytest.mark.parametrize("error", [CannotJudge("disk full"), UsageError("holds 1 merges")])
