@@ -77,7 +77,6 @@ def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterat
 		ready = store.tarball(Path(wanted.tarball)) if wanted.tarball else store.package(wanted.kernel)
 		name = ready.name
 	with worktree.locked(kernels, name):
-		follows = False
 		if ready:
 			kernel, follows = ready, False
 			if submission.base_commit:
@@ -236,7 +235,8 @@ def _candidates(ground: Ground, wanted: Wanted, progress: Progress) -> Iterator[
 	"""Yield other bases that are at hand: without the series, with it, other kernels."""
 	others = Store(wanted.build_root, progress).prepared()
 	for kernel in [ground.kernel, *(other for other in others if other.name != ground.kernel.name)]:
-		for name in dict.fromkeys((NONE, ground.series.name, series.DEFAULT)):
+		there = series.names(wanted.series_root)
+		for name in dict.fromkeys(name for name in (NONE, ground.series.name, series.DEFAULT) if name in there):
 			found = series.find(wanted.series_root, name, kernel, progress)
 			where = "" if kernel.name == ground.kernel.name else f" --kernel={kernel.name}"
 			where += " instead of --kdir" if where and wanted.kdir else ""

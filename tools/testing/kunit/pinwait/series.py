@@ -59,11 +59,15 @@ def patch_id(patch: Path) -> str:
 	return line.split()[0]
 
 
+def names(patches: Path) -> list[str]:
+	"""Return the names of all series in a folder, NONE first."""
+	return [NONE, *sorted(folder.name for folder in patches.glob("*") if folder.is_dir() and folder.name != SUPPORT)]
+
+
 def check_name(patches: Path, name: str) -> None:
 	"""Raise UsageError for a series that does not exist."""
-	names = sorted(folder.name for folder in patches.glob("*") if folder.is_dir() and folder.name != SUPPORT)
-	if name != NONE and name not in names:
-		raise UsageError(f"unknown series '{name}'; there are: {', '.join([NONE, *names])}")
+	if name not in (there := names(patches)):
+		raise UsageError(f"unknown series '{name}'; there are: {', '.join(there)}")
 
 
 def find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> Series:
@@ -181,9 +185,9 @@ def _merge(kernel: Kernel, patches: Sequence[Path], index: int, stack: Stack, ou
 					   f"{home.base}: {conflict}") from None
 		if not git.names(stack.commit, tree):
 			return		# the tree has all of it, in a form of its own
-		names = git.names(base, origin.commit), git.names(stack.commit, tree)
-		as_here = ", ".join(names[1] - names[0])
-		merged = ", ".join(name if name in names[1] or not as_here else f"{name} (here {as_here})" for name in dict.fromkeys(failed))
+		there, here = git.names(base, origin.commit), git.names(stack.commit, tree)
+		as_here = ", ".join(here - there)
+		merged = ", ".join(name if name in here or not as_here else f"{name} (here {as_here})" for name in dict.fromkeys(failed))
 		stack.push(_mail(patch), git.between(stack.commit, tree), f"{MERGED} {_name(patch)} in {merged}, by the difference of {home.base}")
 		return
 	why = f"{_name(patch)} does not apply to {kernel.base}: {stumbled(kernel.git, stack.commit, patch, output)}"

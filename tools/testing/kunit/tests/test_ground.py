@@ -73,6 +73,12 @@ def test_no_nearer_base(place, tmp_path):
 	assert states.failure and states.nearest == ""
 
 
+def test_folder_of_series_without_the_default(place, tmp_path):
+	(place.series_root / "rfc").rename(place.series_root / "own")
+	_, states, _, _ = _try(replace(place, series="own"), _submission(tmp_path, fakes.patch(20, "nowhere", "x")))
+	assert states.failure and states.nearest == ""
+
+
 def test_patch_to_our_own_files(place, tmp_path):
 	text = ONE.replace("mm/migrate.c", "mm/tests/a_kunit.c")
 	head = text[:text.index("@@")]
