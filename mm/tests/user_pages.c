@@ -6,6 +6,7 @@
 /* First: linux/memfd.h needs its types and does not include it. */
 #include <linux/mm.h>
 
+#include <linux/highmem.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/memfd.h>
@@ -15,6 +16,7 @@
 #include <linux/pagewalk.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/shmem_fs.h>
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/wait_bit.h>
@@ -40,6 +42,13 @@ const struct user_memory user_memory_memfd = {
 	.name = "memfd",
 	.memfd = true,
 	.flags = MAP_SHARED,
+};
+
+/* A private mapping of a memfd, which nobody has written to. */
+const struct user_memory user_memory_private = {
+	.name = "private",
+	.memfd = true,
+	.flags = MAP_PRIVATE,
 };
 
 static long pin_locked(struct user_pages *up, unsigned int gup_flags)
@@ -226,30 +235,63 @@ static void __user *page_addr(const struct user_pages *up, unsigned int i)
 	return (void __user *)(up->addr + i * PAGE_SIZE);
 }
 
-/* Pages that were not written to hold zeroes. */
-static u8 page_pattern(const struct user_pages *up, unsigned int i)
+/**
+ * user_pages_pattern() - what each byte of a page holds
+ * @up: the pages
+ * @i: which of them
+ *
+ * Return: the byte that user_pages_fill() wrote, 0 if it did not.
+ */
+u8 user_pages_pattern(const struct user_pages *up, unsigned int i)
 {
 	return i < up->filled ? 0xa5 + i : 0;
 }
 
 /**
- * user_pages_fill() - write to the first pages
+ * user_pages_write() - write to a page, as its user does
  * @up: the pages
+ * @i: which of them
+ * @value: what each byte is to hold
+ */
+void user_pages_write(struct user_pages *up, unsigned int i, u8 value)
+{
+	struct kunit *test = up->test;
+	u8 *buf = page_buffer(test);
+
+	memset(buf, value, PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user(page_addr(up, i), buf, PAGE_SIZE));
+	kunit_kfree(test, buf);
+}
+
+/* What is written through a private mapping does not come to the file. */
+static void write_to_file(struct user_pages *up, unsigned int i)
+{
+	struct folio *folio = shmem_read_folio(up->file->f_mapping, i);
+	void *page;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(up->test, folio);
+	page = kmap_local_folio(folio, 0);
+	memset(page, user_pages_pattern(up, i), PAGE_SIZE);
+	kunmap_local(page);
+	folio_put(folio);
+}
+
+/**
+ * user_pages_fill() - write to the first pages
+ * @up: the pages; of a private mapping, those of the file
  * @nr: how many of them
  */
 void user_pages_fill(struct user_pages *up, unsigned int nr)
 {
-	struct kunit *test = up->test;
-	u8 *buf = page_buffer(test);
 	unsigned int i;
 
 	up->filled = nr;
 	for (i = 0; i < nr; i++) {
-		memset(buf, page_pattern(up, i), PAGE_SIZE);
-		KUNIT_ASSERT_EQ(test, 0, copy_to_user(page_addr(up, i), buf,
-						      PAGE_SIZE));
+		if (up->memory == &user_memory_private)
+			write_to_file(up, i);
+		else
+			user_pages_write(up, i, user_pages_pattern(up, i));
 	}
-	kunit_kfree(test, buf);
 }
 
 /**
@@ -306,24 +348,42 @@ struct folio *user_pages_folio(struct user_pages *up, unsigned int i)
 	return folio;
 }
 
-/**
- * user_pages_pin() - pin all pages
- * @up: the pages, none of which it has pinned
- * @way: how to pin them
- * @gup_flags: FOLL_LONGTERM and the like; they are pinned for writing anyhow
- */
-void user_pages_pin(struct user_pages *up, const struct pin_way *way,
+static void pin_all(struct user_pages *up, const struct pin_way *way,
 		    unsigned int gup_flags)
 {
 	KUNIT_ASSERT_NULL(up->test, up->way);
 
 	up->began_at = ktime_get();
 	set_fail_nth(up->fail_nth);
-	up->rc = way->pin(up, gup_flags | FOLL_WRITE);
+	up->rc = way->pin(up, gup_flags);
 	up->fail_nth = set_fail_nth(0);
 	up->ended_at = ktime_get();
 	if (up->rc > 0)
 		up->way = way;
+}
+
+/**
+ * user_pages_pin() - pin all pages for writing
+ * @up: the pages, none of which it has pinned
+ * @way: how to pin them
+ * @gup_flags: FOLL_LONGTERM and the like
+ */
+void user_pages_pin(struct user_pages *up, const struct pin_way *way,
+		    unsigned int gup_flags)
+{
+	pin_all(up, way, gup_flags | FOLL_WRITE);
+}
+
+/**
+ * user_pages_pin_read_only() - pin all pages for reading
+ * @up: as of user_pages_pin()
+ * @way: how to pin them
+ * @gup_flags: FOLL_LONGTERM and the like
+ */
+void user_pages_pin_read_only(struct user_pages *up, const struct pin_way *way,
+			      unsigned int gup_flags)
+{
+	pin_all(up, way, gup_flags);
 }
 
 struct killer {
@@ -491,7 +551,7 @@ static void expect_intact(struct user_pages *up)
 		KUNIT_EXPECT_EQ(test, 0, copy_from_user(buf, page_addr(up, i),
 							PAGE_SIZE));
 		KUNIT_EXPECT_NULL_MSG(test,
-				      memchr_inv(buf, page_pattern(up, i),
+				      memchr_inv(buf, user_pages_pattern(up, i),
 						 PAGE_SIZE),
 				      "contents of page %u have changed", i);
 	}

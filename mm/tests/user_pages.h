@@ -30,6 +30,7 @@ struct user_memory {
 extern const struct user_memory user_memory_anon;
 extern const struct user_memory user_memory_shmem;
 extern const struct user_memory user_memory_memfd;
+extern const struct user_memory user_memory_private;
 
 /**
  * struct user_pages - pages of the test's mm, and what is pinned of them
@@ -107,7 +108,9 @@ bool user_pages_can_be_movable(void);
 struct user_pages *user_pages_map(struct kunit *test,
 				  const struct user_memory *memory,
 				  unsigned int nr);
+void user_pages_write(struct user_pages *up, unsigned int i, u8 value);
 void user_pages_fill(struct user_pages *up, unsigned int nr);
+u8 user_pages_pattern(const struct user_pages *up, unsigned int i);
 struct user_pages *user_pages_make(struct kunit *test,
 				   const struct user_memory *memory,
 				   unsigned int nr);
@@ -115,6 +118,8 @@ struct folio *user_pages_folio(struct user_pages *up, unsigned int i);
 
 void user_pages_pin(struct user_pages *up, const struct pin_way *way,
 		    unsigned int gup_flags);
+void user_pages_pin_read_only(struct user_pages *up, const struct pin_way *way,
+			      unsigned int gup_flags);
 void user_pages_pin_killed(struct user_pages *up, const struct pin_way *way,
 			   unsigned int gup_flags, unsigned int delay_ms);
 void user_pages_unpin(struct user_pages *up);
