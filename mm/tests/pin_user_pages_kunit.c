@@ -533,26 +533,7 @@ static void partly_mapped(struct kunit *test)
 	expect_not_pinned(up);
 }
 
-/* How a special file is mapped. */
-static int map_as_io(struct file *file, struct vm_area_struct *vma)
-{
-	vm_flags_set(vma, VM_IO);
-	return 0;
-}
-
-static int map_as_pfns(struct file *file, struct vm_area_struct *vma)
-{
-	vm_flags_set(vma, VM_PFNMAP);
-	return 0;
-}
-
-/* Of the page that is to be written to, as a file system would. */
-static vm_fault_t never_writable(struct vm_fault *vmf)
-{
-	return VM_FAULT_SIGBUS;
-}
-
-static vm_fault_t no_page(struct vm_fault *vmf)
+static vm_fault_t count_fault(struct vm_fault *vmf)
 {
 	unsigned int *faults = vmf->vma->vm_file->private_data;
 
@@ -560,10 +541,29 @@ static vm_fault_t no_page(struct vm_fault *vmf)
 	return VM_FAULT_SIGBUS;
 }
 
-static const struct vm_operations_struct tracked_ops = {
-	.fault = no_page,
-	.page_mkwrite = never_writable,
+static const struct vm_operations_struct no_page_ops = {
+	.fault = count_fault,
 };
+
+/* A file system that has to be told who writes. */
+static const struct vm_operations_struct tracked_ops = {
+	.fault = count_fault,
+	.page_mkwrite = count_fault,
+};
+
+static int map_as_io(struct file *file, struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_IO);
+	vma->vm_ops = &no_page_ops;
+	return 0;
+}
+
+static int map_as_pfns(struct file *file, struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_PFNMAP);
+	vma->vm_ops = &no_page_ops;
+	return 0;
+}
 
 static int map_as_tracked(struct file *file, struct vm_area_struct *vma)
 {
@@ -651,13 +651,17 @@ static void refused(struct kunit *test)
 	vm_munmap(up->addr, NR_PAGES * PAGE_SIZE);
 }
 
-/* Where no user memory can be nothing is looked for. */
+/* A range that is not the user's alone is refused, even where it begins in memory. */
 static void out_of_range(struct kunit *test)
 {
-	struct page *pages[NR_PAGES];
 	const unsigned long end = TASK_SIZE_MAX & PAGE_MASK;
+	struct page *pages[NR_PAGES];
+	unsigned long addr;
 
-	user_pages_map(test, &user_memory_anon, 1);
+	addr = kunit_vm_mmap(test, NULL, end - PAGE_SIZE, PAGE_SIZE,
+			     PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, 0);
+	KUNIT_ASSERT_EQ(test, addr, end - PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, -EOVERFLOW,
 			pin_user_pages_fast(-2 * PAGE_SIZE, NR_PAGES,
 					    FOLL_WRITE | FOLL_LONGTERM, pages));
