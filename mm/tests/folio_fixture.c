@@ -6,8 +6,8 @@
 #include <linux/jump_label.h>
 
 /*
- * Null on a kernel without the wake-up: there the tests still build, and those
- * that need it fail.  Has to be declared weak before linux/mm.h uses it.
+ * Null on a kernel without the wake-up, where the tests are to build as well.
+ * Has to be declared weak before linux/mm.h uses it.
  */
 extern struct static_key_false folio_put_wakeup_key __weak;
 
@@ -92,6 +92,34 @@ void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds)
 		kunit_skip(test, "takes %u s; in virtual time only", seconds);
 }
 
+/**
+ * folio_fixture_needs_key() - skip the case where there is no wake-up key
+ * @test: the running test
+ *
+ * For what exists only with a series that has one.
+ */
+void folio_fixture_needs_key(struct kunit *test)
+{
+	const struct wait_promises *p = wait_promises();
+
+	if (!p->has_key)
+		kunit_skip(test, "series %s has no wake-up key", p->series);
+}
+
+/**
+ * folio_fixture_needs_wait() - skip the case where nothing is waited for
+ * @test: the running test
+ *
+ * As folio_fixture_needs_key().
+ */
+void folio_fixture_needs_wait(struct kunit *test)
+{
+	const struct wait_promises *p = wait_promises();
+
+	if (!p->wait)
+		kunit_skip(test, "series %s waits for no reference", p->series);
+}
+
 static unsigned long long seed;
 module_param(seed, ullong, 0444);
 MODULE_PARM_DESC(seed, "what random tests start from, 0 to have it drawn");
@@ -159,13 +187,23 @@ void wait_until_asleep(struct task_struct *task, struct completion *done)
 }
 
 /**
+ * folio_has_wakeup_key() - does this kernel have a folio_put_wakeup_key?
+ *
+ * Return: true if it does, whatever is promised of it.
+ */
+bool folio_has_wakeup_key(void)
+{
+	return &folio_put_wakeup_key;
+}
+
+/**
  * folio_wakeup_key_count() - count of folio_put_wakeup_key
  *
  * Return: how many users hold the key, 0 on a kernel without it.
  */
 int folio_wakeup_key_count(void)
 {
-	if (!&folio_put_wakeup_key)
+	if (!folio_has_wakeup_key())
 		return 0;
 	return static_key_count(&folio_put_wakeup_key.key);
 }
@@ -178,10 +216,14 @@ static void folio_wakeup_key_put(void *unused)
 /**
  * folio_wakeup_key_get() - hold folio_put_wakeup_key until the case ends
  * @test: the running test; aborted on a kernel without the key
+ *
+ * Nothing is held where no key is promised: there nobody is to be woken.
  */
 void folio_wakeup_key_get(struct kunit *test)
 {
-	if (!&folio_put_wakeup_key)
+	if (!wait_promises()->has_key)
+		return;
+	if (!folio_has_wakeup_key())
 		KUNIT_FAIL_AND_ABORT(test, "this kernel has no folio_put_wakeup_key");
 
 	static_key_slow_inc(&folio_put_wakeup_key.key);
@@ -1639,11 +1681,38 @@ struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fault_restore, old));
 	return s;
 }
+
+/**
+ * fail_folio_hold_last() - say how long a hold is to last that a migration meets
+ * @us: how long if it is waited for; if not it lasts until it is drained, longer
+ *	than any migration on whatever machine
+ */
+void fail_folio_hold_last(unsigned int us)
+{
+	fail_folio_hold_settings.delay_us = wait_promises()->wait ? us : 60 * USEC_PER_SEC;
+}
+
+/**
+ * fail_folio_hold_fired() - how many holds the injector has taken
+ *
+ * Return: holds since boot.
+ */
+u64 fail_folio_hold_fired(void)
+{
+	return fail_folio_hold_count().fired;
+}
 #endif
 
 /*
  * Migration
  */
+
+static void folio_migration_begin(struct folio_migration *m)
+{
+	m->began_tick = jiffies;
+	m->began_at = ktime_get();
+	m->sleeps = current->nvcsw;
+}
 
 static struct test_folio *find_test_folio(struct folio_migration *m,
 					  struct folio *folio)
@@ -1656,6 +1725,14 @@ static struct test_folio *find_test_folio(struct folio_migration *m,
 	return NULL;
 }
 
+/* How long somebody else lets it halt is no time of the migration's. */
+static void folio_migration_halt(struct folio_migration *m)
+{
+	complete_all(&m->halted);
+	wait_for_completion_timeout(&m->go_on, HOLD_AT_MOST);
+	folio_migration_begin(m);
+}
+
 static struct folio *get_dst(struct folio *src, unsigned long private)
 {
 	struct folio_migration *m = (struct folio_migration *)private;
@@ -1666,6 +1743,8 @@ static struct folio *get_dst(struct folio *src, unsigned long private)
 	m->key_inside = folio_wakeup_key_count();
 	if (m->on_alloc)
 		m->on_alloc(m);
+	if (m->nr_allocs == m->halt_at)
+		folio_migration_halt(m);
 	if (m->nr_allocs == m->fail_alloc_at)
 		return NULL;
 	if (m->fail_alloc_order && folio_order(src) >= m->fail_alloc_order)
@@ -1701,6 +1780,7 @@ static void folio_migration_end(void *data)
 
 	if (m->gate)
 		complete_all(m->gate);
+	complete_all(&m->go_on);
 	if (m->task)
 		kthread_stop_put(m->task);
 	putback_movable_pages(&m->from);
@@ -1727,6 +1807,8 @@ struct folio_migration *folio_migration(struct kunit *test,
 	m->reason = reason;
 	INIT_LIST_HEAD(&m->folios);
 	INIT_LIST_HEAD(&m->from);
+	init_completion(&m->halted);
+	init_completion(&m->go_on);
 	init_completion(&m->done);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
 							   folio_migration_end,
@@ -1797,9 +1879,7 @@ void folio_migration_run(struct folio_migration *m)
 {
 	struct test_folio *tf;
 
-	m->began_tick = jiffies;
-	m->began_at = ktime_get();
-	m->sleeps = current->nvcsw;
+	folio_migration_begin(m);
 	set_fail_nth(m->fail_nth);
 	m->rc = migrate_pages(&m->from, get_dst, put_dst, (unsigned long)m,
 			      m->mode, m->reason, &m->nr_succeeded);
@@ -1811,6 +1891,12 @@ void folio_migration_run(struct folio_migration *m)
 	}
 	m->ended_tick = jiffies;
 	m->ended_at = ktime_get();
+	if (m->halts_for && m->halts_for->dst) {
+		list_del_init(&m->halts_for->entry);
+		m->halts_for = NULL;
+		m->nr_succeeded--;
+		m->nr_allocs--;
+	}
 }
 
 static int folio_migration_fn(void *data)
@@ -1847,6 +1933,34 @@ void folio_migration_join(struct folio_migration *m)
 	wait_for_completion(&m->done);
 }
 
+/**
+ * folio_migration_prolong() - have a migration last until folios that are held are
+ *	dropped, or folio_migration_go_on()
+ * @m: the migration, to which all others have been added
+ *
+ * For what is to happen meanwhile.  A series that waits has it last anyhow.
+ * Without one it is made to halt in the middle of an attempt, when it has
+ * unmapped and locked all it could, and asks for the destination of one more
+ * folio, which is added here and counts for nothing when it was migrated.
+ */
+void folio_migration_prolong(struct folio_migration *m)
+{
+	if (wait_promises()->wait)
+		return;
+	m->halt_at = list_count_nodes(&m->from) + 1;
+	m->halts_for = test_folio_make(m->test, &test_folio_shmem);
+	folio_migration_add(m, m->halts_for);
+}
+
+/**
+ * folio_migration_go_on() - end what folio_migration_prolong() began
+ * @m: the migration
+ */
+void folio_migration_go_on(struct folio_migration *m)
+{
+	complete_all(&m->go_on);
+}
+
 static bool has_ref_waiter(struct folio *folio)
 {
 	struct wait_queue_head *wq_head = __var_waitqueue(&folio->_refcount);
@@ -1881,12 +1995,17 @@ static bool happens_during(struct folio_migration *m, struct folio *folio,
  * @m: the migration
  * @tf: the folio
  *
- * Return: true when the migration waits for references on @tf to go, false if
- * it is over and did not.
+ * Return: true when the migration waits for references on @tf to go, or has been
+ * made to halt by folio_migration_prolong(); false if it is over and did not.
  */
 bool folio_migration_waits(struct folio_migration *m, struct test_folio *tf)
 {
-	return happens_during(m, tf->folio, has_ref_waiter);
+	if (!m->halt_at)
+		return happens_during(m, tf->folio, has_ref_waiter);
+	while (!completion_done(&m->halted))
+		if (wait_for_completion_timeout(&m->done, 1))
+			return false;
+	return true;
 }
 
 /**
@@ -1912,12 +2031,45 @@ void folio_migration_putback(struct folio_migration *m)
 }
 
 /**
+ * folio_migration_again() - migrate what a migration has left, for the same reason
+ * @m: the migration, after folio_migration_putback()
+ *
+ * Nothing is held, failed or called back any more.  Folios that were migrated, or
+ * have lost all their users, take no part.
+ */
+void folio_migration_again(struct folio_migration *m)
+{
+	struct test_folio *tf, *next;
+
+	lru_add_drain_all();
+	list_for_each_entry_safe(tf, next, &m->folios, entry) {
+		if (tf->dst || !test_folio_has_users(tf)) {
+			list_del_init(&tf->entry);
+			continue;
+		}
+		KUNIT_ASSERT_TRUE(m->test, isolate_folio_to_list(tf->folio, &m->from));
+		tf->migrate_error = 0;
+	}
+	m->on_alloc = NULL;
+	m->nr_allocs = 0;
+	m->halt_at = 0;
+	m->fail_alloc_at = 0;
+	m->fail_alloc_order = 0;
+	m->fail_nth = 0;
+	folio_migration_run(m);
+}
+
+/**
  * release_hold_on_alloc() - for &folio_migration.on_alloc
- * @m: the migration; its data is a &struct folio_hold, which is released
+ * @m: the migration; its data is a &struct folio_hold, which is released if it is
+ *	going to be waited for
+ *
+ * Where a migration fails at once the case releases the hold when that is over.
  */
 void release_hold_on_alloc(struct folio_migration *m)
 {
-	folio_hold_release(m->data);
+	if (wait_promises()->wait)
+		folio_hold_release(m->data);
 }
 
 /*
@@ -2026,6 +2178,12 @@ static void expect_in_use(struct kunit *test, struct test_folio *tf,
 			      "its users do not find the folio");
 	KUNIT_EXPECT_TRUE_MSG(test, test_folio_intact(tf, folio),
 			      "contents have changed");
+	/* Its user has found it, and so has swapped it in. */
+	if (kind == &test_folio_swapped_out) {
+		tf->kind = &test_folio_anon_mapped;
+		tf->mapcount = tf->kind->mapcount;
+		tf->private = NULL;
+	}
 }
 
 /**
@@ -2072,6 +2230,55 @@ void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs)
 	if (tf->dst)
 		return;
 	expect_in_use(test, tf, tf->folio, extra_refs);
+}
+
+static unsigned int pages_at_destination(const struct folio_migration *m)
+{
+	unsigned int pages = 0;
+	struct test_folio *tf;
+
+	list_for_each_entry(tf, &m->folios, entry)
+		if (tf->dst)
+			pages += 1 << tf->kind->order;
+	return pages;
+}
+
+/**
+ * expect_failed_at_once() - expect a migration to have failed for what is held
+ * @test: the running test
+ * @m: a migration that is over
+ * @nr: how many folios are held
+ *
+ * Those have been tried, and not waited for.  Puts them back.
+ */
+void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
+			   unsigned int nr)
+{
+	KUNIT_EXPECT_EQ(test, m->rc, nr);
+	KUNIT_EXPECT_GT(test, m->nr_allocs, 0);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, pages_at_destination(m));
+	KUNIT_EXPECT_EQ(test, list_count_nodes(&m->from), nr);
+	expect_did_not_wait(test, m);
+	folio_migration_putback(m);
+}
+
+/**
+ * expect_migrates_later() - expect what a migration has left to migrate now
+ * @test: the running test
+ * @m: a migration that failed, of which nothing is held any more and all is put back
+ */
+void expect_migrates_later(struct kunit *test, struct folio_migration *m)
+{
+	struct test_folio *tf;
+
+	folio_migration_again(m);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, pages_at_destination(m));
+	KUNIT_EXPECT_TRUE(test, list_empty(&m->from));
+	expect_did_not_wait(test, m);
+	list_for_each_entry(tf, &m->folios, entry)
+		expect_migrated(test, tf);
 }
 
 /**
@@ -2131,7 +2338,7 @@ void expect_allocs(struct kunit *test, const struct folio_migration *m,
 {
 	unsigned long waits = 0;
 
-	if (!folio_fixture_virtual_time())
+	if (!folio_fixture_virtual_time() && wait_promises()->wait)
 		waits = (m->ended_tick - m->began_tick) / wait_promises()->wait;
 	KUNIT_EXPECT_GE(test, m->nr_allocs, nr);
 	KUNIT_EXPECT_LE(test, m->nr_allocs, nr + waits);

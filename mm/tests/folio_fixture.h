@@ -27,17 +27,20 @@ struct test_folio;
 
 /**
  * struct wait_promises - what a series promises of the wait for folio references
- * @series: its name, that of its folder
- * @wait: the longest time that one wait lasts, in ticks
- * @async_attempts: attempts that wait in asynchronous mode, before those that
- *	lock and wait for everything
- * @sync_attempts: attempts that wait in synchronous mode, after those
+ * @series: its name, that of its folder; "none" for a kernel without any
+ * @has_key: there is a folio_put_wakeup_key, held by migration for a longterm pin
+ * @wait: the longest time that one wait lasts, in ticks; 0 if nothing is waited
+ *	for, so that a folio which is held fails at once
+ * @async_attempts: attempts in asynchronous mode, before those that lock and wait
+ *	for everything; each waits
+ * @sync_attempts: attempts in synchronous mode, after those
  * @recounts: a wait notices when references come to be expected, or no longer
  * @waking_drops: the kinds of drops that wake whoever waits, a bit for each
  *	&enum folio_drop_kind
  * @per_folio: these are for each folio that is held, one after the other
  * @retries_after_wait: after each wait comes an attempt, also after the last
- * @holds_folio: the folio is locked and unmapped during the wait
+ * @holds_folio: the folio is locked and unmapped during the wait, or in the
+ *	middle of an attempt
  * @holds_batch: so are all others of its batch that come behind it
  * @killable: a fatal signal ends the wait
  *
@@ -46,6 +49,7 @@ struct test_folio;
  */
 struct wait_promises {
 	const char *series;
+	bool has_key;
 	unsigned long wait;
 	unsigned int async_attempts;
 	unsigned int sync_attempts;
@@ -63,6 +67,12 @@ const struct wait_promises *wait_promises(void);
 static inline bool drop_wakes(enum folio_drop_kind kind)
 {
 	return wait_promises()->waking_drops & BIT(kind);
+}
+
+/* What so many migrations for a longterm pin add to the count of the key. */
+static inline int key_count_of(int migrations)
+{
+	return wait_promises()->has_key ? migrations : 0;
 }
 
 /*
@@ -206,13 +216,19 @@ struct folio_hold {
  * @on_alloc: called at each call for a destination folio, may be NULL
  * @data: for @on_alloc
  * @gate: what a started one waits for before it begins, NULL for nothing
+ * @halt_at: at which call for a destination folio it halts, counted from 1; 0 for
+ *	none
+ * @halts_for: the folio that is for, which leaves no trace when it was migrated
+ * @halted: complete when it has
+ * @go_on: complete when it may go on
  * @nr_allocs: calls for a destination folio so far
  * @nr_failed_allocs: how many of them found no memory
  * @key_inside: the wake-up key's count at the last of these calls
  * @rc: what migrate_pages() returned
  * @nr_succeeded: what it said of the number of migrated folios
  * @sleeps: how often whoever called it has gone to sleep in it
- * @began_at: when it was called
+ * @began_at: when it was called, or went on after it had halted; @sleeps counts
+ *	from then on, too
  * @began_tick: in which tick that was
  * @ended_at: when it returned
  * @ended_tick: in which tick that was
@@ -232,6 +248,10 @@ struct folio_migration {
 	void (*on_alloc)(struct folio_migration *m);
 	void *data;
 	struct completion *gate;
+	unsigned int halt_at;
+	struct test_folio *halts_for;
+	struct completion halted;
+	struct completion go_on;
 	unsigned int nr_allocs;
 	unsigned int nr_failed_allocs;
 	int key_inside;
@@ -286,6 +306,8 @@ void expect_balance(const struct folio_balance *before);
 bool folio_fixture_virtual_time(void);
 ktime_t late_by(unsigned int ticks);
 void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
+void folio_fixture_needs_key(struct kunit *test);
+void folio_fixture_needs_wait(struct kunit *test);
 long folio_fixture_unpinned(void);
 long folio_fixture_pins(void);
 
@@ -296,6 +318,7 @@ struct task_struct *test_thread(struct kunit *test, int (*fn)(void *data),
 void test_thread_stop(struct kunit *test, struct task_struct *task);
 void wait_until_asleep(struct task_struct *task, struct completion *done);
 
+bool folio_has_wakeup_key(void);
 int folio_wakeup_key_count(void);
 void folio_wakeup_key_get(struct kunit *test);
 
@@ -346,6 +369,8 @@ int debugfs_write(const char *path, const char *value);
 int debugfs_read(const char *path, char *buf, size_t size);
 void debugfs_set(struct kunit *test, const char *path, const char *value);
 struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
+void fail_folio_hold_last(unsigned int us);
+u64 fail_folio_hold_fired(void);
 unsigned int set_fail_nth(unsigned int nth);
 
 struct folio_migration *folio_migration(struct kunit *test,
@@ -355,15 +380,21 @@ void folio_migration_add(struct folio_migration *m, struct test_folio *tf);
 void folio_migration_run(struct folio_migration *m);
 void folio_migration_start(struct folio_migration *m);
 void folio_migration_join(struct folio_migration *m);
+void folio_migration_prolong(struct folio_migration *m);
+void folio_migration_go_on(struct folio_migration *m);
 bool folio_migration_waits(struct folio_migration *m, struct test_folio *tf);
 bool folio_migration_blocks(struct folio_migration *m, struct test_folio *tf);
 void folio_migration_putback(struct folio_migration *m);
+void folio_migration_again(struct folio_migration *m);
 
 void release_hold_on_alloc(struct folio_migration *m);
 
 void expect_migrated(struct kunit *test, struct test_folio *tf);
 void expect_at_destination(struct kunit *test, struct test_folio *tf);
 void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs);
+void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
+			   unsigned int nr);
+void expect_migrates_later(struct kunit *test, struct folio_migration *m);
 void expect_took(struct kunit *test, const struct folio_migration *m,
 		 ktime_t lower, ktime_t upper);
 void expect_took_ticks(struct kunit *test, const struct folio_migration *m,

@@ -14,6 +14,7 @@
 static const struct wait_promises tables[] = {
 	{
 		.series = "rfc",
+		.has_key = true,
 		.wait = HZ,
 		.async_attempts = 3,
 		.sync_attempts = 7,
@@ -25,9 +26,21 @@ static const struct wait_promises tables[] = {
 		.holds_batch = true,
 		.killable = false,
 	},
+	{
+		.series = "none",
+		.has_key = false,
+		.wait = 0,
+		.async_attempts = 3,
+		.sync_attempts = 7,
+		.waking_drops = 0,
+		.holds_folio = true,
+		.holds_batch = true,
+		.killable = false,
+	},
 };
 
-static const struct wait_promises *chosen = &tables[0];
+static const struct wait_promises *chosen;
+static bool unknown;
 
 static int promises_set(const char *val, const struct kernel_param *kp)
 {
@@ -36,16 +49,20 @@ static int promises_set(const char *val, const struct kernel_param *kp)
 	for (i = 0; i < ARRAY_SIZE(tables); i++) {
 		if (sysfs_streq(val, tables[i].series)) {
 			chosen = &tables[i];
+			unknown = false;
 			return 0;
 		}
 	}
 	chosen = NULL;
+	unknown = true;
 	return -EINVAL;
 }
 
 static int promises_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%s\n", chosen ? chosen->series : "none");
+	const struct wait_promises *promises = wait_promises();
+
+	return sysfs_emit(buffer, "%s\n", promises ? promises->series : "unknown");
 }
 
 static const struct kernel_param_ops promises_ops = {
@@ -62,10 +79,16 @@ MODULE_PARM_DESC(promises, "series whose promises the suites assert");
 /**
  * wait_promises() - what the series under test promises
  *
- * Return: the table of the series that folio_fixture.promises= names, the first
- * of all without that parameter, NULL if there is no such series.
+ * Return: the table of the series that folio_fixture.promises= names, NULL if
+ * there is no such series.  Without that parameter the first whose key this
+ * kernel has, or that has none either.
  */
 const struct wait_promises *wait_promises(void)
 {
+	int i;
+
+	for (i = 0; !chosen && !unknown && i < ARRAY_SIZE(tables); i++)
+		if (tables[i].has_key == folio_has_wakeup_key())
+			chosen = &tables[i];
 	return chosen;
 }
