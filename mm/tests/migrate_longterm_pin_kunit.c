@@ -80,6 +80,31 @@ static void expect_migrated_after(struct kunit *test, struct folio_migration *m,
 	expect_migrated(test, tf);
 }
 
+/* What references of a hold add to the count of the folio. */
+static int refs_of(const struct folio_hold *hold)
+{
+	if (hold->how && hold->how->pin && !folio_has_pincount(hold->folio))
+		return hold->refs * GUP_PIN_COUNTING_BIAS;
+	return hold->refs;
+}
+
+/*
+ * Where nothing is waited for it fails at once, and when the reference has gone
+ * nothing is in the way of the next migration.
+ */
+static void expect_fails_until_dropped(struct kunit *test,
+				       struct folio_migration *m,
+				       struct test_folio *tf,
+				       struct folio_hold *hold)
+{
+	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
+	expect_failed_at_once(test, m, 1);
+	expect_unharmed(test, tf, refs_of(hold));
+	folio_hold_join(hold);
+	if (test_folio_has_users(tf))
+		expect_migrates_later(test, m);
+}
+
 static void put_each(struct folio *folio, int refs)
 {
 	while (refs--)
@@ -111,6 +136,10 @@ static void expect_waits_for(struct kunit *test,
 	m->on_alloc = release_hold_on_alloc;
 	m->data = hold;
 	folio_migration_run(m);
+	if (!wait_promises()->wait) {
+		expect_fails_until_dropped(test, m, tf, hold);
+		return;
+	}
 	folio_hold_join(hold);
 
 	expect_took(test, m, hold->delay,
@@ -178,7 +207,7 @@ static void references(struct kunit *test)
 	expect_waits_for(test, p->kind, &p->how, 50);
 }
 
-/* The reference is never dropped: each attempt waits its time, then all fail. */
+/* The reference is never dropped: each attempt waits its time, if at all; all fail. */
 static void expect_lasting_reference_fails(struct kunit *test,
 					   const struct test_folio_kind *kind,
 					   enum migrate_mode mode)
@@ -188,10 +217,19 @@ static void expect_lasting_reference_fails(struct kunit *test,
 	struct folio_migration *m = folio_migration(test, mode, MR_LONGTERM_PIN);
 	const struct wait_promises *p = wait_promises();
 	const unsigned int attempts = p->async_attempts + p->sync_attempts;
+	struct wakeup_spy *spy = wakeup_spy(test, tf->folio);
 
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
 
+	/* Of these the fixture knows. */
+	if (tf->file && kind != &test_folio_shmem)
+		KUNIT_EXPECT_EQ(test, tf->attempts, attempts);
+	if (!p->wait) {
+		expect_fails_until_dropped(test, m, tf, hold);
+		KUNIT_EXPECT_EQ(test, spy->wakeups, 0);
+		return;
+	}
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
 	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&m->from));
@@ -230,6 +268,16 @@ static void several_references(struct kunit *test)
 						    MR_LONGTERM_PIN);
 
 	folio_migration_add(m, tf);
+	if (!wait_promises()->wait) {
+		folio_migration_run(m);
+		expect_failed_at_once(test, m, 1);
+		expect_unharmed(test, tf, first->refs + last->refs);
+		/* One is as good as all of them. */
+		folio_hold_join(first);
+		folio_migration_again(m);
+		expect_fails_until_dropped(test, m, tf, last);
+		return;
+	}
 	folio_hold_release(first);
 	folio_hold_release(last);
 	folio_migration_run(m);
@@ -252,11 +300,15 @@ static void two_holders_at_once(struct kunit *test)
 						    MR_LONGTERM_PIN);
 
 	folio_migration_add(m, tf);
+	folio_migration_prolong(m);
+	folio_migration_start(m);
+	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
 	folio_hold_release(one);
 	folio_hold_release(other);
-	folio_migration_run(m);
 	folio_hold_join(one);
 	folio_hold_join(other);
+	folio_migration_go_on(m);
+	folio_migration_join(m);
 
 	expect_ended_with(test, m, max(one->dropped_at, other->dropped_at));
 	expect_migrated_after(test, m, tf, one);
@@ -283,6 +335,10 @@ static void expect_waits_for_retaken(struct kunit *test, int refs,
 	m->on_alloc = release_hold_on_alloc;
 	m->data = hold;
 	folio_migration_run(m);
+	if (!wait_promises()->wait) {
+		expect_fails_until_dropped(test, m, tf, hold);
+		return;
+	}
 	folio_hold_join(hold);
 
 	if (folio_fixture_virtual_time()) {
@@ -361,6 +417,7 @@ static void dropped_about_deadline(struct kunit *test)
 	struct folio_hold *hold;
 	ktime_t start, deadline;
 
+	folio_fixture_needs_wait(test);
 	folio_fixture_needs_virtual_time(test, 10);
 
 	tf = test_folio_make(test, &test_folio_clean[0]);
@@ -402,6 +459,12 @@ static void one_held_of_several(struct kunit *test)
 	m->on_alloc = release_hold_on_alloc;
 	m->data = hold;
 	folio_migration_run(m);
+	if (!wait_promises()->wait) {
+		expect_migrated(test, tf[0]);
+		expect_migrated(test, tf[2]);
+		expect_fails_until_dropped(test, m, tf[1], hold);
+		return;
+	}
 	folio_hold_join(hold);
 
 	KUNIT_EXPECT_EQ(test, m->rc, 0);
@@ -528,7 +591,7 @@ static int locked_kinds_init(struct kunit *test)
 
 /*
  * Locked, and with an extra reference: the attempt that finds the folio locked
- * waits for the reference before the next one.
+ * waits for the reference before the next one, if it waits at all.
  */
 static void locked_and_held_folio(struct kunit *test)
 {
@@ -543,6 +606,10 @@ static void locked_and_held_folio(struct kunit *test)
 	test_folio_lock(test, tf->folio);
 	folio_migration_run(m);
 	test_folio_unlock(test, tf->folio);
+	if (!wait_promises()->wait) {
+		expect_fails_until_dropped(test, m, tf, hold);
+		return;
+	}
 	folio_hold_join(hold);
 
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
@@ -562,6 +629,7 @@ static void several_locked_and_held_folios(struct kunit *test)
 						    MR_LONGTERM_PIN);
 	struct folio_hold *holds[ARRAY_SIZE(delays_ms)];
 	struct test_folio *tfs[ARRAY_SIZE(delays_ms)];
+	const struct wait_promises *p = wait_promises();
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(delays_ms); i++) {
@@ -571,19 +639,26 @@ static void several_locked_and_held_folios(struct kunit *test)
 	}
 	for (i = 0; i < ARRAY_SIZE(delays_ms); i++) {
 		test_folio_lock(test, tfs[i]->folio);
-		folio_hold_release(holds[i]);
+		if (p->wait)
+			folio_hold_release(holds[i]);
 	}
 	folio_migration_run(m);
-	for (i = 0; i < ARRAY_SIZE(delays_ms); i++) {
-		test_folio_unlock(test, tfs[i]->folio);
-		folio_hold_join(holds[i]);
-		KUNIT_EXPECT_GE(test, m->ended_at, holds[i]->dropped_at);
-	}
-
-	KUNIT_EXPECT_EQ(test, m->rc, ARRAY_SIZE(delays_ms));
-	folio_migration_putback(m);
 	for (i = 0; i < ARRAY_SIZE(delays_ms); i++)
+		test_folio_unlock(test, tfs[i]->folio);
+
+	if (p->wait) {
+		KUNIT_EXPECT_EQ(test, m->rc, ARRAY_SIZE(delays_ms));
+		folio_migration_putback(m);
+	} else {
+		expect_failed_at_once(test, m, ARRAY_SIZE(delays_ms));
+	}
+	for (i = 0; i < ARRAY_SIZE(delays_ms); i++) {
+		folio_hold_join(holds[i]);
+		if (p->wait)
+			KUNIT_EXPECT_GE(test, m->ended_at, holds[i]->dropped_at);
 		expect_unharmed(test, tfs[i], 0);
+	}
+	expect_migrates_later(test, m);
 }
 
 static void become_reclaim_and_release(struct folio_migration *m)
@@ -616,10 +691,15 @@ static void locked_and_held_folio_sync(struct kunit *test)
 	folio_migration_start(m);
 	folio_migration_join(m);
 	test_folio_unlock(test, tf->folio);
+
+	KUNIT_EXPECT_EQ(test, m->nr_allocs, p->async_attempts + p->sync_attempts);
+	if (!p->wait) {
+		expect_fails_until_dropped(test, m, tf, hold);
+		return;
+	}
 	folio_hold_join(hold);
 
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	KUNIT_EXPECT_EQ(test, m->nr_allocs, p->async_attempts + p->sync_attempts);
 	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
 	expect_took(test, m, hold->delay,
 		    ktime_add(hold->delay, ticks_to_ktime(2)));
@@ -671,14 +751,25 @@ static void under_writeback(struct kunit *test)
 					     p->hold_ms);
 	struct folio_migration *m = folio_migration(test, p->mode,
 						    MR_LONGTERM_PIN);
+	const bool held = p->hold_ms && !wait_promises()->wait;
 
 	folio_migration_add(m, tf);
 	if (p->migrates) {
 		folio_hold_release(writeback);
-		folio_hold_release(hold);
+		if (!held)
+			folio_hold_release(hold);
 	}
 	folio_migration_run(m);
 	folio_hold_join(writeback);
+	if (p->migrates && held) {
+		KUNIT_EXPECT_EQ(test, m->rc, 1);
+		expect_ended_with(test, m, writeback->dropped_at);
+		folio_migration_putback(m);
+		expect_unharmed(test, tf, 1);
+		folio_hold_join(hold);
+		expect_migrates_later(test, m);
+		return;
+	}
 	folio_hold_join(hold);
 
 	if (p->migrates) {
@@ -694,6 +785,7 @@ static void under_writeback(struct kunit *test)
 		expect_did_not_wait(test, m);
 		folio_migration_putback(m);
 		expect_unharmed(test, tf, 0);
+		expect_migrates_later(test, m);
 	}
 }
 
@@ -713,12 +805,14 @@ static void mapped_again_meanwhile(struct kunit *test)
 	const struct wait_promises *p = wait_promises();
 
 	folio_migration_add(m, tf);
+	folio_migration_prolong(m);
 	test_folio_lock(test, tf->folio);
 	folio_migration_start(m);
 	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
 	test_folio_fork(test, tf);
 	test_folio_unlock(test, tf->folio);
 	folio_hold_join(hold);
+	folio_migration_go_on(m);
 	folio_migration_join(m);
 
 	if (p->recounts)
@@ -745,13 +839,15 @@ static bool comes_to_attempt(struct folio_migration *m, unsigned int nr)
  */
 static void unmapped_meanwhile(struct kunit *test)
 {
-	const unsigned int calls = wait_promises()->recounts ? 2 : 3;
+	const struct wait_promises *p = wait_promises();
+	const unsigned int calls = p->wait && !p->recounts ? 3 : 2;
 	struct test_folio *tf = test_folio_make(test, &test_folio_anon_shared);
 	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 100);
 	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
 						    MR_LONGTERM_PIN);
 
 	folio_migration_add(m, tf);
+	folio_migration_prolong(m);
 	test_folio_lock(test, tf->folio);
 	folio_migration_start(m);
 	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
@@ -760,10 +856,11 @@ static void unmapped_meanwhile(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, folio_migration_waits(m, tf));
 	test_folio_unlock(test, tf->folio);
 	folio_hold_join(hold);
+	folio_migration_go_on(m);
 	folio_migration_join(m);
 
 	expect_allocs(test, m, calls);
-	expect_took(test, m, hold->delay,
+	expect_took(test, m, p->wait ? hold->delay : 0,
 		    ktime_add(hold->delay, ticks_to_ktime(4)));
 	expect_migrated_after(test, m, tf, hold);
 }
@@ -780,6 +877,7 @@ static void truncated_meanwhile(struct kunit *test)
 	const struct wait_promises *p = wait_promises();
 
 	folio_migration_add(m, tf);
+	folio_migration_prolong(m);
 	test_folio_get(test, tf->folio);
 	test_folio_lock(test, tf->folio);
 	folio_migration_start(m);
@@ -787,13 +885,14 @@ static void truncated_meanwhile(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, truncate_inode_folio(tf->file->f_mapping, tf->folio));
 	test_folio_unlock(test, tf->folio);
 	test_folio_put(test, tf->folio);
+	folio_migration_go_on(m);
 	folio_migration_join(m);
 
 	/* It was freed, which is as good as migrated. */
 	KUNIT_EXPECT_EQ(test, m->rc, 0);
 	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 1 << tf->kind->order);
 	KUNIT_EXPECT_TRUE(test, list_empty(&m->from));
-	expect_took(test, m, 0, ticks_to_ktime(p->wait / 2));
+	expect_took(test, m, 0, ticks_to_ktime(p->wait / 2 + 1));
 	expect_allocs(test, m, 1);
 	KUNIT_EXPECT_FALSE(test, tf->src_kept);
 	/* In real time somebody else may have got the page by now. */
