@@ -148,7 +148,8 @@ static void release_all_at_first_alloc(struct folio_migration *m)
 	struct batch *b = m->data;
 	unsigned int i;
 
-	if (m->nr_allocs > 1)
+	/* Where nothing is waited for they are dropped when it is over. */
+	if (m->nr_allocs > 1 || !wait_promises()->wait)
 		return;
 	for (i = 0; i < b->nr; i++)
 		if (b->hold[i])
@@ -208,11 +209,47 @@ static struct batch *batch(struct kunit *test,
 	return b;
 }
 
+/* Drops what is held of a batch that was put back, which lets all of it migrate. */
+static void expect_all_migrate_later(struct kunit *test, struct batch *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr; i++)
+		if (b->hold[i])
+			folio_hold_release(b->hold[i]);
+	for (i = 0; i < b->nr; i++)
+		if (b->hold[i])
+			folio_hold_join(b->hold[i]);
+	expect_migrates_later(test, b->m);
+}
+
+/* Where nothing is waited for those that are held fail, and the others migrate. */
+static void expect_held_fail_at_once(struct kunit *test, struct batch *b)
+{
+	unsigned int i;
+
+	expect_failed_at_once(test, b->m, b->nr_held);
+	for (i = 0; i < b->nr; i++) {
+		if (b->hold[i]) {
+			KUNIT_EXPECT_FALSE(test, completion_done(&b->hold[i]->dropped));
+			expect_unharmed(test, b->tf[i], 1);
+		} else {
+			expect_migrated(test, b->tf[i]);
+		}
+	}
+	expect_all_migrate_later(test, b);
+}
+
+/* All migrate in the end: as late as the last reference goes. */
 static void expect_all_migrated(struct kunit *test, struct batch *b)
 {
 	ktime_t longest = 0;
 	unsigned int i;
 
+	if (!wait_promises()->wait) {
+		expect_held_fail_at_once(test, b);
+		return;
+	}
 	KUNIT_EXPECT_EQ(test, b->m->rc, 0);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, b->nr_pages);
 	KUNIT_EXPECT_TRUE(test, list_empty(&b->m->from));
@@ -297,6 +334,10 @@ static void lasting_references(struct kunit *test)
 		waits *= b->nr_held;
 	folio_migration_run(b->m);
 
+	if (!p->wait) {
+		expect_held_fail_at_once(test, b);
+		return;
+	}
 	KUNIT_EXPECT_EQ(test, b->m->rc, b->nr_held);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, b->nr - b->nr_held);
 	KUNIT_EXPECT_EQ(test, list_count_nodes(&b->m->from), b->nr_held);
@@ -329,9 +370,14 @@ static void transient_behind_lasting(struct kunit *test)
 	batch_hold(test, b, 0, 0);
 	batch_hold(test, b, 1, HOLD_MS);
 	batch_isolate(b);
-	folio_hold_release(b->hold[1]);
+	if (p->wait)
+		folio_hold_release(b->hold[1]);
 	folio_migration_run(b->m);
 
+	if (!p->wait) {
+		expect_held_fail_at_once(test, b);
+		return;
+	}
 	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 2);
 	expect_took_ticks(test, b->m, waits * p->wait,
@@ -354,6 +400,7 @@ static void dropped_during_last_wait(struct kunit *test)
 	unsigned int drop_after;
 	struct batch *b;
 
+	folio_fixture_needs_wait(test);
 	folio_fixture_needs_virtual_time(test, 10);
 	drop_after = jiffies_to_msecs(waits * p->wait - p->wait / 4);
 	b = batch(test, &test_folio_shmem, 1, &all, drop_after);
@@ -384,6 +431,7 @@ static void others_during_wait(struct kunit *test)
 	struct batch *b = batch(test, &test_folio_anon_mapped, 8, &first, 0);
 	unsigned int locked = 0, mapped = 0, i;
 
+	folio_migration_prolong(b->m);
 	folio_migration_start(b->m);
 	KUNIT_ASSERT_TRUE(test, folio_migration_waits(b->m, b->tf[0]));
 	for (i = 1; i < b->nr; i++) {
@@ -394,7 +442,8 @@ static void others_during_wait(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_mapped(b->tf[0]->folio), !p->holds_folio);
 	KUNIT_EXPECT_EQ(test, locked, p->holds_batch ? b->nr - 1 : 0);
 	KUNIT_EXPECT_EQ(test, mapped, p->holds_batch ? 0 : b->nr - 1);
-	folio_hold_release(b->hold[0]);
+	folio_hold_join(b->hold[0]);
+	folio_migration_go_on(b->m);
 	folio_migration_join(b->m);
 
 	KUNIT_EXPECT_EQ(test, b->m->rc, 0);
@@ -465,19 +514,25 @@ static void permanent_error_beside_held(struct kunit *test)
 	bad->migrate_error = -EIO;
 	folio_migration_run(b->m);
 
-	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
-	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, b->nr_pages - 1);
-	KUNIT_EXPECT_TRUE(test, list_is_singular(&b->m->from));
-	expect_took(test, b->m, ms_to_ktime(HOLD_MS),
-		    ktime_add(ms_to_ktime(HOLD_MS), ticks_to_ktime(2)));
-
-	folio_migration_putback(b->m);
+	if (wait_promises()->wait) {
+		KUNIT_EXPECT_EQ(test, b->m->rc, 1);
+		KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, b->nr_pages - 1);
+		KUNIT_EXPECT_TRUE(test, list_is_singular(&b->m->from));
+		expect_took(test, b->m, ms_to_ktime(HOLD_MS),
+			    ktime_add(ms_to_ktime(HOLD_MS), ticks_to_ktime(2)));
+		folio_migration_putback(b->m);
+	} else {
+		expect_failed_at_once(test, b->m, 2);
+	}
 	for (i = 0; i < b->nr; i++) {
 		if (b->tf[i] == bad)
 			expect_unharmed(test, bad, 0);
+		else if (b->hold[i] && !wait_promises()->wait)
+			expect_unharmed(test, b->tf[i], 1);
 		else
 			expect_migrated(test, b->tf[i]);
 	}
+	expect_all_migrate_later(test, b);
 }
 
 /* A folio that can be migrated by no attempt is not waited for, nor are others. */
@@ -509,6 +564,7 @@ static void permanent_error_of_held(struct kunit *test)
 		else
 			expect_migrated(test, b->tf[i]);
 	}
+	expect_all_migrate_later(test, b);
 }
 
 /*
@@ -532,10 +588,26 @@ static struct batch *run_without_destination(struct kunit *test,
 	return b;
 }
 
+static void expect_none_moved(struct kunit *test, struct batch *b)
+{
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
+	folio_migration_putback(b->m);
+	for (i = 0; i < b->nr; i++)
+		expect_unharmed(test, b->tf[i], b->hold[i] ? 1 : 0);
+	expect_all_migrate_later(test, b);
+}
+
 static void no_destination_behind_transient(struct kunit *test)
 {
 	struct batch *b = run_without_destination(test, &first, true);
 
+	if (!wait_promises()->wait) {
+		expect_did_not_wait(test, b->m);
+		expect_none_moved(test, b);
+		return;
+	}
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 1);
 	expect_took(test, b->m, b->hold[0]->delay,
 		    ktime_add(b->hold[0]->delay, ticks_to_ktime(2)));
@@ -554,13 +626,12 @@ static void no_destination_behind_lasting(struct kunit *test)
 	folio_fixture_needs_virtual_time(test, 3);
 	b = run_without_destination(test, &first, false);
 
-	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
-	expect_took_ticks(test, b->m, p->async_attempts * p->wait,
-			  p->async_attempts * wait_at_most(p->wait));
-	folio_migration_putback(b->m);
-	expect_unharmed(test, b->tf[0], 1);
-	expect_unharmed(test, b->tf[1], 0);
-	expect_unharmed(test, b->tf[2], 0);
+	if (p->wait)
+		expect_took_ticks(test, b->m, p->async_attempts * p->wait,
+				  p->async_attempts * wait_at_most(p->wait));
+	else
+		expect_did_not_wait(test, b->m);
+	expect_none_moved(test, b);
 }
 
 static void expect_no_wait_without_destination(struct kunit *test,
@@ -575,6 +646,7 @@ static void expect_no_wait_without_destination(struct kunit *test,
 	expect_migrated(test, b->tf[0]);
 	for (i = 1; i < b->nr; i++)
 		expect_unharmed(test, b->tf[i], b->hold[i] ? 1 : 0);
+	expect_all_migrate_later(test, b);
 }
 
 static void no_destination_for_held(struct kunit *test)
@@ -605,11 +677,9 @@ static void no_destination_for_held_large(struct kunit *test)
 	/* Not split for now, or for good on a kernel without THP. */
 	KUNIT_EXPECT_EQ(test, b->m->rc,
 			IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ? 1 : -ENOMEM);
-	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
 	KUNIT_EXPECT_FALSE(test, completion_done(&b->hold[0]->dropped));
 	expect_did_not_wait(test, b->m);
-	folio_migration_putback(b->m);
-	expect_unharmed(test, b->tf[0], 1);
+	expect_none_moved(test, b);
 }
 
 /*
@@ -628,12 +698,10 @@ static void no_destination_for_locked_large(struct kunit *test)
 	test_folio_unlock(test, b->tf[0]->folio);
 
 	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
-	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 0);
 	KUNIT_EXPECT_EQ(test, b->m->nr_allocs, p->async_attempts + p->sync_attempts);
 	KUNIT_EXPECT_FALSE(test, completion_done(&b->hold[0]->dropped));
 	expect_did_not_wait(test, b->m);
-	folio_migration_putback(b->m);
-	expect_unharmed(test, b->tf[0], 1);
+	expect_none_moved(test, b);
 }
 
 static struct kunit_case migrate_longterm_batch_cases[] = {
