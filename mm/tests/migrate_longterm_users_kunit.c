@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests for what the users of a folio meet while page migration before a
- * longterm pin waits for references on it to go.
+ * longterm pin waits for references on it to go, or is in the middle of an attempt.
  */
 
 #include <linux/mman.h>
@@ -13,7 +13,8 @@
 #include "folio_fixture.h"
 
 /**
- * struct waiting - a migration that waits for a reference on a folio to go
+ * struct waiting - a migration that waits for a reference on a folio to go, or
+ *	halts in the middle of an attempt where nothing is waited for
  * @m: the migration
  * @tf: the folio
  * @hold: the reference
@@ -32,6 +33,7 @@ static void waiting_prepare(struct kunit *test, struct waiting *w,
 	/* Newer than the migration, so that it is released first. */
 	w->hold = folio_hold(test, tf->folio, 1, 0);
 	folio_migration_add(w->m, tf);
+	folio_migration_prolong(w->m);
 }
 
 static void waiting_start(struct kunit *test, struct waiting *w,
@@ -46,23 +48,26 @@ static void waiting_start(struct kunit *test, struct waiting *w,
 static void waiting_finish(struct kunit *test, struct waiting *w)
 {
 	KUNIT_EXPECT_FALSE(test, completion_done(&w->m->done));
-	folio_hold_release(w->hold);
-	folio_migration_join(w->m);
 	folio_hold_join(w->hold);
+	folio_migration_go_on(w->m);
+	folio_migration_join(w->m);
 
 	KUNIT_EXPECT_EQ(test, w->m->rc, 0);
 	KUNIT_EXPECT_GE(test, w->m->ended_at, w->hold->dropped_at);
 }
 
-/* Each attempt has waited its time, and failed. */
+/* Each attempt has waited its time, if at all, and failed. */
 static void expect_waited_in_vain(struct kunit *test, struct waiting *w)
 {
 	const struct wait_promises *p = wait_promises();
 	const unsigned int waits = p->async_attempts + p->sync_attempts;
 
 	KUNIT_EXPECT_EQ(test, w->m->rc, 1);
-	expect_took_ticks(test, w->m, waits * p->wait,
-			  waits * wait_at_most(p->wait));
+	if (p->wait)
+		expect_took_ticks(test, w->m, waits * p->wait,
+				  waits * wait_at_most(p->wait));
+	else
+		expect_did_not_wait(test, w->m);
 }
 
 /**
@@ -210,6 +215,9 @@ static void lock_user_run(struct kunit *test, struct waiting *w)
 	sched_set_fifo(w->m->task);
 	KUNIT_ASSERT_TRUE(test, folio_migration_waits(w->m, w->tf));
 	folio_hold_release(w->hold);
+	if (wait_promises()->holds_folio)
+		KUNIT_EXPECT_TRUE(test, folio_migration_blocks(w->m, w->tf));
+	folio_migration_go_on(w->m);
 	folio_migration_join(w->m);
 	folio_hold_join(w->hold);
 }
@@ -241,6 +249,7 @@ static void expect_lock_user_too_late(struct kunit *test, enum migrate_mode mode
 	KUNIT_EXPECT_GE(test, w.hold->dropped_at, w.m->ended_at);
 	folio_migration_putback(w.m);
 	expect_unharmed(test, w.tf, 0);
+	expect_migrates_later(test, w.m);
 }
 
 static void holder_needs_lock_async(struct kunit *test)
@@ -260,7 +269,7 @@ static void holder_needs_lock_sync(struct kunit *test)
 /* The first of the synchronous attempts begins when the holder has dropped. */
 static void let_lock_user_in(struct folio_migration *m)
 {
-	if (m->nr_allocs == 2)
+	if (m->nr_allocs == m->halt_at + (m->halt_at ? 1 : 2))
 		folio_hold_join(m->data);
 }
 
@@ -306,9 +315,9 @@ static void truncation(struct kunit *test)
 	task = test_task_start(test, truncate_fn, tf, CLONE_VM);
 	if (wait_promises()->holds_folio) {
 		KUNIT_EXPECT_TRUE(test, folio_migration_blocks(w.m, tf));
-		folio_hold_release(w.hold);
-		folio_migration_join(w.m);
 		folio_hold_join(w.hold);
+		folio_migration_go_on(w.m);
+		folio_migration_join(w.m);
 		KUNIT_EXPECT_GE(test, w.m->ended_at, w.hold->dropped_at);
 		expect_waited_in_vain(test, &w);
 	} else {
@@ -391,6 +400,7 @@ static void killed_lasting_reference(struct kunit *test)
 
 	folio_fixture_needs_virtual_time(test, 10);
 	v = waiting_kill(test, &w);
+	folio_migration_go_on(w.m);
 	folio_migration_join(w.m);
 
 	KUNIT_EXPECT_TRUE(test, v->killed);
@@ -400,6 +410,8 @@ static void killed_lasting_reference(struct kunit *test)
 		expect_waited_in_vain(test, &w);
 	folio_migration_putback(w.m);
 	expect_unharmed(test, w.tf, 1);
+	folio_hold_join(w.hold);
+	expect_migrates_later(test, w.m);
 }
 
 static struct kunit_case migrate_longterm_users_cases[] = {
