@@ -120,6 +120,11 @@ static void release_holds(struct folio_migration *m)
 			folio_hold_release(sm->folios[i].holds[j]);
 }
 
+static bool waits(enum migrate_reason reason)
+{
+	return reason == MR_LONGTERM_PIN && wait_promises()->wait;
+}
+
 /*
  * Of a migration that does not wait each hold outlasts the attempts: in virtual
  * time none ends before something sleeps.
@@ -127,7 +132,7 @@ static void release_holds(struct folio_migration *m)
 static unsigned int draw_delay_ms(struct stress_round *round,
 				  enum migrate_reason reason)
 {
-	const unsigned int least = reason == MR_LONGTERM_PIN ? 0 : 1;
+	const unsigned int least = waits(reason) ? 0 : 1;
 
 	return least + draw(round, MAX_DELAY_MS + 1 - least);
 }
@@ -217,7 +222,7 @@ static enum due folio_due(const struct stress_migration *sm, int i)
 
 	if (m->fail_alloc_at && i >= m->fail_alloc_at - 1)
 		return STAYS;
-	if (m->reason == MR_LONGTERM_PIN)
+	if (waits(m->reason))
 		return MOVES;
 	if (folio_fixture_virtual_time())
 		return sf->nr_holds ? STAYS : MOVES;
@@ -282,7 +287,7 @@ static void migration_check(struct kunit *test, struct stress_migration *sm)
 	folio_migration_putback(m);
 
 	expect_right_result(test, sm);
-	if (m->reason == MR_LONGTERM_PIN)
+	if (waits(m->reason))
 		expect_waited(test, sm);
 	else
 		expect_did_not_wait(test, m);
@@ -294,6 +299,7 @@ static void migration_check(struct kunit *test, struct stress_migration *sm)
 		else
 			expect_unharmed(test, tf, 0);
 	}
+	expect_migrates_later(test, m);
 }
 
 static void migration_print(struct kunit *test, const struct stress_migration *sm)
