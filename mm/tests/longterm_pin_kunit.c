@@ -5,6 +5,7 @@
  */
 
 #include <linux/cpumask.h>
+#include <linux/fail_folio_hold.h>
 #include <linux/hrtimer.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/mm.h>
@@ -165,6 +166,61 @@ static void already_outside(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, i), folios[i]);
 }
 
+/* A pin that finds a page isolated goes round for ever. */
+static void assert_put_back(struct kunit *test, struct folio *folio)
+{
+	lru_add_drain_all();
+	KUNIT_ASSERT_TRUE(test, folio_test_lru(folio));
+}
+
+/*
+ * The pin has failed and left all as it was, and can be had when the reference
+ * has gone.
+ */
+static void expect_fails_until_dropped(struct user_pages *up,
+				       const struct pin_way *way,
+				       struct folio_hold *hold)
+{
+	struct kunit *test = up->test;
+
+	KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
+	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), hold->folio);
+	folio_hold_join(hold);
+	expect_not_pinned(up);
+	assert_put_back(test, hold->folio);
+
+	user_pages_pin(up, way, FOLL_LONGTERM);
+	expect_pinned(up);
+	expect_pin_did_not_sleep(up);
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+}
+
+/* Pins, which takes as long as the hold does, or fails where nothing is waited for. */
+static void expect_pin_waits_for(struct user_pages *up, const struct pin_way *way,
+				 struct folio_hold *hold)
+{
+	struct kunit *test = up->test;
+
+	if (!wait_promises()->wait) {
+		user_pages_pin(up, way, FOLL_LONGTERM);
+		expect_pin_did_not_sleep(up);
+		expect_fails_until_dropped(up, way, hold);
+		return;
+	}
+	folio_hold_release(hold);
+	user_pages_pin(up, way, FOLL_LONGTERM);
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
+	expect_pin_took(up, hold->delay,
+			ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_pinned(up);
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+}
+
 /* The pin takes as long as somebody else's reference is held. */
 static void transient_reference(struct kunit *test)
 {
@@ -174,16 +230,7 @@ static void transient_reference(struct kunit *test)
 					     user_pages_folio(up, THE_PAGE), 1,
 					     p->delay_ms);
 
-	folio_hold_release(hold);
-	user_pages_pin(up, p->way, FOLL_LONGTERM);
-	folio_hold_join(hold);
-
-	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
-	expect_pin_took(up, hold->delay,
-			ktime_add(hold->delay, ticks_to_ktime(2)));
-	expect_pinned(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_pin_waits_for(up, p->way, hold);
 }
 
 /* A reference that stays makes the pin fail, and no page is pinned. */
@@ -202,17 +249,12 @@ static void lasting_reference(struct kunit *test)
 	hold = folio_hold(test, user_pages_folio(up, THE_PAGE), 1, 0);
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
 
-	KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
-	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), hold->folio);
-	expect_pin_took(up, ticks_to_ktime(attempts * promises->wait),
-			ticks_to_ktime(attempts * wait_at_most(promises->wait)));
-	folio_hold_join(hold);
-	expect_not_pinned(up);
-
-	/* It can be had again once the reference has gone. */
-	user_pages_pin(up, p->way, FOLL_LONGTERM);
-	expect_pinned(up);
+	if (promises->wait)
+		expect_pin_took(up, ticks_to_ktime(attempts * promises->wait),
+				ticks_to_ktime(attempts * wait_at_most(promises->wait)));
+	else
+		expect_pin_did_not_sleep(up);
+	expect_fails_until_dropped(up, p->way, hold);
 }
 
 /* When a writer comes for mmap_lock, after the beginning of a pin. */
@@ -273,21 +315,28 @@ static void writer_meanwhile(struct kunit *test)
 				      promises->sync_attempts;
 	const unsigned int longest_ms =
 		jiffies_to_msecs(attempts * wait_at_most(promises->wait));
-	const bool lasts = p->delay_ms > longest_ms;
+	const bool lasts = promises->wait && p->delay_ms > longest_ms;
 	ktime_t least = ms_to_ktime(p->delay_ms), most;
 	struct folio_hold *hold;
 	struct writer *writer;
 	struct user_pages *up;
 
-	if (lasts)
+	if (p->delay_ms > MSEC_PER_SEC)
 		folio_fixture_needs_virtual_time(test, p->delay_ms / MSEC_PER_SEC);
 
 	up = user_pages_make(test, p->memory, NR_PAGES);
 	hold = folio_hold(test, user_pages_folio(up, THE_PAGE), 1, p->delay_ms);
-	folio_hold_release(hold);
+	if (promises->wait)
+		folio_hold_release(hold);
 	writer = writer_start(test);
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
 	wait_for_completion(&writer->done);
+	if (!promises->wait) {
+		KUNIT_EXPECT_LE(test, writer->waited, late_by(1));
+		expect_pin_did_not_sleep(up);
+		expect_fails_until_dropped(up, p->way, hold);
+		return;
+	}
 	folio_hold_join(hold);
 
 	most = ktime_add(least, ticks_to_ktime(2));
@@ -335,16 +384,7 @@ static void transient_pin(struct kunit *test)
 						 &short_pin_ends,
 						 &exec_contexts[0], 100);
 
-	folio_hold_release(hold);
-	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
-	folio_hold_join(hold);
-
-	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
-	expect_pin_took(up, hold->delay,
-			ktime_add(hold->delay, ticks_to_ktime(2)));
-	expect_pinned(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_pin_waits_for(up, &pin_way_try_fast, hold);
 }
 
 /*
@@ -363,15 +403,19 @@ static void dropped_one_by_one(struct kunit *test)
 
 	for (i = 1; i <= nr; i++) {
 		hold = folio_hold(test, folio, 1, 10 * i);
-		folio_hold_release(hold);
+		if (i == nr)
+			break;
+		if (promises->wait) {
+			folio_hold_release(hold);
+			continue;
+		}
+		/* However often it fails, that does no harm. */
+		user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
+		KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
+		assert_put_back(test, folio);
+		folio_hold_join(hold);
 	}
-	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
-	folio_hold_join(hold);
-
-	KUNIT_EXPECT_GE(test, up->ended_at, hold->dropped_at);
-	expect_pin_took(up, hold->delay,
-			ktime_add(hold->delay, ticks_to_ktime(2)));
-	expect_pinned(up);
+	expect_pin_waits_for(up, &pin_way_try_fast, hold);
 }
 
 KUNIT_DEFINE_ACTION_WRAPPER(unpin_action, unpin_user_page, struct page *);
@@ -455,8 +499,10 @@ static void isolated_by_another(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
 	struct folio *folio = user_pages_folio(up, 0);
-	struct foreign_isolation *iso = foreign_isolation(test, folio);
+	struct foreign_isolation *iso;
 
+	folio_fixture_needs_key(test);
+	iso = foreign_isolation(test, folio);
 	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 
 	KUNIT_EXPECT_TRUE(test, completion_done(&iso->put_back));
@@ -491,12 +537,13 @@ static void fatal_signal(struct kunit *test)
 static void killed_during_wait(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
-	struct folio_hold *hold = folio_hold(test,
-					     user_pages_folio(up, THE_PAGE), 1,
-					     500);
 	const unsigned int killed_ms = 100;
-	ktime_t end = hold->delay;
+	struct folio_hold *hold;
+	ktime_t end;
 
+	folio_fixture_needs_wait(test);
+	hold = folio_hold(test, user_pages_folio(up, THE_PAGE), 1, 500);
+	end = hold->delay;
 	folio_hold_release(hold);
 	user_pages_pin_killed(up, &pin_way_try_fast, FOLL_LONGTERM, killed_ms);
 	folio_hold_join(hold);
@@ -521,11 +568,17 @@ static bool pin_with_fault(struct kunit *test,
 			   unsigned int *failures)
 {
 	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
+	u64 fired = 0;
 
+	if (IS_ENABLED(CONFIG_FAIL_FOLIO_HOLD))
+		fired = fail_folio_hold_fired();
 	user_pages_fill(up, NR_PAGES / 2);
 	up->fail_nth = n;
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	fail_folio_hold_drain();
 
+	if (IS_ENABLED(CONFIG_FAIL_FOLIO_HOLD) && fail_folio_hold_fired() != fired)
+		KUNIT_EXPECT_EQ(test, up->rc < 0, !wait_promises()->wait);
 	if (up->rc < 0) {
 		KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
 		KUNIT_EXPECT_EQ(test, up->fail_nth, 0);
@@ -542,7 +595,8 @@ static bool pin_with_fault(struct kunit *test,
 
 /*
  * Whichever allocation fails: what is not returned as pinned is not pinned.  An
- * injected reference is transient, and no fault to the pin.
+ * injected reference is transient, and a fault to the pin where nothing is waited
+ * for.
  */
 static void any_fault(struct kunit *test)
 {
@@ -553,8 +607,10 @@ static void any_fault(struct kunit *test)
 	    !IS_ENABLED(CONFIG_FAILSLAB) || !IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC))
 		kunit_skip(test, "needs FAILSLAB and FAIL_PAGE_ALLOC in debugfs");
 
-	if (IS_ENABLED(CONFIG_FAIL_FOLIO_HOLD))
+	if (IS_ENABLED(CONFIG_FAIL_FOLIO_HOLD)) {
 		fail_folio_hold_borrow(test);
+		fail_folio_hold_last(USEC_PER_MSEC);
+	}
 	debugfs_set(test, "failslab/verbose", "0");
 	debugfs_set(test, "failslab/ignore-gfp-wait", "N");
 	debugfs_set(test, "fail_page_alloc/verbose", "0");
