@@ -256,6 +256,7 @@ static void wakeups(struct kunit *test)
 		break;
 	}
 	KUNIT_EXPECT_EQ(test, spy->wakeups, drop_wakes(kind) ? calls : 0);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 }
 
 static int drops_init(struct kunit *test)
