@@ -119,28 +119,36 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
 	const struct fail_folio_hold_counters before = fail_folio_hold_count();
 	struct folio_balance *balance = folio_balance(test);
-	unsigned int i, holds, pages = 0, migrated = UINT_MAX;
+	unsigned int i, holds, failed, stay = 0, pages = 0, migrated = UINT_MAX;
 	struct test_folio *tf;
+	bool met;
 
 	KUNIT_ASSERT_NOT_NULL(test, balance);
 	for (i = 0; set->kinds[i]; i++)
 		folio_migration_add(m, test_folio_make(test, set->kinds[i]));
 	m->fail_nth = n;
 	folio_migration_run(m);
-	fail_folio_hold_wait();
+	fail_folio_hold_drain();
 	holds = fail_folio_hold_count().fired - before.fired;
 	KUNIT_EXPECT_EQ(test, fail_folio_hold_count().missed, before.missed);
 	tally->holds += holds;
 	tally->allocs += m->nr_failed_allocs;
 	KUNIT_EXPECT_LE(test, holds + m->nr_failed_allocs, !m->fail_nth);
+	met = !m->fail_nth;
 
-	/* A reference is waited for; want of memory ends it for all that remain. */
+	/*
+	 * A reference is waited for, or has its folio fail; want of memory ends it
+	 * for all that remain.
+	 */
+	failed = wait_promises()->wait ? 0 : holds;
 	if (m->nr_failed_allocs) {
 		KUNIT_EXPECT_EQ(test, m->rc, -ENOMEM);
 		migrated = m->nr_allocs - 1;
 	} else {
-		KUNIT_EXPECT_EQ(test, m->rc, 0);
+		KUNIT_EXPECT_EQ(test, m->rc, failed);
 	}
+	if (!wait_promises()->wait)
+		expect_did_not_wait(test, m);
 	folio_migration_putback(m);
 	i = 0;
 	list_for_each_entry(tf, &m->folios, entry) {
@@ -148,13 +156,21 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 			expect_unharmed(test, tf, 0);
 			continue;
 		}
+		if (failed && !tf->dst) {
+			stay++;
+			if (test_folio_has_users(tf))
+				expect_unharmed(test, tf, 0);
+			continue;
+		}
 		pages += 1 << tf->kind->order;
 		if (!freed_instead(m, tf))
 			expect_migrated(test, tf);
 	}
+	KUNIT_EXPECT_EQ(test, stay, failed);
 	KUNIT_EXPECT_EQ(test, m->nr_succeeded, pages);
+	expect_migrates_later(test, m);
 	expect_balance(balance);
-	return !m->fail_nth;
+	return met;
 }
 
 /*
@@ -181,7 +197,7 @@ static void sweep(struct kunit *test)
 			kunit_skip(test, "DEBUG_VM warns of an attempt to split without THP");
 	}
 
-	s->delay_us = HOLD_US;
+	fail_folio_hold_last(HOLD_US);
 	if (!(sweep->faults & HOLDS))
 		s->reasons = 0;
 	debugfs_set(test, "failslab/verbose", "0");
