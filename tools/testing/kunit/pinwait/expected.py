@@ -2,8 +2,8 @@
 """The committed list of cases that have to run.
 
 One leaf a line, `suite.case` or `suite.case[param]`, in the order in which KUnit runs
-them, then any of the words `change`, `skip:PROFILE[,PROFILE]` and `only:PROFILE[,PROFILE]`.
-`#` starts a comment.
+them, then any of the words `change`, `absent:SERIES[,SERIES]`, `skip:PROFILE[,PROFILE]` and
+`only:PROFILE[,PROFILE]`. `#` starts a comment.
 """
 
 import re
@@ -13,9 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from .errors import UsageError
-from .results import Case, LogResult, Status
+from .results import Case, Status
 
-NEEDS_CHANGE = "counts for nothing on a kernel without the change"
 _ENTRY = re.compile(r"(?P<suite>[^.\s]+)\.(?P<name>[^\[\s]+)(?:\[(?P<param>.*)\])?(?P<words>(?:\s+\S+)*)\s*")
 
 
@@ -26,9 +25,10 @@ class ExpectedCase:
 	suite: str
 	name: str
 	param: str | None
-	change: bool			# fails on a kernel without the change
-	skips: frozenset[str]		# profiles whose configuration lacks what it needs
-	only: frozenset[str]		# the profiles that build it; empty: all
+	change: bool = False			# fails where the change is promised and is not there
+	absent: frozenset[str] = frozenset()	# series without anything for it to assert
+	skips: frozenset[str] = frozenset()	# profiles whose configuration lacks what it needs
+	only: frozenset[str] = frozenset()	# the profiles that build it; empty: all
 
 	def belongs_to(self, profile: str) -> bool:
 		"""Tell whether a kernel of this profile has the case at all."""
@@ -37,9 +37,10 @@ class ExpectedCase:
 
 @dataclass(frozen=True)
 class Expected:
-	"""The whole list; path is for messages."""
+	"""The whole list; path is for messages, promises the series whose promises are asserted, "" for one with all of them."""
 	path: Path
 	cases: dict[str, ExpectedCase]
+	promises: str = ""
 
 	def select(self, profile: str, filter_glob: str = "") -> list[ExpectedCase]:
 		"""Return the cases that KUnit runs in a profile for a filter ("" for all), in their order.
@@ -54,25 +55,16 @@ class Expected:
 					 f"{profile}; give suite or suite.case, globs allowed; suites: {suites}")
 		return chosen
 
-	def without_change(self, profile: str) -> "Expected":
-		"""Return the list for a kernel without the change: cases that need it are skipped."""
-		return Expected(self.path, {name: replace(case, skips=case.skips | {profile}) if case.change else case
-					    for name, case in self.cases.items()})
-
-	def excused(self, log: LogResult) -> LogResult:
-		"""Return a log in which cases that need the change count for nothing, whether they failed or not."""
-		def one(case: Case) -> Case:
-			listed = self.cases.get(case.id)
-			excused = listed and listed.change and case.status in (Status.PASS, Status.FAIL)
-			return replace(case, status=Status.SKIP, text=NEEDS_CHANGE) if excused else case
-		return replace(log, cases=[one(case) for case in log.cases])
+	def skips(self, case: ExpectedCase, profile: str) -> bool:
+		"""Tell whether a case has to skip in a profile."""
+		return profile in case.skips or self.promises in case.absent
 
 	def with_others(self, cases: Iterable[Case], profile: str) -> "Expected":
 		"""Return the list with cases added that are not in it; one that skips in a profile, and says why, may do so."""
-		others = {case.id: ExpectedCase(case.id, case.suite, case.name, case.param, False,
-						frozenset({profile} if case.status is Status.SKIP and case.text else ()), frozenset())
+		others = {case.id: ExpectedCase(case.id, case.suite, case.name, case.param,
+						skips=frozenset({profile} if case.status is Status.SKIP and case.text else ()))
 			  for case in cases if case.id not in self.cases and case.status is not Status.CRASH}
-		return Expected(self.path, self.cases | others)
+		return replace(self, cases=self.cases | others)
 
 
 def selects(filter_glob: str, suite: str, name: str) -> bool:
@@ -111,15 +103,15 @@ def _parse(entry: str, where: str) -> ExpectedCase:
 	if not match:
 		raise UsageError(f"{where}: '{entry}' is not suite.case or suite.case[param]")
 	change = False
-	profiles: dict[str, set[str]] = {"skip": set(), "only": set()}
+	lists: dict[str, set[str]] = {"absent": set(), "skip": set(), "only": set()}
 	for word in match["words"].split():
 		key, colon, names = word.partition(":")
 		if word == "change":
 			change = True
-		elif colon and key in profiles and all(names.split(",")):
-			profiles[key].update(names.split(","))
+		elif colon and key in lists and all(names.split(",")):
+			lists[key].update(names.split(","))
 		else:
-			raise UsageError(f"{where}: unknown word '{word}'; known: change, skip:PROFILE[,PROFILE], "
-					 "only:PROFILE[,PROFILE]")
-	return ExpectedCase(entry[:match.start("words")].rstrip(), match["suite"], match["name"],
-			    match["param"], change, frozenset(profiles["skip"]), frozenset(profiles["only"]))
+			raise UsageError(f"{where}: unknown word '{word}'; known: change, absent:SERIES[,SERIES], "
+					 "skip:PROFILE[,PROFILE], only:PROFILE[,PROFILE]")
+	return ExpectedCase(entry[:match.start("words")].rstrip(), match["suite"], match["name"], match["param"],
+			    change, *(frozenset(names) for names in lists.values()))

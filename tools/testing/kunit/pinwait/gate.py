@@ -5,6 +5,7 @@ Patches are tried one after the other in the one worktree, so that only what dif
 each is compared with the state before it. What is found is a Judgement; how it is told is not decided here.
 """
 
+import functools
 import os
 import re
 import shlex
@@ -270,13 +271,18 @@ class _Gate:
 					 {kernel.tree / name: self.tools / name for name in (kunit, *lint.CALLED)})
 		self.judgement.isolation = sandbox.DESCRIPTION if closed else ""
 		cases = expected.load(CONFIGS / "expected-cases.txt")
-		promised = [] if base.series.name == series.NONE else [f"folio_fixture.promises={base.series.name}"]
+
+		@functools.cache
+		def promised(commit: str) -> str:
+			# The patches may bring the series that the base has not.
+			brought = base.series.name == series.NONE and series.has_series(self.options.series_root, series.DEFAULT,
+											replace(kernel, base_commit=commit))
+			return series.DEFAULT if brought else base.series.name
 		trials = {}
 		for name, found in self.profiles.items():
 			request = Request(found, self.options.jobs, self.options.kconfig_add, self.options.make_options, box)
-			trials[name] = Trials(kernel, request, cases, self.root, self.tools / kunit,
-					      [*promised, *self.options.kernel_args], self.options.timeout, name != STUBS_PROFILE,
-					      self.asked.anew)
+			trials[name] = Trials(kernel, request, cases, self.root, self.tools / kunit, promised, self.options.kernel_args,
+					      self.options.timeout, name != STUBS_PROFILE, self.asked.anew)
 			self._seed(trials[name].obj)
 		main = self.asked.profiles[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)

@@ -189,8 +189,6 @@ def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: lis
 		applied = series.choose(wanted.series_root, NONE, kernel, progress)
 		choice.append(f"series: {series.DEFAULT}, the default, is left out: {error}")
 	choice += applied.choice
-	if not applied.series.patches:
-		choice.append("cases that need the change fail before and after the patches, which is held against nobody")
 	return applied.series, applied.commit
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +156,9 @@ class Session:
 		return self.options.timeout or self.profile.timeout
 
 	@property
-	def without_change(self) -> bool:
-		"""Tell whether the kernel has no series and nobody wants to see how it fails without."""
-		return self.info.series == series.NONE and (not self.options.series or self.subcommand == "bisect")
+	def promised(self) -> str:
+		"""The series whose promises are asserted: that of the kernel, but for the proof that this tells one from the other."""
+		return series.DEFAULT if self.subcommand == "prove" else self.info.series
 
 	@contextmanager
 	def built(self) -> Iterator[tuple[Kernel, build.Built]]:
@@ -187,15 +187,10 @@ class Session:
 	def boot(self, kernel: Kernel, done: build.Built, folder: Path) -> LogResult:
 		"""Boot once and read the log, which is kept in folder."""
 		argv = boot.command(kernel, done, self.profile, self.options.filter,
-				    [*self._promises(), *self.options.kernel_args], self.timeout)
+				    [*series.promises(self.promised), *self.options.kernel_args], self.timeout)
 		with self.progress.stage("boot", f"profile {self.profile.name}"):
 			console = boot.boot(argv, self.timeout, folder)
-		log = ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
-		return self.cases.excused(log) if self.without_change else log
-
-	def _promises(self) -> list[str]:
-		"""Return what makes the suites assert what the series promises; without one, what the default does."""
-		return [] if self.info.series == series.NONE else [f"folio_fixture.promises={self.info.series}"]
+		return ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
 
 	def finish(self, log: LogResult, answer: Verdict) -> int:
 		"""Write and print the results; return the exit code, whatever cannot be written or printed."""
@@ -247,12 +242,10 @@ class Session:
 		self.info.series = applied.series.name
 		self.info.patches = applied.series.ids()
 		self.info.choice = list(applied.choice)
-		if self.without_change:
-			self.info.choice.append("cases that need the change are skipped: they count for nothing on a kernel without it")
-			self.cases = self.cases.without_change(self.options.profile)
-			if all(case.change for case in self.cases.select(self.options.profile, self.options.filter)):
-				raise CannotJudge(f"each case of '{self.options.filter}' needs the change, which this kernel does not have: "
-						  f"--series={series.DEFAULT} puts it on")
+		self.cases = replace(self.cases, promises=self.promised)
+		if all(self.promised in case.absent for case in self.cases.select(self.options.profile, self.options.filter)):
+			raise CannotJudge(f"each case of '{self.options.filter}' is about what series {self.promised} does not have: "
+					  f"--series={series.DEFAULT} puts it on")
 
 
 def run(options: Options, subcommand: str = "run") -> int:
@@ -261,7 +254,7 @@ def run(options: Options, subcommand: str = "run") -> int:
 
 
 def prove(options: Options) -> int:
-	"""Run without the series: exactly the cases that need it must fail. Return the exit code."""
+	"""Run without the series, but assert what it promises: exactly the cases that need it must fail. Return the exit code."""
 	if options.filter:
 		raise UsageError("the proof needs all cases: prove takes no filter")
 	options.series = series.NONE

@@ -50,6 +50,11 @@ class Applied:
 	choice: tuple[str, ...]
 
 
+def promises(name: str) -> list[str]:
+	"""Return what makes the suites assert what a series promises, as arguments of the kernel."""
+	return [f"folio_fixture.promises={name}"]
+
+
 def patch_id(patch: Path) -> str:
 	"""Return `git patch-id --stable` of a patch file. Raises CannotJudge if it holds no diff."""
 	line = run(["git", "patch-id", "--stable"],

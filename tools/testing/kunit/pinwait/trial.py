@@ -10,12 +10,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import boot, build, ktap, results, splat, verdict
+from . import boot, build, ktap, results, series, splat, verdict
 from . import expected as expected_cases
 from .build import Built, DoesNotBuild, Request
 from .expected import Expected
@@ -45,6 +45,7 @@ class Result:
 	warnings: list[str] = field(default_factory=list)	# of the compiler, as far as anything was compiled
 	seconds: float = 0.0
 	binary: str = ""	# digest of the kernel
+	promises: str = ""	# the series whose promises the suites assert
 	cached: bool = False	# nothing was done this time
 
 	@property
@@ -63,13 +64,15 @@ class Trials:
 	"""Builds and boots states of a kernel's worktree in one profile."""
 
 	def __init__(self, kernel: Kernel, request: Request, expected: Expected, root: Path, parser_dir: Path,
-		     kernel_args: Sequence[str] = (), timeout: int = 0, boots: bool = True, anew: bool = False):
-		"""root is for objects and results; parser_dir holds a kunit_parser.py that can be trusted.
+		     promised: Callable[[str], str], kernel_args: Sequence[str] = (), timeout: int = 0, boots: bool = True,
+		     anew: bool = False):
+		"""root is for objects and results; parser_dir holds a kunit_parser.py that can be trusted; promised returns the
+		series whose promises hold for a state.
 
 		Without boots, kernels are only built. With anew, kernels that were built before are booted once more.
 		"""
 		self.kernel, self.request, self.expected, self.root = kernel, request, expected, root
-		self.parser_dir, self.kernel_args = parser_dir, kernel_args
+		self.parser_dir, self.promised, self.kernel_args = parser_dir, promised, kernel_args
 		self.boots, self.anew = boots, boots and anew
 		self.timeout = timeout or request.profile.timeout
 
@@ -80,7 +83,9 @@ class Trials:
 
 	def known(self, commit: str) -> Result | None:
 		"""Return what came of a state before, None if it was not tried or not to the end."""
-		folder = self.folder(commit)
+		return self._found(self.folder(commit))
+
+	def _found(self, folder: Path) -> Result | None:
 		try:
 			content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
 			said = content["verdict"]
@@ -116,7 +121,7 @@ class Trials:
 		shutil.rmtree(folder, ignore_errors=True)
 		folder.mkdir(parents=True)
 		(folder / BEGUN).touch()
-		result = Result(folder)
+		result = Result(folder, promises=self.promised(commit))
 		spent = sum(progress.seconds.values())
 		try:
 			built = build.build(self.kernel, commit, self.request, self.root, folder / BUILD_LOG, progress)
@@ -150,24 +155,32 @@ class Trials:
 	def _same(self, commit: str) -> Result | None:
 		"""Return what came of a state from which the same kernel was built."""
 		tree = build.stands_for(self.kernel, commit, self.request, self.root)
-		return self.known(tree) if tree else None
+		return self._found(self._folder(tree, self.promised(commit))) if tree else None
 
 	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0) -> tuple[LogResult, Verdict]:
 		"""Boot a state that was built, once more; the console is kept in folder."""
 		limit = timeout or self.timeout
 		place = result.folder / BOOT
-		argv = boot.command(self.kernel, Built(place, ""), self.request.profile, "", self.kernel_args, limit)
+		argv = boot.command(self.kernel, Built(place, ""), self.request.profile, "", self.arguments(result.promises), limit)
 		argv = self.request.sandbox.command(argv, [place])
 		with progress.stage("boot", f"profile {self.request.profile.name}"):
 			console = boot.boot(argv, limit, folder, self.request.sandbox.closed)
 		log = ktap.read_log(console.lines, self.parser_dir, console.timed_out)
 		# A patch may bring cases of its own.
 		name = self.request.profile.name
-		return log, verdict.judge(log, self.expected.with_others(log.cases, name), name, "")
+		expected = replace(self.expected, promises=result.promises).with_others(log.cases, name)
+		return log, verdict.judge(log, expected, name, "")
+
+	def arguments(self, promises: str) -> list[str]:
+		"""Return the arguments of a kernel of which a series' promises are asserted."""
+		return [*series.promises(promises), *self.kernel_args]
 
 	def folder(self, commit: str) -> Path:
 		"""Return where all that comes of a state is kept."""
-		key = "\n".join([build.identity(self.kernel, commit, self.request), *self.kernel_args, str(self.timeout),
+		return self._folder(commit, self.promised(commit))
+
+	def _folder(self, commit: str, promises: str) -> Path:
+		key = "\n".join([build.identity(self.kernel, commit, self.request), *self.arguments(promises), str(self.timeout),
 				 self.expected.path.read_text(encoding="utf-8"), tool_identity()])
 		return self.root / "results" / hashlib.sha256(key.encode()).hexdigest()[:24]
 

@@ -47,7 +47,7 @@ def judge(log: LogResult, expected: Expected, profile: str, filter_glob: str) ->
 
 
 def prove(log: LogResult, expected: Expected, profile: str) -> Verdict:
-	"""Return whether a kernel without the change fails exactly the cases marked `change`.
+	"""Return whether a kernel without the change, of which the change is promised, fails exactly the cases marked `change`.
 
 	PASS is the proof; FAIL says that the suite does not test what the list claims.
 	log is completed as by judge().
@@ -57,7 +57,7 @@ def prove(log: LogResult, expected: Expected, profile: str) -> Verdict:
 	wanted = expected.select(profile)
 	_compare(log, wanted, expected, profile)
 	failed = {case.id for case in log.cases if case.status is Status.FAIL}
-	due = {case.id for case in wanted if case.change and profile not in case.skips}
+	due = {case.id for case in wanted if case.change and not expected.skips(case, profile)}
 	faults = _ending_fault(log, [case.id for case in log.cases if case.status is Status.CRASH])
 	if lame := sorted(due - failed):
 		faults.append(f"{_count(lame, 'case')} marked `change` did not fail without the change ({_some(lame)})")
@@ -102,11 +102,12 @@ def _compare(log: LogResult, wanted: Sequence[ExpectedCase], expected: Expected,
 		if not listed or not listed.belongs_to(profile):
 			log.errors.append(f"{case.id} ran but is not in {expected.path}"
 					  + (f" for profile {profile}" if listed else "") + "; add it there")
-		elif case.status is Status.SKIP and profile not in listed.skips:
+		elif case.status is Status.SKIP and not expected.skips(listed, profile):
 			log.errors.append(f"{case.id} was skipped ({case.text}) but has to run with profile {profile}; "
 					  f"if it cannot, add skip:{profile} to its line in {expected.path}")
-		elif case.status is not Status.SKIP and profile in listed.skips:
-			log.errors.append(f"{case.id} ran but is listed as skip:{profile}; "
+		elif case.status is not Status.SKIP and expected.skips(listed, profile):
+			word = f"skip:{profile}" if profile in listed.skips else f"absent:{expected.promises}"
+			log.errors.append(f"{case.id} ran but is listed as {word}; "
 					  f"remove the word from its line in {expected.path}")
 	why = (f"did not run; if it was removed or renamed, update {expected.path}" if log.ending is Ending.FINISHED
 	       else GONE)

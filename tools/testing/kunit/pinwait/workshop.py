@@ -258,7 +258,8 @@ class Workshop:
 		for old in built.obj.rglob("*.gcda"):
 			old.unlink()
 		limit = self.patience(COVERAGE_PROFILE) or trial.timeout
-		argv = boot.command(self.kernel, built, trial.request.profile, "", trial.kernel_args, limit)
+		argv = boot.command(self.kernel, built, trial.request.profile, "",
+				    trial.arguments(trial.promised(self.states[index])), limit)
 		boot.boot(trial.request.sandbox.command(argv, [built.obj]), limit, folder, trial.request.sandbox.closed)
 		objects = [built.obj / Path(name).with_suffix(".gcda") for name in files if name.endswith(".c")]
 		# Of the base all is noted: most patches to it find what they need.

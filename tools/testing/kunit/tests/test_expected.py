@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The list of expected cases and KUnit's filter."""
 
+from dataclasses import replace
+
 import pytest
 
 from logs import listed
@@ -18,6 +20,16 @@ def test_entries(tmp_path):
 	assert not cases["a.b"].change and not cases["a.b"].skips
 
 
+def test_case_about_what_a_series_does_not_have(tmp_path):
+	cases = listed(tmp_path, "a.b", "a.key change absent:none,other skip:uml-rt")
+	key = cases.cases["a.key"]
+	assert key.change and key.absent == {"none", "other"}
+	skips = {(promises, profile) for promises in ("rfc", "none") for profile in ("uml", "uml-rt")
+		 if replace(cases, promises=promises).skips(key, profile)}
+	assert skips == {("none", "uml"), ("none", "uml-rt"), ("rfc", "uml-rt")}
+	assert not replace(cases, promises="none").skips(cases.cases["a.b"], "uml")
+
+
 def test_case_of_one_profile(tmp_path):
 	cases = listed(tmp_path, "a.b", "leaks.none only:uml-debug,uml-kasan")
 	assert [case.id for case in cases.select("uml")] == ["a.b"]
@@ -28,7 +40,7 @@ def test_case_of_one_profile(tmp_path):
 
 @pytest.mark.parametrize("entry, said", [
 	("suite", "is not suite.case"), ("a.b chnage", "unknown word 'chnage'"),
-	("a.b skip:", "unknown word 'skip:'"), ("a.b skip:uml,", "unknown word"), (".b", "is not suite.case"),
+	("a.b skip:", "unknown word 'skip:'"), ("a.b absent", "unknown word 'absent'"), ("a.b skip:uml,", "unknown word"), (".b", "is not suite.case"),
 ])
 def test_wrong_line_is_named(tmp_path, entry, said):
 	with pytest.raises(UsageError, match=said) as error:

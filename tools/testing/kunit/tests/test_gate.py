@@ -56,6 +56,7 @@ def _judged(tmp_path, monkeypatch):
 
 	def look(shop, index, wanted):
 		looks.append((index, tuple(wanted)))
+		start.promised[index] = shop.trials[shop.main].promised(shop.states[index])
 		text = text_of(shop, index)
 		for what in wanted:
 			known = shop.answers.get((index, what))
@@ -95,7 +96,7 @@ def _judged(tmp_path, monkeypatch):
 		tell.write_all(judgement, folder)
 		jsonschema.validate(json.loads((folder / "judgement.json").read_text()), json.loads(SCHEMA.read_text()))
 		return judgement
-	start.looks, start.kernel = looks, ready
+	start.looks, start.kernel, start.promised = looks, ready, {}
 	return start
 
 
@@ -584,3 +585,10 @@ def test_nobody_is_sent_to_the_base_that_it_does_not_apply_to(judged, monkeypatc
 def test_reason_is_what_the_assertion_says(judged):
 	judgement = judged(_patch(10, FAILS))
 	assert "uml: case: s.waits" in judgement.reason and judgement.reason.endswith(": why")
+
+
+@pytest.mark.parametrize("series, promised", [("", ["rfc", "rfc", "rfc"]), ("none", ["none", "none", "rfc"])])
+def test_promises_are_those_of_the_series_that_base_or_patches_bring(judged, series, promised):
+	second = _patch(35, "series 35", 2, 2) if series else _patch(20, "good", 2, 2)
+	judged(_patch(10, "good", 1, 2), second, series=series)
+	assert [judged.promised[index] for index in range(3)] == promised

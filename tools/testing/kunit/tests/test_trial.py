@@ -40,7 +40,7 @@ def _trials(tmp_path, monkeypatch):
 	fakes.write(tmp_path, {"uml.config": "CONFIG_KUNIT=y\n", "cases": ""})
 	request = build.Request(Profile("uml", "", (tmp_path / "uml.config",), "um", (), 60, True, 10), jobs=1)
 	expected = type("Expected", (), {"path": tmp_path / "cases"})()
-	made = trial.Trials(kernel, request, expected, tmp_path / "gate", tmp_path)
+	made = trial.Trials(kernel, request, expected, tmp_path / "gate", tmp_path, lambda _commit: "none")
 	made.ending = Ending.FINISHED
 	made.obj.mkdir(parents=True)
 	log = LogResult([Case("s", "c", None, Status.PASS, 1.0, 0.1, "")], [], [], [], True, Ending.FINISHED)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Verdicts: what kunit.py lets pass has to fail here, and the reason has to say why."""
 
+from dataclasses import replace
+
 import pytest
 
 from logs import changed, inserted, judge, lines_of, listed, read
@@ -273,6 +275,11 @@ class TestProof:
 		answer = self.prove(tmp_path, lines_of("skip"), "splat.skips change skip:uml")
 		assert answer.exit_code == 1 and "no case of" in answer.reason
 
+	def test_marked_case_that_is_absent_without_the_series(self, tmp_path):
+		"""The promises are those of a series that has it."""
+		answer = self.prove(tmp_path, lines_of("params-fail"), PARAMS[0], f"{PARAMS[1]} change absent:none", PARAMS[2])
+		assert answer.exit_code == 0
+
 	def test_panic(self, tmp_path):
 		answer = self.prove(tmp_path, lines_of("panic"), "splat.panics change")
 		assert answer.exit_code == 1 and "kernel panic in splat.panics" in answer.reason
@@ -284,6 +291,21 @@ class TestProof:
 
 	def test_no_boot(self, tmp_path):
 		assert self.prove(tmp_path, [], *TWO).exit_code == 2
+
+
+@pytest.mark.parametrize("promises, code, said", [
+	("none", 0, "1 skipped as listed"), ("rfc", 1, "was skipped (no ZONE_MOVABLE) but has to run")])
+def test_case_about_what_the_series_does_not_have(tmp_path, promises, code, said):
+	cases = replace(listed(tmp_path, "splat.skips change absent:none"), promises=promises)
+	answer = verdict.judge(log := read(lines_of("skip")), cases, "uml", "")
+	assert answer.exit_code == code and said in answer.reason, log.errors
+
+
+def test_case_that_runs_though_there_is_nothing_for_it(tmp_path):
+	first, *others = TWO
+	cases = replace(listed(tmp_path, f"{first} absent:none", *others), promises="none")
+	answer = verdict.judge(read(lines_of("two-suites")), cases, "uml", "")
+	assert answer.exit_code == 1 and f"{first} ran but is listed as absent:none" in answer.reason
 
 
 @pytest.mark.parametrize("reason, code", [("no ZONE_MOVABLE", 0), ("", 1)])
