@@ -216,6 +216,11 @@ def _run(step: Step) -> None:
 	_count_cases(step, summary)
 
 
+def _without(step: Step) -> None:
+	"""On a kernel without the series, as most trees are."""
+	_count_cases(step, step.judged("run", replace(step.options, series=series.NONE)))
+
+
 def _prove(step: Step) -> None:
 	options = replace(step.options, series=series.NONE)
 	summary = step.judged("prove", options)
@@ -341,5 +346,6 @@ STEPS: dict[str, Callable[[Step], None]] = {
 	"gate": _gate,
 	"warnings": _warnings,
 	"patches": _patches,
+	"without": _without,
 	"prove": _prove,
 }
