@@ -20,7 +20,7 @@ filter = $(if $(value FILTER),$(call quote,$(value FILTER)))
 
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
-	@echo 'make prove      the same without the series: exactly the cases that need it must fail'
+	@echo 'make prove      the same without the series, of which its promises are asserted: exactly the cases that need it must fail'
 	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
 	@echo 'make mutants    break the change in many ways (only MUTANTS=names, or SAMPLE=20); all must be noticed'
 	@echo 'make coverage   which lines and branches of the change are executed; HTML'

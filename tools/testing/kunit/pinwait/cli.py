@@ -371,7 +371,7 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"run": (_run, "build, boot, judge",
 		(_kernel_options, _series_option, _mutant_option, _build_options, _boot_options, _list_option, _filter)),
 	"prove": (lambda args: run.prove(options(args)),
-		  "without the series, exactly the cases that need it must fail",
+		  "without the series, of which its promises are asserted, exactly the cases that need it must fail",
 		  (_kernel_options, _build_options, _boot_options)),
 	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress, Shard.parse(args.shard)), "build once, boot many times",
 		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of promises: nothing in it is made up, and nothing is missing."""
 
+import re
+
 from pinwait import corpus, expected, promises, run
 from pinwait.promises import Promise
 
@@ -41,3 +43,20 @@ def test_the_table_is_complete_and_true():
 	rows = promises.load(run.PROMISES)
 	names = [mutant.name for mutant in corpus.load(run.MUTANTS)]
 	assert rows and not promises.gaps(rows, list(dict.fromkeys(f"{case.suite}.{case.name}" for case in listed)), names)
+
+
+def test_what_each_series_promises_is_documented():
+	"""Each row of the table in C is a column in the documentation, each of its fields a row."""
+	rows = re.findall(r"^\t\{\n(.*?)^\t\}", (run.PROJECT / "mm/tests/wait_promises.c").read_text(), re.MULTILINE | re.DOTALL)
+	series = [re.findall(r'\.series = "(\w+)"', row) for row in rows]
+	fields = {field for row in rows for field in re.findall(r"\.(\w+) = ", row)} - {"series"}
+	text = (run.PROJECT / "Documentation/suites.md").read_text()
+	table = text[text.index("| promise |"):].partition("\n\n")[0].splitlines()
+	assert rows and re.findall(r"`(\w+)`", table[0]) == [name for names in series for name in names]
+	assert fields == {name for line in table[2:] for name in re.findall(r"`(\w+)`", line.split(":")[0])}
+
+
+def test_cases_are_absent_from_series_that_there_are():
+	known = set(re.findall(r'\.series = "(\w+)"', (run.PROJECT / "mm/tests/wait_promises.c").read_text()))
+	listed = expected.load(run.CONFIGS / "expected-cases.txt").cases.values()
+	assert {name for case in listed for name in case.absent} <= known
