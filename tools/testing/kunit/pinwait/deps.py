@@ -22,12 +22,13 @@ RUN = {
 	"libelf-dev": "<libelf.h>", "libssl-dev": "<openssl/bio.h>", "cpio": "cpio", "xz-utils": "xz", "ccache": "ccache",
 	"python3-junitparser": "import junitparser",
 }
+PARSER = {"coccinelle": "spatch"}
 REPORT = {"python3-jinja2": "import jinja2"}
 # What the kernel's checkpatch needs, and sparse.
 LINT = {"perl": "perl -MTerm::ANSIColor -MEncode -e 1", "sparse": "sparse", "python3-ply": "python3 -c 'import ply'",
 	"python3-git": "python3 -c 'import git'"}
 GATE = LINT | REPORT | {"bubblewrap": "bwrap"}
-CHECK = GATE | {
+CHECK = GATE | PARSER | {
 	"mypy": "import mypy", "shellcheck": "shellcheck", "codespell": "codespell",
 	"python3-pytest": "import pytest", "python3-jsonschema": "import jsonschema", "python3-yaml": "import yaml",
 }

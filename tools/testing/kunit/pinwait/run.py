@@ -26,6 +26,7 @@ from .results import LogResult, Outcome, RunInfo, Verdict
 PROJECT = Path(__file__).resolve().parents[4]
 CONFIGS = PROJECT / "lib/kunit-configs"
 MUTANTS = PROJECT / "tools/testing/mutants"
+GENERATED = MUTANTS / "generated"
 PROMISES = PROJECT / "Documentation/coverage.md"
 PROGRAM = str(PROJECT / "tools/testing/kunit/pinwait.py")
 RESUMES = "what is downloaded, unpacked, built or cached so far is kept: the same command goes on from there"
