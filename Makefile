@@ -23,6 +23,7 @@ help:
 	@echo 'make prove      the same without the series, of which its promises are asserted: exactly the cases that need it must fail'
 	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
 	@echo 'make mutants    break the change in many ways (only MUTANTS=names, or SAMPLE=20); all must be noticed'
+	@echo '                with GENERATED=1 mutants that nobody picked, and a score: SAMPLE=500, SEED=, FUNCTIONS=globs'
 	@echo 'make coverage   which lines and branches of the change are executed; HTML'
 	@echo 'make gate       say of each patch good, bad and why, or cannot judge: PATCH=mbox, folder or -,'
 	@echo '                RANGE=a..b with KDIR=tree, or only KDIR=tree for what is uncommitted there'
@@ -42,7 +43,8 @@ help:
 	@echo "FILTER='s.c*'   only these cases"
 	@echo 'PROFILES=a,b    gate: profiles to run the suites in (uml); BASE=commit of KDIR; CHECKS=a,b: only these'
 	@echo 'SHARD=i/n       gate, check-gate, mutants, soak: do only the i-th of n shares'
-	@echo 'RUNS=1          check-gate: judge each input so often; RESUME=1 goes on where that was broken off'
+	@echo 'RUNS=1          check-gate: judge each input so often'
+	@echo 'RESUME=1        check-gate, mutants GENERATED=1: go on where the same job was broken off'
 	@echo 'JOBS=n  JSON=file  JUNIT=file'
 
 run:
@@ -55,7 +57,7 @@ soak:
 	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(value N),-n $(call quote,$(value N))) $(call option,parallel,PARALLEL) $(if $(STRESS),--stress) $(shard) $(filter)
 
 mutants:
-	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(call option,sample,SAMPLE) $(shard) $(call each,MUTANTS)
+	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(if $(GENERATED),--generated) $(call option,sample,SAMPLE) $(call option,seed,SEED) $(call option,functions,FUNCTIONS) $(if $(RESUME),--resume) $(if $(RECORD),--record) $(shard) $(call each,MUTANTS)
 
 coverage:
 	@$(PINWAIT) coverage $(kernel) $(series) $(build) $(boot)

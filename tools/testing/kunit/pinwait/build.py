@@ -76,8 +76,8 @@ class Built:
 
 
 def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: Path,
-	  progress: Progress) -> Built:
-	"""Bring the profile's kernel up to date with commit, which is checked out.
+	  progress: Progress, only: Sequence[str] = ()) -> Built:
+	"""Bring the profile's kernel up to date with commit, which is checked out, or only some of its objects.
 
 	Raises DoesNotBuild with the options that cannot be had, or the first compiler error.
 	"""
@@ -104,13 +104,15 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 			with progress.stage("configure", f"profile {request.profile.name}"):
 				logged(output.fileno(), *kunit_command(kernel), "config", *common)
 		start = time.time()
-		total = max(request.profile.objects, count_objects(obj, 0.0))
+		total = len(only) or max(request.profile.objects, count_objects(obj, 0.0))
 		with progress.stage("build", f"{kernel.version}, profile {request.profile.name}",
 				    lambda: f"{count_objects(obj, start)} objects built, about {total} in all"):
-			if configured:
-				logged(output.fileno(), *make_command(kernel.tree, obj, request), "-s", "all")
+			if configured or only:
+				logged(output.fileno(), *make_command(kernel.tree, obj, request), "-s", *(only or ["all"]))
 			else:
 				logged(output.fileno(), *kunit_command(kernel), "build", *common, f"--jobs={request.jobs}")
+	if only:
+		return Built(obj, compiler)
 	stamp.unlink(missing_ok=True)	# the build may have left a link there
 	stamp.write_text(wanted + _state(obj), encoding="utf-8")
 	return Built(obj, compiler)

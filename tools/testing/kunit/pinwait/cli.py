@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import b4, buildroot, coverage, gate, gate_check, kernel, merge, mutants, outputs, presubmit, run, soak, tell
+from . import b4, buildroot, coverage, gate, gate_check, generated, kernel, merge, mutants, outputs, presubmit, run, soak, tell
 from .errors import PinwaitError, Untestable, UsageError
 from .git import forget_callers_repository
 from .judgement import Judgement
@@ -240,7 +240,22 @@ def _mutant_option(sub: argparse.ArgumentParser) -> None:
 
 def _mutant_names(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the mutants, always the same")
+	sub.add_argument("--generated", action="store_true", help="mutants that nobody picked: every operator at every site of the road")
+	sub.add_argument("--seed", metavar="TEXT", default="", help="generated: decides the order in which they are drawn (hash of the kernel's version)")
+	sub.add_argument("--functions", metavar="GLOB,...", type=_names, default=(), help="generated: only in these, as function or file:function")
+	sub.add_argument("--resume", action="store_true", help="generated: go on where the same job was broken off")
+	sub.add_argument("--record", action="store_true", help="generated: keep the fates as those that later runs are held against")
 	sub.add_argument("names", nargs="*", metavar="MUTANT", help="only these mutants")
+
+
+def _mutants(args: argparse.Namespace) -> int:
+	shard = Shard.parse(args.shard)
+	if args.generated or any(":" in name for name in args.names):
+		return generated.generated(options(args), generated.Asked(tuple(args.names), args.sample, args.seed, args.functions, shard,
+									  args.resume, args.record))
+	if args.seed or args.functions or args.resume or args.record:
+		raise UsageError("--seed, --functions, --resume and --record are for --generated mutants")
+	return mutants.mutants(options(args), args.names, args.sample, shard)
 
 
 def _coverage_options(sub: argparse.ArgumentParser) -> None:
@@ -376,8 +391,7 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress, Shard.parse(args.shard)), "build once, boot many times",
 		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options,
 		  _shard_option)),
-	"mutants": (lambda args: mutants.mutants(options(args), args.names, args.sample, Shard.parse(args.shard)),
-		    "break the change in many ways; the suite must notice each",
+	"mutants": (_mutants, "break the change in many ways; the suite must notice each",
 		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names, _shard_option)),
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
 		     (_kernel_options, _series_option, _build_options, _boot_options, _coverage_options)),

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .errors import UsageError
 
@@ -17,6 +17,25 @@ OPTIONAL = {"profile", "equivalent"}
 SAME_OBJECT = "object"	# the value of `equivalent` that needs no proof in words
 
 Item = TypeVar("Item")
+
+
+class Change(Protocol):
+	"""What can be tried: a file that becomes another one, from which some objects are compiled."""
+
+	@property
+	def name(self) -> str:
+		"""What it is called."""
+
+	@property
+	def file(self) -> str:
+		"""Which file it is."""
+
+	@property
+	def rebuild(self) -> Sequence[str]:
+		"""The objects to compile; (): the file's own."""
+
+	def applied(self, text: str) -> str:
+		"""Return what becomes of the file's text."""
 
 
 @dataclass(frozen=True)

@@ -72,17 +72,19 @@ class Variant:
 	start: int
 	end: int
 	new: str
+	rebuild: Sequence[str] = ()	# for a header: the objects to compile; else the file's own
 
 	def applied(self, text: str) -> str:
 		"""Return text with the mutation; as many lines as before, for objects may hold their numbers."""
 		lost = text.count("\n", self.start, self.end) - self.new.count("\n")
 		return text[:self.start] + self.new + "\n" * lost + text[self.end:]
 
-	def mutant(self, text: str, rebuild: Sequence[str] = ()) -> Mutant:
+	def mutant(self, text: str) -> Mutant:
 		"""Return it as one of the corpus; what stands before a place stands once in a file."""
 		changed = self.applied(text)
 		rest = len(text) - self.end
-		return Mutant(self.name, self.file, text[:self.end], changed[:len(changed) - rest], self.operator, rebuild=tuple(rebuild))
+		return Mutant(self.name, self.file, text[:self.end], changed[:len(changed) - rest], self.operator,
+			      rebuild=tuple(self.rebuild))
 
 
 def load(path: Path) -> Operators:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import deps, judgement, mutants, outputs, promises, tell
+from . import deps, generated, judgement, mutants, outputs, promises, score, tell
 from .errors import CannotJudge, UsageError
 from .judgement import WORST_FIRST, Check, Judgement
 from .results import Outcome, Verdict
 from .run import PROMISES, Options, new_folder, point_latest
 from .shard import Shard, units
 
-FILES = ("judgement.json", "mutants.json", "soak.json", "gate-corpus.json")
+FILES = ("judgement.json", "mutants.json", generated.RESULT, "soak.json", "gate-corpus.json")
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,18 @@ def _mutants(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> i
 	return _done(folder, "mutants", mutants.score(fates, len(unkept)), missing, {"fates": [vars(fate) for fate in fates]})
 
 
+def _generated(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
+	"""Put the fates in the order in which their mutants were drawn: shards take turns."""
+	shares = [[score.Fate(**fate) for fate in part.content["fates"]] for part in parts]
+	count = parts[0].shard.count
+	placed = [(number * count + part.shard.index, fate) for part, share in zip(parts, shares) for number, fate in enumerate(share)]
+	fates = score.settled([fate for _, fate in sorted(placed, key=lambda pair: pair[0])])
+	job = parts[0].content["job"]
+	outputs.write_all(folder, {generated.TABLE: (lambda: generated.report(fates, [f"seed {job['seed']}"]), None)})
+	generated.print_short(fates, job["names"], job["kernel"])
+	return _done(folder, generated.KIND, generated.judged(fates, generated.recorded(job)), missing, {"job": job, "fates": [vars(fate) for fate in fates]})
+
+
 def _soak(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
 	total = {name: sum(part.content[name] for part in parts) for name in ("boots", "failures", "differences")}
 	traces = {part.content["trace"] for part in parts if part.content["trace"]}
@@ -196,4 +208,5 @@ def _load(path: Path) -> Part:
 
 KINDS: dict[str, Callable[[Sequence[Part], Sequence[Shard], Path], int]] = {
 	"judgement": _judgements, "mutants": _mutants, "soak": _soak, "gate-corpus": _corpus,
+	generated.KIND: _generated,
 }

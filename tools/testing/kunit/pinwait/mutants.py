@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from . import build, corpus, deps, profile, promises, relink, verdict
 from .build import Built
-from .corpus import Mutant
+from .corpus import Change, Mutant
 from .errors import CannotJudge, UsageError
 from .kernel import Kernel
 from .outputs import attempt, to_stdout
@@ -78,7 +78,7 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 	session.info.command += f" --sample={sample}" if sample else "".join(f" {name}" for name in names)
 	session.info.command += f" --shard={shard}" if shard.count > 1 else ""
 	with session.recorded():
-		tried = [_try_all(session if number == 0 else _other(session, name), group)
+		tried = [_try_all(session if number == 0 else in_profile(session, name), group)
 			 for number, (name, group) in enumerate(groups.items())]
 		fates = [fate for _, group in tried for fate in group]
 		# The session's profile is that of the first mutant, which may be another one in each shard.
@@ -118,7 +118,7 @@ def score(fates: Sequence[Fate], unkept: int = 0) -> Verdict:
 	return Verdict(Outcome.FAIL if bad or unkept else Outcome.PASS, reason)
 
 
-def _other(session: Session, name: str) -> Session:
+def in_profile(session: Session, name: str) -> Session:
 	"""Return a session in another profile that is part of the same run."""
 	other = copy.copy(session)
 	other.options = replace(session.options, profile=name)
@@ -132,15 +132,15 @@ def _try_all(session: Session, group: Sequence[Mutant]) -> tuple[LogResult, list
 	"""Try the mutants of one profile; return the log of the kernel without any, and their fates."""
 	options = session.options
 	with session.built() as (kernel, done):
-		shop = _Shop(session, kernel, done, group)
+		shop = Shop(session, kernel, done, group)
 		try:
 			log = shop.prove()
 			fates: list[Fate] = []
 			started = multiprocessing.get_context("fork").Value("i", 0)
 			with session.progress.stage("mutants", f"profile {options.profile}",
 						    lambda: f"{len(fates)} of {len(group)} tried"), \
-			     workers(min(options.jobs, len(group)), _Worker.start, shop, started) as pool:
-				for fate in pool.map(_Worker.attempt, group):
+			     workers(min(options.jobs, len(group)), Worker.start, shop, started) as pool:
+				for fate in pool.map(Worker.attempt, group):
 					fates.append(fate)
 					if not fate.good:
 						session.progress.say(f"{fate.name}: {fate.outcome}, {fate.killer}")
@@ -149,12 +149,12 @@ def _try_all(session: Session, group: Sequence[Mutant]) -> tuple[LogResult, list
 	return log, fates
 
 
-class _Shop:
+class Shop:
 	"""What is needed to try the mutants of a profile."""
 
-	def __init__(self, session: Session, kernel: Kernel, done: Built, group: Sequence[Mutant]):
+	def __init__(self, session: Session, kernel: Kernel, done: Built, group: Sequence[Change], flags: str = ""):
 		options = session.options
-		self.session, self.kernel, self.done = session, kernel, done
+		self.session, self.kernel, self.done, self.flags = session, kernel, done, flags
 		request = build.Request(session.profile, options.jobs, options.kconfig_add, options.make_options)
 		self.base = relink.base(kernel, done.obj, request, options.build_root)
 		# Its name is in every command of the compiler: always the same, so that ccache knows them again.
@@ -174,7 +174,7 @@ class _Shop:
 
 	def bench(self, number: int) -> relink.Bench:
 		"""Return a place to make mutants, where the kernel without one has been linked."""
-		bench = relink.Bench(self.base, self.scratch / str(number), self.files, self.compiled())
+		bench = relink.Bench(self.base, self.scratch / str(number), self.files, self.compiled(), self.flags)
 		bench.link(self.scratch / f"{number}.log")
 		if not bench.is_original():
 			raise CannotJudge("the same objects, linked beside the build, give another kernel")
@@ -230,14 +230,14 @@ class _Shop:
 		return fate
 
 
-class _Worker:
+class Worker:
 	"""A process that tries mutants; it has no other children, so that each boot can end all of its own."""
-	shop: _Shop
+	shop: Shop
 	number: int
 	bench: relink.Bench | None = None
 
 	@classmethod
-	def start(cls, shop: _Shop, started: "Synchronized[int]") -> None:
+	def start(cls, shop: Shop, started: "Synchronized[int]") -> None:
 		"""Make ready a forked process."""
 		shop.session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
 		with started:

@@ -7,6 +7,7 @@ with the command that it saved beside each object, and by its own link-vmlinux.s
 """
 
 import filecmp
+import hashlib
 import os
 import re
 import shlex
@@ -56,11 +57,16 @@ def base(kernel: Kernel, obj: Path, request: build.Request, build_root: Path) ->
 
 
 def objects(obj: Path, file: str, rebuild: Sequence[str]) -> list[str]:
-	"""Return the objects to compile when file differs: a source's own, for a header those in rebuild.
+	"""Return the objects to compile when file differs: those in rebuild, or else a source's own.
 
+	A source that others include, as kernel/sched does, has none; then it is the object of that one in its folder.
 	Raises CannotJudge if one of them was not compiled from file.
 	"""
-	names = list(rebuild) or [str(Path(file).with_suffix(".o"))]
+	own = Path(file).with_suffix(".o")
+	names = list(rebuild) or [str(own)]
+	if not rebuild and not _noted(obj, str(own)).exists():
+		names = [str(own.with_name(path.name.removeprefix(".").removesuffix(".cmd")))
+			 for path in sorted((obj / own.parent).glob(".*.o.cmd")) if f"/{file} " in path.read_text(encoding="utf-8")] or names
 	for name in names:
 		if not any(word.endswith(f"/{file}") for word in _saved(obj, name).split()):
 			raise CannotJudge(f"{name} was not compiled from {file}")
@@ -70,9 +76,12 @@ def objects(obj: Path, file: str, rebuild: Sequence[str]) -> list[str]:
 class Bench:
 	"""A place to make kernels that differ from a built one in a few files, one at a time."""
 
-	def __init__(self, origin: Base, folder: Path, sources: Iterable[str], compiled: Iterable[str]):
-		"""Mirror origin in folder; sources and compiled are all that will ever be replaced."""
-		self.origin = origin
+	def __init__(self, origin: Base, folder: Path, sources: Iterable[str], compiled: Iterable[str], flags: str = ""):
+		"""Mirror origin in folder; sources and compiled are all that will ever be replaced.
+
+		flags are for the compiler, behind Kbuild's.
+		"""
+		self.origin, self.flags = origin, flags
 		self.tree, self.obj = folder / "tree", folder / "obj"
 		self.last_link = ""
 		shutil.rmtree(folder, ignore_errors=True)
@@ -103,6 +112,13 @@ class Bench:
 			self._run(["sh", "-c", self._command(name)], log)
 		return not all(filecmp.cmp(self.obj / name, self.origin.obj / name, shallow=False) for name in compiled)
 
+	def digest(self, compiled: Sequence[str]) -> str:
+		"""Identify objects as they are here."""
+		digest = hashlib.sha256()
+		for name in compiled:
+			digest.update((self.obj / name).read_bytes())
+		return digest.hexdigest()[:16]
+
 	def link(self, log: Path) -> None:
 		"""Link the kernel, with a symbol table of its own. Raises CannotJudge."""
 		script = self.origin.tree / "scripts/link-vmlinux.sh"
@@ -128,7 +144,7 @@ class Bench:
 		changed = re.sub(rf"{re.escape(str(self.origin.tree))}(?=/|\s)", str(self.tree), command)
 		if not saved.startswith("savedcmd_") or changed == command:
 			raise CannotJudge(f"Kbuild's command for {name} does not name the source tree")
-		return changed
+		return changed.replace(f" -c -o {name} ", f" {self.flags} -c -o {name} ", 1) if self.flags else changed
 
 	def _run(self, argv: Sequence[str], log: Path, **env: str) -> None:
 		with open(log, "a", encoding="utf-8") as output:
@@ -153,10 +169,14 @@ def _mirror(source: Path, target: Path, files: Iterable[str]) -> None:
 			(target / entry.name).symlink_to(entry.path)
 
 
+def _noted(obj: Path, name: str) -> Path:
+	"""Return where Kbuild notes the making of an object."""
+	return (obj / name).with_name(f".{Path(name).name}.cmd")
+
+
 def _saved(obj: Path, name: str) -> str:
 	"""Return what Kbuild noted of the making of an object: command and dependencies."""
-	path = obj / name
 	try:
-		return path.with_name(f".{path.name}.cmd").read_text(encoding="utf-8")
+		return _noted(obj, name).read_text(encoding="utf-8")
 	except OSError as error:
 		raise CannotJudge(f"Kbuild left no command for {name}: {error.strerror}") from error

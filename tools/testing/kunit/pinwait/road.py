@@ -18,6 +18,7 @@ class Road:
 	entries: tuple[str, ...]
 	functions: Mapping[str, Sequence[str]]		# by file
 	left_out: Mapping[str, Mapping[str, str]]	# by file: why not, by function; of "*", the others there
+	rebuild: Mapping[str, Sequence[str]]		# by header: the objects in which its mutants are tried
 
 	@property
 	def files(self) -> list[str]:
@@ -40,7 +41,10 @@ def load(path: Path) -> Road:
 				if not table["why"] or name in left_out.setdefault(table["file"], {}):
 					raise UsageError(f"{path}: {table['file']}: {name} is left out without a why, or twice")
 				left_out[table["file"]][name] = str(table["why"])
-		return Road(path, tuple(tables["entries"]), {str(name): tuple(found) for name, found in tables["functions"].items()}, left_out)
+		functions, rebuild = ({str(name): tuple(found) for name, found in tables[what].items()} for what in ("functions", "rebuild"))
+		if bare := [name for name in functions if name.endswith(".h") and name not in rebuild]:
+			raise UsageError(f"{path}: nothing says what to rebuild for {bare[0]}")
+		return Road(path, tuple(tables["entries"]), functions, left_out, rebuild)
 	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
 		raise UsageError(f"{path}: {error}") from error
 

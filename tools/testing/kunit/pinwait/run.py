@@ -143,6 +143,7 @@ class Session:
 				    started=now.isoformat(timespec="seconds"), compiler="",
 				    seconds=self.progress.seconds)
 		self.commit = ""	# what is tested, as soon as it is prepared
+		self.chatter: list[str] = []	# what kunit.py said for itself at the last boot
 		self.told = False	# the verdict is written; what breaks afterwards is not to change it
 		series.check_name(options.series_root, options.named_series or series.NONE)
 		self.cases = expected.load(CONFIGS / "expected-cases.txt")
@@ -191,6 +192,7 @@ class Session:
 				    [*series.promises(self.promised), *self.options.kernel_args], self.timeout)
 		with self.progress.stage("boot", f"profile {self.profile.name}"):
 			console = boot.boot(argv, self.timeout, folder)
+		self.chatter = console.chatter
 		return ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
 
 	def finish(self, log: LogResult, answer: Verdict) -> int:

@@ -183,7 +183,7 @@ def test_every_rule_has_an_operator_and_every_operator_a_rule():
 
 
 def _road(tmp_path, functions, left_out=""):
-	(tmp_path / "road.toml").write_text(f"entries = ['entry']\n[functions]\n'mm/a.c' = {functions}\n{left_out}", encoding="utf-8")
+	(tmp_path / "road.toml").write_text(f"entries = ['entry']\n[functions]\n'mm/a.c' = {functions}\n[rebuild]\n{left_out}", encoding="utf-8")
 	return road.load(tmp_path / "road.toml")
 
 

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A boot of a mutant ends at the first failure, and at a limit of processor time; nothing of it is left."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from pinwait import quick
+from pinwait.errors import CannotJudge
+from pinwait.proc import become_subreaper, descendants
+from pinwait.results import LogLine
+
+KERNEL = "[    0.010000]         ok 1 a\n[    0.020000]         not ok 2 b\n"
+
+
+@pytest.fixture(autouse=True)
+def _subreaper():
+	become_subreaper()
+
+
+def _script(text):
+	return [sys.executable, "-u", "-c", text]
+
+
+def _boot(text, processor=20, wall=60, known=()):
+	start = time.monotonic()
+	booted = quick.run(_script(text), processor, wall, known)
+	assert not descendants(os.getpid())
+	return booted, time.monotonic() - start
+
+
+def test_first_failure_ends_it():
+	booted, seconds = _boot(f"import time; print({KERNEL!r}, end=''); time.sleep(60)")
+	assert booted.failed and not booted.hung and seconds < 30
+	assert [line.text for line in booted.lines] == KERNEL.splitlines()
+
+
+@pytest.mark.parametrize("known", [{"        not ok 2 b"}, None])
+def test_known_failures_do_not(known):
+	booted, _ = _boot(f"print({KERNEL!r}, end=''); print('reboot: ')", known=known)
+	assert not booted.failed and booted.lines[-1].text == "reboot: "
+
+
+def test_processor_time_is_limited_whatever_the_wall_clock_says():
+	booted, seconds = _boot("while True: pass", processor=1)
+	assert booted.hung and 0.9 < booted.seconds < 5
+	booted, _ = _boot("import time; time.sleep(2)", processor=1)
+	assert not booted.hung
+
+
+def test_wall_time_is_limited():
+	booted, seconds = _boot("import time; time.sleep(60)", wall=1)
+	assert booted.hung and seconds < 30
+
+
+def test_children_are_ended():
+	booted, seconds = _boot(f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], "
+				f"start_new_session=True); print({KERNEL!r}, end=''); time.sleep(60)")
+	assert booted.failed and seconds < 30
+
+
+def test_command_is_kunits(tmp_path):
+	chatter = ["Starting KUnit Kernel (1/1)...", "$ /obj/linux 'kunit.filter_glob=a b' kunit.enable=1 mem=1G"]
+	assert quick.command(chatter, tmp_path / "linux") == [str(tmp_path / "linux"), "kunit.filter_glob=a b", "kunit.enable=1", "mem=1G"]
+	with pytest.raises(CannotJudge, match="does not show"):
+		quick.command(chatter[:1], tmp_path / "linux")
+
+
+def test_failures():
+	assert quick.failures([LogLine(text, None) for text in KERNEL.splitlines()]) == {"        not ok 2 b"}
