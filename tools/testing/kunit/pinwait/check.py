@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import build, deps, expected, lint, profile, report, run, series, worktree
+from . import build, coccinelle, deps, expected, generated, lint, profile, report, road, run, score, series, worktree
 from .errors import PinwaitError, UsageError
 from .kernel import Kernel
 from .progress import Progress
@@ -25,6 +25,7 @@ KUNIT = run.PROJECT / "tools/testing/kunit"
 # Files of the kernel that the series changes and that have to stay as clean as our own.
 CHANGED = ("mm/migrate.c", "mm/folio.c")
 SAMPLE = 20		# mutants that are tried
+GUARDS = 24		# generated ones
 INPUTS = 8		# of the gate's corpus that are judged
 # The control, in which migration for a longterm pin never waits: what has to fail, and what still has to pass.
 BUSTED, BUSTED_CASES, UNHARMED_CASES = "reason-never", "migrate_longterm_pin.transient_reference", "migrate_fail_fast"
@@ -239,6 +240,32 @@ def _mutants(step: Step) -> None:
 		step.count.failed += 1
 
 
+def _road(step: Step) -> None:
+	"""Each function that is reached from the entry points of the road is listed, or left out for a reason."""
+	there = road.load(run.GENERATED / "road.toml")
+	with step.prepared() as (ready, _):
+		texts = {name: (ready.kernel.tree / name).read_text(encoding="utf-8") for name in there.files}
+		found = coccinelle.look(run.GENERATED, texts, step.options.build_root / "cache/coccinelle")
+	for problem in road.problems(there, found):
+		step.note(f"error: {problem}")
+		step.count.add(False)
+	step.count.add(bool(texts))
+
+
+def _generated(step: Step) -> None:
+	"""A sample of generated mutants fares as it is recorded: none comes to life, and the tool says the same of each."""
+	records = sorted(generated.SCORES.glob(f"{step.options.named_series}-*.toml"))
+	record = score.load(records[-1]) if records else None
+	if not record:
+		raise PinwaitError(f"{generated.SCORES} has no record of series {step.options.named_series}")
+	due = score.guards(record, GUARDS)
+	summary = step.judged("mutants", step.options, *due)
+	step.note(summary["verdict"]["reason"])
+	for fate in _read_json(step.options.build_root / "results/latest" / generated.RESULT)["fates"]:
+		step.note(f"{fate['outcome']} {fate['name']}: {fate['killer']}, recorded: {due[fate['name']]}")
+		step.count.add(fate["outcome"] == due[fate["name"]])
+
+
 def _gate(step: Step) -> None:
 	"""A sample of inputs whose verdict is known: the gate says of each what is to be said."""
 	argv = [sys.executable, str(KUNIT / "pinwait.py"), "check-gate", f"--build-root={step.options.build_root}",
@@ -342,6 +369,8 @@ STEPS: dict[str, Callable[[Step], None]] = {
 	"run": _run,
 	"schema": _schema,
 	"mutants": _mutants,
+	"road": _road,
+	"generated": _generated,
 	"busted": _busted,
 	"gate": _gate,
 	"warnings": _warnings,

@@ -4,12 +4,13 @@
 import hashlib
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from . import coccinelle, road
 from .coccinelle import Found, Site, squeezed
 from .corpus import Mutant
 from .errors import UsageError
@@ -125,6 +126,17 @@ def variants(file: str, found: Found, functions: Iterable[str], operators: Opera
 		if squeezed(variant.new) != squeezed(text[variant.start:variant.end]):
 			made.setdefault((variant.start, variant.end, squeezed(variant.new)), variant)
 	return list(made.values())
+
+
+def broken(folder: Path, name: str, text_of: Callable[[str], str], cache: Path) -> Mutant:
+	"""Return a mutant by its name; folder says which there are, text_of gives a file. Raises UsageError for an unknown name."""
+	there = road.load(folder / "road.toml")
+	files = [file for file in there.functions if Path(file).name == name.partition(":")[0]]
+	found = coccinelle.look(folder, {file: text_of(file) for file in files}, cache)
+	operators = load(folder / "operators.toml")
+	made = [variant for file in files for variant in variants(file, found[file], there.functions[file], operators)]
+	(variant,) = named(made, [name])
+	return variant.mutant(found[variant.file].text)
 
 
 def seed_of(version: str) -> str:

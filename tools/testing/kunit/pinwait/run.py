@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import boot, build, buildroot, corpus, deps, expected, kdir, ktap, outputs, proc, profile, report, series, verdict, worktree
+from . import boot, build, buildroot, corpus, deps, expected, generate, kdir, ktap, outputs, proc, profile, report, series, verdict, worktree
 from .errors import CannotJudge, UsageError
 from .git import Git
 from .kernel import Kernel, Store
@@ -116,11 +116,16 @@ def prepared(options: Options, progress: Progress,
 	with worktree.locked(kernels, name):
 		kernel = ready or kdir.prepare(Path(options.kdir), kernels, progress)
 		known(kernel)
-		broken = corpus.load(MUTANTS, [options.mutant]) if options.mutant else []
+		generated = ":" in options.mutant
+		deps.ensure(deps.PARSER if generated else {})
+		broken = corpus.load(MUTANTS, [options.mutant]) if options.mutant and not generated else []
 		with progress.stage("prepare", f"series {options.named_series or 'of the tree'}"
-				    f"{f' with mutant {options.mutant}' if broken else ''} on {kernel.base}"):
+				    f"{f' with mutant {options.mutant}' if options.mutant else ''} on {kernel.base}"):
 			applied = series.choose(options.series_root, options.series, kernel, progress)
 			chosen(applied)
+			if generated:
+				broken = [generate.broken(GENERATED, options.mutant, lambda name: kernel.git("cat-file", "blob", f"{applied.commit}:{name}") + "\n",
+							  options.build_root / "cache/coccinelle")]
 			commit = worktree.compose(kernel, applied.commit, PROJECT, broken)
 			worktree.check_out(kernel, commit, options.build_root / "strays", progress)
 		for line in applied.choice:
@@ -150,7 +155,7 @@ class Session:
 		self.cases.select(options.profile, options.filter)
 		self.folder = new_folder(options.build_root / "results",
 					  "-".join([f"{now:%Y%m%dT%H%M%SZ}", options.profile, options.named_series or "kdir",
-						    *([options.mutant] if options.mutant else [])]))
+						    *([options.mutant.replace("/", "%")] if options.mutant else [])]))
 
 	@property
 	def timeout(self) -> int:

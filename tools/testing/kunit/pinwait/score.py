@@ -109,6 +109,14 @@ def rows(fates: Sequence[Fate], group: Callable[[Fate], str]) -> list[str]:
 	return table
 
 
+def guards(record: Record, count: int) -> dict[str, str]:
+	"""Return mutants of a record whose fate is to stay, with it: of those in C files that were booted the first of the seed's order."""
+	booted = {name: outcome for name, outcome in record.fates.items() if name.partition(":")[0].endswith(".c")}
+	noticed, alive = ([name for name, outcome in booted.items() if outcome == wanted] for wanted in (KILLED, SURVIVED))
+	chosen = [*noticed[:count - count // 3], *alive[:count // 3]]
+	return {name: booted[name] for name in chosen}
+
+
 def place(folder: Path, series: str, kernel: str) -> Path:
 	"""Return the file for the record of a series on a kernel."""
 	return folder / f"{series}-{kernel}.toml"

@@ -112,7 +112,20 @@ def test_make_targets_call_the_tool():
 		"run", "--kdir=/a b", "--series=none", "--profile=uml-rt", "--jobs=2", "--json=j", "--junit=u", "s.*"]
 	assert _made("soak", "N=3", "PARALLEL=2", "STRESS=1") == ["soak", "-n", "3", "--parallel=2", "--stress"]
 	assert _made("mutants", "MUTANTS=one two", "SAMPLE=") == ["mutants", "one", "two"]
+	assert _made("mutants", "GENERATED=1", "SEED=s", "FUNCTIONS=f,a.c:*", "RESUME=1", "RECORD=1") == [
+		"mutants", "--generated", "--seed=s", "--functions=f,a.c:*", "--resume", "--record"]
+	assert _made("mutants", "MUTANTS=a.c:f:logical-1:|| a.c:f:arithmetic-1:* a.c:f:drop-put-1:a->b") == [
+		"mutants", "a.c:f:logical-1:||", "a.c:f:arithmetic-1:*", "a.c:f:drop-put-1:a->b"]
 	assert subprocess.run(["make", "-n", "-s"], cwd=run.PROJECT, capture_output=True, text=True, check=True).stdout.startswith("echo 'make run")
+
+
+def test_a_name_says_which_mutants_are_meant(monkeypatch):
+	asked = []
+	monkeypatch.setattr(cli.generated, "generated", lambda _options, wanted: asked.append(wanted) or 0)
+	monkeypatch.setattr(cli.mutants, "mutants", lambda _options, names, *_: asked.append(names) or 0)
+	assert [cli.main(["mutants", *words]) for words in (["a.c:f:logical-1:||"], ["key-no-dec"], ["--generated", "--sample=3"])] == [0] * 3
+	assert asked[0].names == ("a.c:f:logical-1:||",) and asked[1] == ["key-no-dec"] and asked[2].sample == 3
+	assert cli.main(["mutants", "--seed=x"]) == 64
 
 
 NASTY = "it's \"a\" $(touch x) `touch x`; touch x #$HOME\\ *"

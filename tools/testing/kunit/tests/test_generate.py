@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from logs import PARSER
 from pinwait import coccinelle, generate, road, run
 from pinwait.errors import UsageError
 
@@ -218,3 +219,13 @@ def test_the_road_has_all_that_the_series_changes():
 	changed = {"folio_put_wakeup", "folio_put", "folio_put_refs", "__folio_put_wakeup", "folios_put_refs", "migrate_wait_folio_refs",
 		   "migrate_folios_move", "migrate_pages_batch", "migrate_pages", "wake_up_var", "folio_expected_ref_count"}
 	assert changed <= listed and len(listed) >= 120
+
+
+def test_mutant_by_its_name(cache):
+	text = (PARSER.parents[2] / "kernel/sched/wait_bit.c").read_text(encoding="utf-8")
+	asked = []
+	mutant = generate.broken(run.GENERATED, "wait_bit.c:wake_up_var:swap-arguments-2:swapped", lambda name: asked.append(name) or text, cache)
+	assert asked == ["kernel/sched/wait_bit.c"] and mutant.file == asked[0]
+	assert mutant.applied(text) == text.replace("__wake_up_bit(__var_waitqueue(var), var, -1)", "__wake_up_bit(__var_waitqueue(var), -1, var)")
+	with pytest.raises(UsageError, match="unknown mutant 'other.c:f:o-1:x'"):
+		generate.broken(run.GENERATED, "other.c:f:o-1:x", lambda _name: "", cache)

@@ -99,6 +99,29 @@ def test_object_that_has_nothing_to_do_with_it(origin, file, rebuild, said):
 		relink.objects(origin.obj, file, rebuild)
 
 
+def test_object_of_a_source_that_another_one_includes(origin):
+	fakes.write(origin.obj, {"mm/.all.o.cmd": f"savedcmd_mm/all.o := cc\n\ndeps_mm/all.o := \\\n  {origin.tree}/mm/b.c \\\n",
+				 "mm/.other.o.cmd": f"savedcmd_mm/other.o := cc\n\ndeps_mm/other.o := \\\n  {origin.tree}/mm/b.cc \\\n"})
+	assert relink.objects(origin.obj, "mm/b.c", ()) == ["mm/all.o"]
+
+
+def test_flags_are_for_the_compiler(origin, tmp_path):
+	path = origin.obj / "mm/.a.o.cmd"
+	path.write_text("savedcmd_mm/a.o := echo cc -Wall -c -o mm/a.o " + f"{origin.tree}/mm/a.c >mm/a.o ; true\n\n", encoding="utf-8")
+	bench = relink.Bench(origin, tmp_path / "bench", ["mm/a.c"], ["mm/a.o"], "-Werror=x")
+	assert bench.compile(["mm/a.o"], tmp_path / "log")
+	assert (bench.obj / "mm/a.o").read_text(encoding="utf-8").startswith("cc -Wall -Werror=x -c -o mm/a.o ")
+
+
+def test_digest_is_of_all_objects(bench, tmp_path):
+	bench.compile(["mm/a.o"], tmp_path / "log")
+	before = bench.digest(["mm/a.o"])
+	assert before == bench.digest(["mm/a.o"]) != bench.digest(["mm/a.o", "mm/a.o"])
+	bench.replace("mm/a.c", "x\n")
+	bench.compile(["mm/a.o"], tmp_path / "log")
+	assert bench.digest(["mm/a.o"]) != before
+
+
 def test_environment_is_that_of_kbuild(tmp_path, monkeypatch):
 	monkeypatch.setenv("KCFLAGS", "-O0")
 	tree = tmp_path / "src"

@@ -64,3 +64,11 @@ def test_record_that_makes_no_sense(tmp_path, text, said):
 def test_who_changed_sides(before, now, changed):
 	alive, noticed = score.changed_sides(Record("rfc", "7.3.4", "s", 1, {"a": before}), {"a": now, "b": now})
 	assert (alive, noticed) == (["a"] if "alive" in changed else [], ["a"] if "noticed" in changed else [])
+
+
+def test_guards_are_booted_ones_of_both_sides():
+	fates = {f"gup.c:f:o-{number}:x": "killed" if number % 2 else "survived" for number in range(40)}
+	fates = {"mm.h:f:o-1:x": "killed", "gup.c:f:p-1:x": "not reached"} | fates
+	guards = score.guards(Record("rfc", "7.3.4", "s", 42, fates), 9)
+	assert list(guards.values()) == ["killed"] * 6 + ["survived"] * 3
+	assert list(guards)[0] == "gup.c:f:o-1:x" and list(guards)[-1] == "gup.c:f:o-4:x"

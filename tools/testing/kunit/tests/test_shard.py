@@ -9,7 +9,7 @@ import os
 import judgements
 import pytest
 
-from pinwait import cli, merge, run, tell
+from pinwait import cli, merge, run, score, tell
 from pinwait.errors import UsageError
 from pinwait.judgement import from_json, to_json
 from pinwait.results import Outcome
@@ -210,3 +210,21 @@ def test_what_is_no_share(tmp_path, content):
 	(tmp_path / "soak.json").write_text(content)
 	with pytest.raises(UsageError):
 		merge.merge(run.Options(build_root=tmp_path), [str(tmp_path / "soak.json")])
+
+
+def test_fates_of_generated_mutants_are_joined_in_the_order_in_which_they_were_drawn(tmp_path, capsys):
+	job = {"series": "rfc", "kernel": "0.0", "seed": "s", "names": []}
+	fates = [vars(score.Fate(name, "mm/a.c", "f", "o", "", 1, "killed", digest=digest)) for name, digest in
+		 (("a", "1"), ("b", "2"), ("c", "3"), ("d", "1"), ("e", "4"))]
+	for index in (2, 1):
+		folder = tmp_path / str(index)
+		folder.mkdir()
+		content = {"kind": "generated", "shard": f"{index}/2", "job": job, "fates": fates[index - 1::2]}
+		(folder / "generated.json").write_text(json.dumps(content), encoding="utf-8")
+	assert merge.merge(run.Options(build_root=tmp_path), [str(tmp_path / "2"), str(tmp_path / "1")]) == 0
+	whole = json.loads((tmp_path / "results/merged-generated/generated.json").read_text(encoding="utf-8"))
+	assert [(fate["name"], fate["outcome"]) for fate in whole["fates"]] == [
+		("a", "killed"), ("b", "killed"), ("c", "killed"), ("d", "duplicate"), ("e", "killed")]
+	assert "4 of 4" in capsys.readouterr().out
+	assert merge.merge(run.Options(build_root=tmp_path), [str(tmp_path / "1")]) == 2
+	assert "shard 2/2 is missing" in capsys.readouterr().out
