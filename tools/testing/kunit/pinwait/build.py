@@ -23,6 +23,7 @@ from .sandbox import OPEN, Sandbox
 BUILD_GIB = 1.0
 CCACHE_SIZE = "5G"
 STAMP = "pinwait-stamp"
+OBJECTS = "pinwait-objects"	# instead, where only some of the objects are up to date
 BINARY = "linux"
 # The id of the commit in the version would make every commit a new kernel.
 KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
@@ -89,6 +90,10 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted + _state(obj):
 		log.write_text("nothing changed since the last build\n", encoding="utf-8")
 		return Built(obj, compiler)
+	some = obj / OBJECTS
+	if only and some.exists() and some.read_text(encoding="utf-8") == wanted and all((obj / name).exists() for name in only):
+		return Built(obj, compiler)
+	some.unlink(missing_ok=True)
 	configured = _only_sources(_differing(kernel, obj, wanted))
 	stamp.unlink(missing_ok=True)
 	need_space(obj, BUILD_GIB, "building a kernel")
@@ -112,6 +117,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 			else:
 				logged(output.fileno(), *kunit_command(kernel), "build", *common, f"--jobs={request.jobs}")
 	if only:
+		some.write_text(wanted, encoding="utf-8")
 		return Built(obj, compiler)
 	stamp.unlink(missing_ok=True)	# the build may have left a link there
 	stamp.write_text(wanted + _state(obj), encoding="utf-8")

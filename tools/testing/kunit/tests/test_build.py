@@ -145,6 +145,21 @@ def test_a_source_and_more_configures(bench, change):
 	assert bench.build() == 2
 
 
+def test_only_some_objects(bench):
+	def objects(*only):
+		before = len(bench.calls())
+		build.build(bench.kernel, bench.kernel.base_commit, bench.request, bench.root, bench.log, Progress(io.StringIO()), only)
+		return [call.split()[:2] for call in bench.calls()[before:]]
+
+	(config, first) = objects("mm/migrate.o")
+	assert (config[0], first) == ("config", ["make", "mm/migrate.o"]) and not (bench.obj / build.STAMP).exists()
+	assert objects("mm/migrate.o") == []
+	assert objects("mm/migrate.o", "mm/gup.o")[-1] == ["make", "mm/gup.o"]
+	assert bench.build() == 2	# they are no kernel
+	assert not (bench.obj / build.OBJECTS).exists()
+	assert objects("mm/migrate.o") == []
+
+
 def test_a_source_that_does_not_build(bench):
 	bench.build()
 	fakes.write(bench.kernel.tree, {"mm/fails": "mm/migrate.c:1:1: error: broken\n"})
