@@ -47,7 +47,7 @@ class Found:
 	"""What was found in a file."""
 	text: str
 	sites: list[Site] = field(default_factory=list)
-	rejected: int = 0	# sites whose text does not stand where Coccinelle says
+	rejected: list[str] = field(default_factory=list)	# the functions of sites that do not stand where Coccinelle says
 	unparsed: int = 0	# lines that Coccinelle could not parse
 	defined: set[str] = field(default_factory=set)
 	uses: dict[str, set[str]] = field(default_factory=dict)	# by function
@@ -74,7 +74,7 @@ def _look(rules: Path, name: str, text: str, cache: Path) -> Found:
 	for match in sites:
 		site = _site(match, lines)
 		if not site or squeezed(text[site.starts[0]:site.ends[0]]) != squeezed(site.text):
-			found.rejected += 1
+			found.rejected.append(match["function"])
 		else:
 			found.sites.append(site)
 	for match in graph:

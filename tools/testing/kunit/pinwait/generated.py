@@ -111,8 +111,12 @@ class _Made:
 
 	def doubts(self) -> list[str]:
 		"""Return what could not be broken."""
-		told = [f"{name}: {found.rejected} sites are not as Coccinelle says, {found.unparsed} lines are not parsed"
-			for name, found in self.found.items() if found.rejected or found.unparsed]
+		told = []
+		for name, found in self.found.items():
+			rejected = [function for function in found.rejected if function in self.road.functions[name]]
+			if rejected or found.unparsed:
+				where = f" ({', '.join(dict.fromkeys(rejected))})" if rejected else ""
+				told.append(f"{name}: {len(rejected)} sites are not as Coccinelle says{where}, {found.unparsed} lines of the file are not parsed")
 		gone = [f"{name}:{function}" for name, found in self.found.items() for function in self.road.functions[name]
 			if function not in found.defined]
 		return told + ([f"not in this kernel, or not parsed: {', '.join(gone)}"] if gone else [])
