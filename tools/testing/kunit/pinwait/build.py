@@ -91,10 +91,11 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 		log.write_text("nothing changed since the last build\n", encoding="utf-8")
 		return Built(obj, compiler)
 	some = obj / OBJECTS
-	if only and some.exists() and some.read_text(encoding="utf-8") == wanted and all((obj / name).exists() for name in only):
+	begun = bool(only) and some.exists() and some.read_text(encoding="utf-8") == wanted
+	if begun and all((obj / name).exists() for name in only):
 		return Built(obj, compiler)
 	some.unlink(missing_ok=True)
-	configured = _only_sources(_differing(kernel, obj, wanted))
+	configured = begun or _only_sources(_differing(kernel, obj, wanted))
 	stamp.unlink(missing_ok=True)
 	need_space(obj, BUILD_GIB, "building a kernel")
 	common = _arguments(obj, request)

@@ -429,7 +429,7 @@ class _Trial:
 			try:
 				other = mutants.in_profile(self.session, name)
 				done = build.build(kernel, self.ready.commit, _request(other), self.session.options.build_root,
-						   other.folder / "build.log", self.session.progress, self._objects(variants))
+						   other.folder / "build.log", self.session.progress, self._objects())
 				answers[name] = self._sorted_out(_Groups(other, kernel, done, variants, STRICT), "equal", variants)
 			except CannotJudge as error:
 				absent.append(name)
@@ -448,9 +448,10 @@ class _Trial:
 			else:
 				fate.outcome, fate.killer = score.NOT_BUILT, "no profile makes code of it"
 
-	def _objects(self, variants: Sequence[Variant]) -> list[str]:
-		"""Return the objects that mutants are compiled into."""
-		return sorted({name for variant in variants for name in relink.objects(self.done.obj, variant.file, variant.rebuild)})
+	def _objects(self) -> list[str]:
+		"""Return the objects of all files of the road: always the same, so that they are made once."""
+		there = self.made.road
+		return sorted({name for file in self.made.found for name in relink.objects(self.done.obj, file, there.rebuild.get(file, ()))})
 
 
 def _request(session: Session) -> Request:
