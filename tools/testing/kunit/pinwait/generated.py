@@ -26,7 +26,7 @@ from .outputs import attempt, to_stdout
 from .proc import workers
 from .report import write_whole
 from .results import Case, Ending, LogResult, Outcome, Status, Verdict
-from .run import GENERATED, Options, Prepared, Session, version
+from .run import GENERATED, Options, Prepared, Session
 from .score import Fate
 from .shard import Shard
 
@@ -35,6 +35,7 @@ LINES, RESULT, TABLE = "generated.jsonl", "generated.json", "generated.txt"
 SCORES = GENERATED / "scores"
 UNINITIALIZED = "-ftrivial-auto-var-init=uninitialized"	# what the default hides: a memset() on the stack that is gone
 STRICT = "-Werror=int-conversion"	# an integer in the place of a pointer is no mutant
+COMPARED = f"{STRICT} --param asan-globals=0"	# KASAN notes the columns in which static variables are defined
 SAME_AS = ("uml-rt", "uml-smp", "uml-debug", "uml-kasan")	# profiles that an object has to be equal in, too
 CPU_FACTOR, LEAST_CPU = 5, 4	# times the processor time of the suite, and seconds: what takes more hangs
 
@@ -77,8 +78,6 @@ def _check(asked: Asked) -> None:
 		raise UsageError("a sample is a number of mutants; names take neither a sample nor a seed nor functions")
 	if asked.record and (asked.names or asked.functions or asked.shard.count > 1):
 		raise UsageError("a record is of a whole sample, without names, functions and shards")
-	if asked.resume and (not version() or version().endswith("-dirty")):
-		raise UsageError("--resume joins results of one tool, and this one is not as it was committed: commit it first")
 
 
 def _words(asked: Asked) -> str:
@@ -350,7 +349,7 @@ class _Trial:
 	def job(self) -> dict[str, Any]:
 		"""Return what shards and interrupted runs of one job have in common."""
 		asked = self.made.asked
-		return self.session.job() | {"names": list(asked.names), "sample": asked.sample, "seed": self.made.seed,
+		return self.session.job() | {"tool": _tool(), "names": list(asked.names), "sample": asked.sample, "seed": self.made.seed,
 					     "functions": list(asked.functions), "kernel": self.ready.kernel.version,
 					     "series": self.ready.series.name}
 
@@ -430,7 +429,7 @@ class _Trial:
 				other = mutants.in_profile(self.session, name)
 				done = build.build(kernel, self.ready.commit, _request(other), self.session.options.build_root,
 						   other.folder / "build.log", self.session.progress, self._objects())
-				answers[name] = self._sorted_out(_Groups(other, kernel, done, variants, STRICT), "equal", variants)
+				answers[name] = self._sorted_out(_Groups(other, kernel, done, variants, COMPARED), "equal", variants)
 			except CannotJudge as error:
 				absent.append(name)
 				self.session.progress.say(f"{name}: {_first_lines(error)}")
@@ -443,6 +442,8 @@ class _Trial:
 				fate.outcome, fate.killer = score.SAME_OBJECT, f"differs in {where}"
 			elif absent:
 				fate.killer = f"not compared in {', '.join(absent)}"
+			elif variant.kind:
+				fate.killer = f"the same object in every profile, but {variant.kind} is never left out"
 			elif reach and reach.owner(variant):
 				fate.outcome, fate.killer = score.EQUIVALENT, "the same object in every profile"
 			else:
@@ -452,6 +453,14 @@ class _Trial:
 		"""Return the objects of all files of the road: always the same, so that they are made once."""
 		there = self.made.road
 		return sorted({name for file in self.made.found for name in relink.objects(self.done.obj, file, there.rebuild.get(file, ()))})
+
+
+def _tool() -> str:
+	"""Identify what makes mutants and fates: results are joined only of the same."""
+	digest = hashlib.sha256()
+	for path in sorted([*Path(__file__).parent.rglob("*.py"), *(path for path in GENERATED.iterdir() if path.is_file())]):
+		digest.update(path.read_bytes())
+	return digest.hexdigest()[:16]
 
 
 def _request(session: Session) -> Request:

@@ -87,9 +87,8 @@ def settled(fates: Sequence[Fate]) -> list[Fate]:
 	seen: dict[tuple[str, str], str] = {}
 	told = []
 	for fate in fates:
-		first = seen.setdefault((fate.file, fate.digest), fate.name) if fate.digest and fate.outcome in (*NOTICED, SURVIVED, NOT_REACHED) else ""
-		double = first and first != fate.name
-		told.append(replace(fate, outcome=DUPLICATE, killer=f"of {first}") if double else fate)
+		first = seen.setdefault((fate.file, fate.digest), fate.name) if fate.digest else fate.name
+		told.append(fate if first == fate.name else replace(fate, outcome=DUPLICATE, killer=f"of {first}"))
 	return told
 
 
@@ -140,7 +139,8 @@ def text_of(record: Record, command: str) -> str:
 	"""Return the text of a record's file."""
 	lines = ["# SPDX-License-Identifier: GPL-2.0", f"# {record.score} noticed; written by:", f"#   {command}", ""]
 	lines += [f"{name} = {json.dumps(getattr(record, name))}" for name in ("series", "kernel", "seed", "sample")]
-	return "\n".join([*lines, "", "[fates]", *(f"{json.dumps(name)} = {json.dumps(outcome)}" for name, outcome in record.fates.items())]) + "\n"
+	lines += ["", "[fates]", *(f"{json.dumps(name)} = {json.dumps(outcome)}" for name, outcome in record.fates.items())]
+	return "".join(f"{line}\n" for line in lines)
 
 
 def changed_sides(record: Record, fates: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -73,15 +73,6 @@ def test_choice_that_makes_no_sense(asked):
 		generated._check(asked)
 
 
-def test_resume_needs_a_tool_that_is_as_committed(monkeypatch):
-	for version in ("", "abc-dirty"):
-		monkeypatch.setattr(generated, "version", lambda version=version: version)
-		with pytest.raises(UsageError, match="commit it first"):
-			generated._check(Asked(resume=True))
-	monkeypatch.setattr(generated, "version", lambda: "abc")
-	generated._check(Asked(resume=True))
-
-
 def _fate(name, outcome, digest=""):
 	return Fate(name, "mm/a.c", "f", "relational", "", 1, outcome, digest=digest)
 
