@@ -6,6 +6,7 @@ its line, it is booted until the first case fails. An equal object proves nothin
 different one.
 """
 
+import functools
 import hashlib
 import json
 import math
@@ -22,6 +23,7 @@ from . import build, coccinelle, coverage, deps, equality, generate, ktap, mutan
 from .build import Built, Request
 from .errors import CannotJudge, UsageError
 from .generate import Variant
+from .kernel import Kernel
 from .outputs import attempt, to_stdout
 from .proc import workers
 from .report import write_whole
@@ -60,9 +62,9 @@ def generated(options: Options, asked: Asked) -> int:
 	_check(asked)
 	deps.ensure(deps.RUN | deps.PARSER)
 	session = Session(options, "mutants")
-	session.info.command += _words(asked)
 	with session.recorded():
 		with session.ready() as (ready, done):
+			session.info.command += _words(asked)	# the kernel's name is known only now
 			made = _Made(session, ready, asked)
 			trial = _Trial(session, ready, done, made)
 			fates, log = trial.fates()
@@ -284,13 +286,18 @@ def _first_lines(error: Exception) -> str:
 class _Groups(mutants.Shop):
 	"""A profile in which it is only asked whether objects are equal."""
 
+	def __init__(self, session: Session, kernel: Kernel, done: Built, group: Sequence[Variant], flags: str):
+		super().__init__(session, kernel, done, group, flags)
+		self.originals: dict[str, str] = {}	# digests of each file's objects without a mutant
+
 	def attempt(self, bench: relink.Bench, item: Sequence[Variant]) -> dict[str, str]:	# type: ignore[override]
 		"""Return, by name, what is to be said of mutants of one file, none of which touches another."""
 		file = item[0].file
 		objects, log = self.objects[file], self.session.folder / f"equal-{bench.tree.parent.name}.log"
 		text = self.source(file)
-		bench.compile(objects, log)
-		original = bench.digest(objects)
+		if file not in self.originals:	# flags may make them other ones than the build's
+			bench.compile(objects, log)
+			self.originals[file] = bench.digest(objects)
 
 		def compiled(group: Sequence[Variant]) -> str:
 			log.unlink(missing_ok=True)
@@ -299,7 +306,7 @@ class _Groups(mutants.Shop):
 				bench.compile(objects, log)
 			except CannotJudge:
 				return equality.INVALID
-			return equality.EQUAL if bench.digest(objects) == original else equality.DIFFERS
+			return equality.EQUAL if bench.digest(objects) == self.originals[file] else equality.DIFFERS
 		try:
 			return equality.sort_out(item, compiled)
 		finally:
@@ -455,6 +462,7 @@ class _Trial:
 		return sorted({name for file in self.made.found for name in relink.objects(self.done.obj, file, there.rebuild.get(file, ()))})
 
 
+@functools.cache
 def _tool() -> str:
 	"""Identify what makes mutants and fates: results are joined only of the same."""
 	digest = hashlib.sha256()
@@ -502,7 +510,8 @@ def _tell(session: Session, made: _Made, job: Mapping[str, Any], fates: Sequence
 	if asked.record:
 		new = score.Record(series, kernel, made.seed, asked.sample, {fate.name: fate.outcome for fate in fates})
 		SCORES.mkdir(exist_ok=True)
-		write_whole(score.place(SCORES, series, kernel), score.text_of(new, session.info.command.partition("pinwait.py ")[2]))
+		write_whole(score.place(SCORES, series, kernel), score.text_of(new, f"make mutants GENERATED=1 SERIES={series} SAMPLE={asked.sample} "
+										       f"SEED={made.seed} RECORD=1"))
 	return answer
 
 
