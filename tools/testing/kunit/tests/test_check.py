@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import fakes
 import pytest
 
-from pinwait import build, check, lint, profile, run
+from pinwait import build, check, lint, profile, run, score
 from pinwait.errors import CannotJudge, PinwaitError, UsageError
 
 REQUEST = build.Request(profile.load(run.CONFIGS, "uml"), 1)
@@ -211,6 +211,28 @@ def test_sample_of_mutants(tmp_path, monkeypatch, outcomes, verdict, counts):
 	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
 	check._mutants(step)
 	assert (step.count.passed, step.count.failed) == counts
+
+
+@pytest.mark.parametrize("outcomes, counts", [
+	(("killed", "survived"), (2, 0)), (("survived", "survived"), (1, 1)), (("killed", "killed"), (1, 1)), (("hung", "survived"), (1, 1)), ((), (0, 0))])
+def test_generated_mutants_fare_as_recorded(tmp_path, monkeypatch, outcomes, counts):
+	monkeypatch.setattr(check.generated, "SCORES", tmp_path)
+	due = {"a.c:f:o-1:x": "killed", "a.c:f:o-2:x": "survived"}
+	record = score.Record("rfc", "7.3.4", "s", 3, due | {"a.h:f:o-1:x": "killed"})
+	score.place(tmp_path, "rfc", "7.3.4").write_text(score.text_of(record, ""), encoding="utf-8")
+	fakes.write(tmp_path, {"results/latest/generated.json": json.dumps(
+		{"fates": [{"name": name, "outcome": outcome, "killer": ""} for name, outcome in zip(due, outcomes)]})})
+	asked = []
+	monkeypatch.setattr(check.Step, "judged", lambda _step, *words: asked.append(words) or {"verdict": {"reason": ""}})
+	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	check._generated(step)
+	assert asked[0][2:] == tuple(due) and (step.count.passed, step.count.failed) == counts
+
+
+def test_no_record_is_a_failure(tmp_path, monkeypatch):
+	monkeypatch.setattr(check.generated, "SCORES", tmp_path)
+	with pytest.raises(PinwaitError, match="has no record of series rfc"):
+		check._generated(check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count()))
 
 
 @pytest.mark.parametrize("code", [0, 2])
