@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """The score of generated mutants: what counts, how sure it is, and what changed since it was kept."""
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
-from pinwait import score
+from pinwait import road, score
 from pinwait.errors import UsageError
+from pinwait.run import GENERATED
 from pinwait.score import Fate, Record, Score
 
 
@@ -72,3 +77,15 @@ def test_guards_are_booted_ones_of_both_sides():
 	guards = score.guards(Record("rfc", "7.3.4", "s", 42, fates), 9)
 	assert list(guards.values()) == ["killed"] * 6 + ["survived"] * 3
 	assert list(guards)[0] == "gup.c:f:o-1:x" and list(guards)[-1] == "gup.c:f:o-4:x"
+
+
+def test_survivors_that_were_read():
+	there = road.load(GENERATED / "road.toml").functions
+	read = tomllib.loads((GENERATED / "survivors.toml").read_text(encoding="utf-8"))["survivor"]
+	assert len({entry["name"] for entry in read}) == len(read) == 150
+	for entry in read:
+		file, function, operator, _ = entry["name"].split(":", 3)
+		assert any(Path(name).name == file and function in functions for name, functions in there.items()), entry["name"]
+		assert re.fullmatch(r"[a-z-]+-\d+", operator), entry["name"]
+		assert entry.keys() == {"name", "verdict", "why", *(["see"] if entry["verdict"] == "missed" else [])}, entry["name"]
+		assert entry["verdict"] in ("missed", "equivalent", "nobody's") and all(entry.values()), entry["name"]
