@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import build, corpus, deps, profile, promises, relink, verdict
+from . import build, corpus, deps, profile, promises, relink, series, verdict
 from .build import Built
 from .corpus import Change, Mutant
 from .errors import CannotJudge, UsageError
@@ -32,7 +32,8 @@ from .shard import Shard
 if TYPE_CHECKING:
 	from multiprocessing.sharedctypes import Synchronized
 
-GOOD = ("killed", "equivalent")
+ABSENT = "absent"	# it is not of this kernel
+GOOD = ("killed", "equivalent", ABSENT)
 PATIENCE = 20		# times the wall time of the suite without a mutant: what takes longer hangs
 LEAST_PATIENCE = 10	# seconds
 
@@ -44,7 +45,7 @@ class Fate:
 	file: str
 	why: str
 	profile: str
-	outcome: str = ""	# killed, equivalent, survived, hung, invalid, not-as-listed
+	outcome: str = ""	# killed, equivalent, survived, hung, invalid, not-as-listed, absent
 	killer: str = ""	# the first case that failed, or what else gave it away
 	killers: list[str] = field(default_factory=list)	# all cases that failed
 	seconds: float = 0.0
@@ -78,7 +79,7 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 	session.info.command += f" --sample={sample}" if sample else "".join(f" {name}" for name in names)
 	session.info.command += f" --shard={shard}" if shard.count > 1 else ""
 	with session.recorded():
-		tried = [_try_all(session if number == 0 else in_profile(session, name), group)
+		tried = [_try_all(session if number == 0 else in_profile(session, name), group, bool(names))
 			 for number, (name, group) in enumerate(groups.items())]
 		fates = [fate for _, group in tried for fate in group]
 		# The session's profile is that of the first mutant, which may be another one in each shard.
@@ -110,8 +111,10 @@ def score(fates: Sequence[Fate], unkept: int = 0) -> Verdict:
 	"""Return the verdict on the suite; unkept is the number of promises whose cases missed a mutant of theirs."""
 	caught = len(killed(fates))
 	equivalent = sum(fate.outcome == "equivalent" for fate in fates)
-	reason = f"{caught} of {len(fates) - equivalent} mutants killed"
+	absent = sum(fate.outcome == ABSENT for fate in fates)
+	reason = f"{caught} of {len(fates) - equivalent - absent} mutants killed"
 	reason += f", {equivalent} equivalent as listed" if equivalent else ""
+	reason += f", {absent} not of this kernel" if absent else ""
 	if bad := [fate for fate in fates if not fate.good]:
 		reason += f"; not {', '.join(fate.name for fate in bad)}"
 	reason += f"; {unkept} promises whose cases did not catch a mutant of theirs" if unkept else ""
@@ -128,25 +131,43 @@ def in_profile(session: Session, name: str) -> Session:
 	return other
 
 
-def _try_all(session: Session, group: Sequence[Mutant]) -> tuple[LogResult, list[Fate]]:
-	"""Try the mutants of one profile; return the log of the kernel without any, and their fates."""
+def _try_all(session: Session, group: Sequence[Mutant], named: bool) -> tuple[LogResult, list[Fate]]:
+	"""Try the mutants of one profile; return the log of the kernel without any, and their fates.
+
+	Unless they were named, those that a kernel without the default series has not, or cannot compile, are only counted.
+	"""
 	options = session.options
 	with session.built() as (kernel, done):
+		complete = named or session.info.series == series.DEFAULT
+		fates = [] if complete else [Fate(mutant.name, mutant.file, mutant.why, session.profile.name, ABSENT, "what it breaks is not there")
+					     for mutant in group if not _stands_in(kernel, mutant)]
+		group = [mutant for mutant in group if mutant.name not in {fate.name for fate in fates}]
+		if not group:
+			raise CannotJudge("this kernel has nothing that the mutants break")
 		shop = Shop(session, kernel, done, group)
 		try:
 			log = shop.prove()
-			fates: list[Fate] = []
 			started = multiprocessing.get_context("fork").Value("i", 0)
 			with session.progress.stage("mutants", f"profile {options.profile}",
 						    lambda: f"{len(fates)} of {len(group)} tried"), \
 			     workers(min(options.jobs, len(group)), Worker.start, shop, started) as pool:
 				for fate in pool.map(Worker.attempt, group):
+					fate.outcome = ABSENT if fate.outcome == "invalid" and not complete else fate.outcome
 					fates.append(fate)
 					if not fate.good:
 						session.progress.say(f"{fate.name}: {fate.outcome}, {fate.killer}")
 		finally:
 			shutil.rmtree(shop.scratch, ignore_errors=True)
 	return log, fates
+
+
+def _stands_in(kernel: Kernel, mutant: Mutant) -> bool:
+	"""Tell whether a kernel has the text that a mutant breaks."""
+	try:
+		mutant.applied((kernel.tree / mutant.file).read_text(encoding="utf-8"))
+	except (OSError, UsageError):
+		return False
+	return True
 
 
 class Shop:

@@ -117,6 +117,9 @@ def test_score():
 	assert mutants.score(fates).exit_code == 1
 	assert mutants.score(fates).reason == "2 of 3 mutants killed, 1 equivalent as listed; not 2"
 	assert mutants.score(fates[:2]).exit_code == 0
+	absent = mutants.Fate("x", "f", "", "uml", mutants.ABSENT)
+	assert mutants.score([*fates[:2], absent]).reason == "1 of 1 mutants killed, 1 equivalent as listed, 1 not of this kernel"
+	assert mutants.score([*fates[:2], absent]).exit_code == 0
 
 
 @pytest.fixture(name="applied", scope="module")
