@@ -172,7 +172,8 @@ def _pytest(step: Step) -> None:
 	outcome.unlink(missing_ok=True)
 	with step.prepared():
 		pass	# the tests read logs with the kernel's own parser
-	code, _ = step.tool([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={outcome}", "tests"], KUNIT)
+	code, _ = step.tool([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--numprocesses={step.options.jobs}",
+			     f"--junitxml={outcome}", "tests"], KUNIT)
 	if not outcome.exists():
 		raise PinwaitError("pytest did not run")
 	for case in xml.etree.ElementTree.parse(outcome).iter("testcase"):
