@@ -338,11 +338,8 @@ class _Trial:
 		try:
 			log = shop.prove()
 			if not self.made.asked.names:
-				shop.reach = self._reach(shop)
-			dark = [variant for variant in chosen if shop.reach and not shop.reach.owner(variant) and variant.name not in self.known]
-			for name, answer in self._sorted_out(_Groups(session, self.ready.kernel, self.done, dark, STRICT), "dark", dark).items():
-				if answer == equality.EQUAL:
-					self._note(replace(fate_of(next(variant for variant in dark if variant.name == name)), outcome=score.SAME_OBJECT))
+				shop.reach = self._reach()
+				self._darkness(shop.reach)
 			left = [variant for variant in chosen if variant.name not in self.known]
 			for fate in self._pooled(shop, left, "mutants", "tried"):
 				self._note(fate)
@@ -378,14 +375,21 @@ class _Trial:
 				count += 1
 				yield answer
 
-	def _reach(self, shop: _Shop) -> Reach:
+	def _darkness(self, reach: Reach) -> None:
+		"""Note which mutants, of those where gcov knows no code, make no other object."""
+		dark = {variant.name: variant for variant in self.made.chosen if not reach.owner(variant) and variant.name not in self.known}
+		for name, answer in self._sorted_out(self.session, self.done, "dark", STRICT, list(dark.values())).items():
+			if answer == equality.EQUAL:
+				self._note(replace(fate_of(dark[name]), outcome=score.SAME_OBJECT))
+
+	def _reach(self) -> Reach:
 		"""Return to which lines the cases come on the kernel without a mutant."""
 		session, kernel = self.session, self.ready.kernel
 		other = mutants.in_profile(session, coverage.PROFILE)
 		request = _request(other)
 		done = build.build(kernel, self.ready.commit, request, session.options.build_root, other.folder / "build.log", session.progress)
 		sources = {name: found.text.splitlines() for name, found in self.made.found.items()}
-		objects = sorted({name for names in shop.objects.values() for name in names})
+		objects = self._objects()
 		key = json.dumps([build.identity(kernel, self.ready.commit, request), session.info.series, objects])
 		kept = session.options.build_root / "cache/counts" / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.json"
 		try:
@@ -406,10 +410,11 @@ class _Trial:
 			write_whole(kept, json.dumps(content))
 		return Reach(sources, {name: {int(number): count for number, count in counts.items()} for name, counts in content.items()})
 
-	def _sorted_out(self, shop: mutants.Shop, where: str, variants: Sequence[Variant]) -> dict[str, str]:
-		"""Return, by name, whether mutants make another object in a shop."""
+	def _sorted_out(self, session: Session, done: Built, where: str, flags: str, variants: Sequence[Variant]) -> dict[str, str]:
+		"""Return, by name, whether mutants make another object in a profile, with some more flags."""
 		if not variants:
 			return {}
+		shop = _Groups(session, self.ready.kernel, done, variants, flags)
 		shop.objects = {variant.file: shop.objects[variant.name] for variant in variants}
 		shop.scratch = shop.scratch.with_name(f"{shop.scratch.name}-{where}")
 		by_file: dict[str, list[Variant]] = {}
@@ -427,8 +432,7 @@ class _Trial:
 	def _elsewhere(self, variants: Sequence[Variant], reach: Reach | None) -> None:
 		"""Say of mutants whose objects are equal here whether they are so everywhere."""
 		kernel, answers, absent = self.ready.kernel, {}, []
-		plain = _Groups(self.session, kernel, self.done, variants, UNINITIALIZED)
-		answers["an uninitialized stack"] = self._sorted_out(plain, "uninitialized", variants)
+		answers["an uninitialized stack"] = self._sorted_out(self.session, self.done, "uninitialized", UNINITIALIZED, variants)
 		for name in SAME_AS:
 			if name == self.session.profile.name:
 				continue
@@ -436,7 +440,7 @@ class _Trial:
 				other = mutants.in_profile(self.session, name)
 				done = build.build(kernel, self.ready.commit, _request(other), self.session.options.build_root,
 						   other.folder / "build.log", self.session.progress, self._objects())
-				answers[name] = self._sorted_out(_Groups(other, kernel, done, variants, COMPARED), "equal", variants)
+				answers[name] = self._sorted_out(other, done, "equal", COMPARED, variants)
 			except CannotJudge as error:
 				absent.append(name)
 				self.session.progress.say(f"{name}: {_first_lines(error)}")
