@@ -15,8 +15,8 @@ from pinwait.kernel import Kernel
 MIGRATE = "".join(f"line {number}\n" for number in range(1, 41))
 FILES = {
 	"Makefile": "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\nNAME = Test\n"
-		    "all:\n\t@echo make $(ARCH) >>$(O)/calls\n\t@! cat mm/fails 2>/dev/null\n\t@date >$(O)/linux\n"
-		    "%.o:\n\t@echo make $@ >>$(O)/calls\n\t@mkdir -p $(O)/$(@D)\n\t@date >$(O)/$@\n",
+		    "%.o:\n\t@echo make $@ >>$(O)/calls\n\t@mkdir -p $(O)/$(@D)\n\t@date >$(O)/$@\n"
+		    "all:\n\t@echo make $(ARCH) >>$(O)/calls\n\t@! cat mm/fails 2>/dev/null\n\t@date >$(O)/linux\n",
 	"Kbuild": "", "MAINTAINERS": "", ".gitignore": "*.o\n/*\n", "mm/migrate.c": MIGRATE,
 	"mm/Kconfig": "config MMU\n", "mm/Makefile": "obj-y += migrate.o\n",
 	"include/linux/mm.h": "header\n", "tools/testing/kunit/kunit.py": "raise SystemExit(0)\n",
