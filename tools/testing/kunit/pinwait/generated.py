@@ -158,7 +158,6 @@ class Reach:
 class _Limits:
 	"""How the kernel without a mutant does, and what a mutant gets."""
 	argv: list[str]
-	known: set[str]			# results that are no good without a mutant either
 	statuses: dict[str, Status]
 	errors: set[str]
 	processor: int
@@ -178,19 +177,16 @@ class _Shop(mutants.Shop):
 		if differs:
 			raise CannotJudge(f"the same sources, compiled beside the build, give other objects: {', '.join(differs)}")
 		log, answer = self.judged(bench, session.folder)
-		if answer.outcome is not Outcome.PASS and session.info.series != "none":
+		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
-		if log.ending is not Ending.FINISHED or log.splats:
-			raise CannotJudge(f"the kernel without a mutant does not get through the suite: {answer.reason}")
 		# Once more, in the way that mutants are booted.
 		argv = quick.command(session.chatter, bench.obj / build.BINARY)
-		booted = quick.run(argv, session.timeout, session.timeout)
+		booted = quick.run(argv, session.timeout, session.timeout, whole=True)
 		again = self.read(booted)
 		statuses = {case.id: case.status for case in log.cases}
 		if statuses != {case.id: case.status for case in again.cases}:
 			raise CannotJudge("the kernel without a mutant does not do the same without kunit.py")
-		self.limits = _Limits(argv[1:], quick.failures(booted.lines), statuses, set(again.errors),
-				      max(LEAST_CPU, math.ceil(CPU_FACTOR * booted.seconds)))
+		self.limits = _Limits(argv[1:], statuses, set(again.errors), max(LEAST_CPU, math.ceil(CPU_FACTOR * booted.seconds)))
 		return log
 
 	def read(self, booted: quick.Booted) -> LogResult:
@@ -231,8 +227,7 @@ class _Shop(mutants.Shop):
 		except CannotJudge as error:
 			fate.outcome, fate.killer = score.NO_LINK, _first_lines(error)
 			return
-		booted = quick.run([str(bench.obj / build.BINARY), *self.limits.argv], self.limits.processor, self.session.timeout,
-				   self.limits.known)
+		booted = quick.run([str(bench.obj / build.BINARY), *self.limits.argv], self.limits.processor, self.session.timeout)
 		fate.outcome, fate.killer = settle(self.read(booted), booted, self.limits.statuses, self.limits.errors)
 		if fate.outcome in (score.HUNG, score.DEAD):
 			write_whole(self.session.folder / "mutants" / f"{file_name(item.name)}.log",

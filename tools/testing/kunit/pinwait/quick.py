@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from .proc import descendants, reap
 from .results import LogLine
 
 NEARLY = 0.8	# of the limit of processor time
-FAILED = re.compile(r"^(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?)?( *not ok .*)$")
+FAILED = re.compile(r"^(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?)? *not ok .*$")
 
 
 @dataclass
@@ -44,13 +44,8 @@ def command(chatter: Sequence[str], binary: Path) -> list[str]:
 	raise CannotJudge("kunit.py does not show how it starts a kernel")
 
 
-def failures(lines: Sequence[LogLine]) -> set[str]:
-	"""Return the results in a log that are no good, without times."""
-	return {match[1] for line in lines if (match := FAILED.match(line.text))}
-
-
-def run(argv: Sequence[str], processor: int, wall: int, known: Container[str] | None = None) -> Booted:
-	"""Boot until a result is no good that is not known, without known to the end. processor and wall are limits in seconds.
+def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> Booted:
+	"""Boot until a result is no good, or the whole boot to its end. processor and wall are limits in seconds.
 
 	A kernel that came to its end just before the limit is said to hang as well: its log knows better.
 	The caller's other children end with those of the boot.
@@ -78,8 +73,7 @@ def run(argv: Sequence[str], processor: int, wall: int, known: Container[str] | 
 			for raw in process.stdout:
 				text = raw.rstrip(b"\n").decode("utf-8", "backslashreplace")
 				booted.lines.append(LogLine(text, time.monotonic() - start))
-				match = FAILED.match(text)
-				if match and known is not None and match[1] not in known:
+				if not whole and FAILED.match(text):
 					booted.failed = True
 					break
 		finally:

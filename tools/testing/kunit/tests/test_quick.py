@@ -10,7 +10,6 @@ import pytest
 from pinwait import quick
 from pinwait.errors import CannotJudge
 from pinwait.proc import become_subreaper, descendants
-from pinwait.results import LogLine
 
 KERNEL = "[    0.010000]         ok 1 a\n[    0.020000]         not ok 2 b\n"
 
@@ -24,9 +23,9 @@ def _script(text):
 	return [sys.executable, "-u", "-c", text]
 
 
-def _boot(text, processor=20, wall=60, known=()):
+def _boot(text, processor=20, wall=60, whole=False):
 	start = time.monotonic()
-	booted = quick.run(_script(text), processor, wall, known)
+	booted = quick.run(_script(text), processor, wall, whole)
 	assert not descendants(os.getpid())
 	return booted, time.monotonic() - start
 
@@ -37,9 +36,8 @@ def test_first_failure_ends_it():
 	assert [line.text for line in booted.lines] == KERNEL.splitlines()
 
 
-@pytest.mark.parametrize("known", [{"        not ok 2 b"}, None])
-def test_known_failures_do_not(known):
-	booted, _ = _boot(f"print({KERNEL!r}, end=''); print('reboot: ')", known=known)
+def test_whole_boot_goes_on_behind_a_failure():
+	booted, _ = _boot(f"print({KERNEL!r}, end=''); print('reboot: ')", whole=True)
 	assert not booted.failed and booted.lines[-1].text == "reboot: "
 
 
@@ -66,7 +64,3 @@ def test_command_is_kunits(tmp_path):
 	assert quick.command(chatter, tmp_path / "linux") == [str(tmp_path / "linux"), "kunit.filter_glob=a b", "kunit.enable=1", "mem=1G"]
 	with pytest.raises(CannotJudge, match="does not show"):
 		quick.command(chatter[:1], tmp_path / "linux")
-
-
-def test_failures():
-	assert quick.failures([LogLine(text, None) for text in KERNEL.splitlines()]) == {"        not ok 2 b"}
