@@ -145,6 +145,7 @@ def _try_all(session: Session, group: Sequence[Mutant], named: bool) -> tuple[Lo
 		if not group:
 			raise CannotJudge("this kernel has nothing that the mutants break")
 		shop = Shop(session, kernel, done, group)
+		shop.complete = complete
 		try:
 			log = shop.prove()
 			started = multiprocessing.get_context("fork").Value("i", 0)
@@ -152,7 +153,6 @@ def _try_all(session: Session, group: Sequence[Mutant], named: bool) -> tuple[Lo
 						    lambda: f"{len(fates)} of {len(group)} tried"), \
 			     workers(min(options.jobs, len(group)), Worker.start, shop, started) as pool:
 				for fate in pool.map(Worker.attempt, group):
-					fate.outcome = ABSENT if fate.outcome == "invalid" and not complete else fate.outcome
 					fates.append(fate)
 					if not fate.good:
 						session.progress.say(f"{fate.name}: {fate.outcome}, {fate.killer}")
@@ -172,6 +172,7 @@ def _stands_in(kernel: Kernel, mutant: Mutant) -> bool:
 
 class Shop:
 	"""What is needed to try the mutants of a profile."""
+	complete = True		# it has all that the mutants break
 
 	def __init__(self, session: Session, kernel: Kernel, done: Built, group: Sequence[Change], flags: str = ""):
 		options = session.options
@@ -231,8 +232,11 @@ class Shop:
 		folder.mkdir(parents=True)
 		output, objects = folder / "build.log", self.objects[mutant.name]
 		bench.replace(mutant.file, mutant.applied(self.source(mutant.file)))
+		compiled = False
 		try:
-			if bench.compile(objects, output):
+			differs = bench.compile(objects, output)
+			compiled = True
+			if differs:
 				bench.relink(output)
 				log, answer = self.judged(bench, folder)
 				if log.splats or log.ending is Ending.PANIC:
@@ -243,7 +247,8 @@ class Shop:
 			else:
 				fate.outcome, fate.killer = "equivalent", "the object is the same"
 		except CannotJudge as error:
-			fate.outcome, fate.killer = "invalid", "; ".join(str(error).splitlines()[:2])
+			fate.outcome = "invalid" if compiled or self.complete else ABSENT
+			fate.killer = "; ".join(str(error).splitlines()[:2])
 		finally:
 			bench.restore(mutant.file, objects)
 		_compare(fate, mutant.equivalent)
@@ -291,7 +296,7 @@ def _settle(fate: Fate, log: LogResult, answer: Verdict) -> None:
 
 def _compare(fate: Fate, equivalent: str) -> None:
 	"""Hold a fate against what the corpus says: equivalence is neither assumed nor found by chance."""
-	if fate.outcome in ("hung", "invalid"):
+	if fate.outcome in ("hung", "invalid", ABSENT):
 		return
 	same = fate.outcome == "equivalent"
 	as_listed = {"": not same, corpus.SAME_OBJECT: same}.get(equivalent, fate.outcome == "survived")

@@ -3,12 +3,13 @@
 
 import difflib
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from logs import PARSER, changed, judge, lines_of
 from pinwait import corpus, kernel, mutants, run, series
-from pinwait.errors import UsageError
+from pinwait.errors import CannotJudge, UsageError
 from pinwait.progress import Progress
 
 CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
@@ -156,3 +157,37 @@ def test_corpus_is_large_enough_and_fits():
 	assert len(there) >= 120
 	assert all(one.rebuild for one in there if one.file.endswith(".h"))
 	assert all(len(one.equivalent) > 20 or one.equivalent in ("", corpus.SAME_OBJECT) for one in there)
+
+
+class _Bench:
+	"""A bench that breaks down where it is told to."""
+
+	def __init__(self, where):
+		self.where = where
+
+	def _step(self, name):
+		if self.where == name:
+			raise CannotJudge(f"{name} does not work")
+		return True
+
+	def replace(self, file, text):
+		pass
+
+	def restore(self, file, compiled):
+		pass
+
+	def compile(self, compiled, log):
+		return self._step("compile")
+
+	def relink(self, log):
+		self._step("relink")
+
+
+@pytest.mark.parametrize("complete, where, outcome", [
+	(True, "compile", "invalid"), (True, "relink", "invalid"), (False, "compile", "absent"), (False, "relink", "invalid")])
+def test_only_what_does_not_compile_is_not_of_the_kernel(tmp_path, complete, where, outcome):
+	shop = object.__new__(mutants.Shop)
+	shop.session, shop.objects, shop.complete = SimpleNamespace(profile=SimpleNamespace(name="uml"), folder=tmp_path), {"a": ["f.o"]}, complete
+	shop.source = lambda file: "x"
+	fate = shop.attempt(_Bench(where), _mutant("x", "y"))
+	assert (fate.outcome, fate.killer) == (outcome, f"{where} does not work")
