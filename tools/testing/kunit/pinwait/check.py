@@ -15,13 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import build, coccinelle, deps, expected, generated, lint, profile, report, road, run, score, series, worktree
+from . import build, coccinelle, deps, expected, generated, lint, profile, report, road, score, series, worktree
 from .errors import PinwaitError, UsageError
 from .kernel import Kernel
 from .progress import Progress
 from .results import Outcome, Status, leaf_id
+from .options import Options
+from .prepared import Prepared, prepared
+from .project import CONFIGS, GENERATED, PROJECT
 
-KUNIT = run.PROJECT / "tools/testing/kunit"
+KUNIT = PROJECT / "tools/testing/kunit"
 # Files of the kernel that the series changes and that have to stay as clean as our own.
 CHANGED = ("mm/migrate.c", "mm/folio.c")
 SAMPLE = 20		# mutants that are tried
@@ -49,7 +52,7 @@ class Count:
 @dataclass
 class Step:
 	"""A step while it runs: what it was asked for, its log, its count."""
-	options: run.Options
+	options: Options
 	log: Path
 	count: Count
 
@@ -58,7 +61,7 @@ class Step:
 		with open(self.log, "a", encoding="utf-8", errors="replace") as stream:
 			stream.write(text.rstrip("\n") + "\n")
 
-	def tool(self, argv: Sequence[str], cwd: Path = run.PROJECT, progress: bool = False) -> tuple[int, str]:
+	def tool(self, argv: Sequence[str], cwd: Path = PROJECT, progress: bool = False) -> tuple[int, str]:
 		"""Run a tool and log it; return its exit code and output (without stderr if progress).
 
 		progress leaves stderr to the terminal. A tool that is not installed raises PinwaitError.
@@ -74,22 +77,22 @@ class Step:
 		# Some tools call others, go on without those that break, and still report success.
 		return done.returncode or int("Traceback (most recent call last)" in done.stdout), done.stdout
 
-	def check(self, argv: Sequence[str], cwd: Path = run.PROJECT) -> None:
+	def check(self, argv: Sequence[str], cwd: Path = PROJECT) -> None:
 		"""Run a tool whose exit code is one result."""
 		self.count.add(self.tool(argv, cwd)[0] == 0)
 
 	@contextmanager
-	def prepared(self) -> Iterator[tuple[run.Prepared, Progress]]:
+	def prepared(self) -> Iterator[tuple[Prepared, Progress]]:
 		"""Give the kernel worktree with series and sources, locked."""
 		progress = Progress()
-		with run.prepared(self.options, progress) as ready:
+		with prepared(self.options, progress) as ready:
 			yield ready, progress
 
 	@contextmanager
-	def built(self) -> Iterator[tuple[run.Prepared, build.Request, Progress]]:
+	def built(self) -> Iterator[tuple[Prepared, build.Request, Progress]]:
 		"""Give the worktree, with the profile's objects built, and what they were built for."""
 		with self.prepared() as (ready, progress):
-			request = build.Request(profile.load(run.CONFIGS, self.options.profile), self.options.jobs)
+			request = build.Request(profile.load(CONFIGS, self.options.profile), self.options.jobs)
 			build.build(ready.kernel, ready.commit, request, self.options.build_root,
 				    self.log.with_suffix(".build.log"), progress)
 			yield ready, request, progress
@@ -108,7 +111,7 @@ class Step:
 			self.note(f"error: sparse did not see {' '.join(unseen)}")
 		self.count.add(good and not warnings and not unseen and bool(files))
 
-	def judged(self, subcommand: str, options: run.Options, *more: str) -> dict[str, Any]:
+	def judged(self, subcommand: str, options: Options, *more: str) -> dict[str, Any]:
 		"""Run a subcommand of the tool; return its summary.json.
 
 		Raises PinwaitError unless the exit code is the one that the summary states.
@@ -128,7 +131,7 @@ class Step:
 		return content
 
 
-def check(options: run.Options, names: Sequence[str]) -> int:
+def check(options: Options, names: Sequence[str]) -> int:
 	"""Run the named steps, or all; return 0 only if all passed and each tested something.
 
 	Raises UsageError for an unknown step.
@@ -188,19 +191,19 @@ def _mypy(step: Step) -> None:
 
 
 def _shellcheck(step: Step) -> None:
-	scripts = [path for path in run.PROJECT.rglob("*.sh")
-		   if not {"build", ".git"} & set(path.relative_to(run.PROJECT).parts)]
+	scripts = [path for path in PROJECT.rglob("*.sh")
+		   if not {"build", ".git"} & set(path.relative_to(PROJECT).parts)]
 	step.check(["shellcheck", ".ci/run", *map(str, sorted(scripts))])
 
 
 def _codespell(step: Step) -> None:
 	# DAMON is a subsystem.
 	names = ("README.md", "Documentation", "patches", "mm", "include", "Kconfig.kunit", "lib")
-	step.check(["codespell", "--ignore-words-list=damon", *(name for name in names if (run.PROJECT / name).exists())])
+	step.check(["codespell", "--ignore-words-list=damon", *(name for name in names if (PROJECT / name).exists())])
 
 
 def _checkpatch(step: Step) -> None:
-	patches = sorted(path for path in run.PROJECT.glob("patches/*/*/*.patch") if not path.name.startswith("0000"))
+	patches = sorted(path for path in PROJECT.glob("patches/*/*/*.patch") if not path.name.startswith("0000"))
 	with step.prepared() as (ready, _):
 		for patch in patches:
 			step.check([*lint.CHECKPATCH, "--quiet", str(patch)], ready.kernel.tree)
@@ -243,10 +246,10 @@ def _mutants(step: Step) -> None:
 
 def _road(step: Step) -> None:
 	"""Each function that is reached from the entry points of the road is listed, or left out for a reason."""
-	there = road.load(run.GENERATED / "road.toml")
+	there = road.load(GENERATED / "road.toml")
 	with step.prepared() as (ready, _):
 		texts = {name: (ready.kernel.tree / name).read_text(encoding="utf-8") for name in there.files}
-		found = coccinelle.look(run.GENERATED, texts, step.options.build_root / "cache/coccinelle")
+		found = coccinelle.look(GENERATED, texts, step.options.build_root / "cache/coccinelle")
 	for problem in road.problems(there, found):
 		step.note(f"error: {problem}")
 		step.count.add(False)
@@ -290,7 +293,7 @@ def _busted(step: Step) -> None:
 	step.note(verdict["reason"])
 	step.count.add((verdict["outcome"], verdict["exit_code"]) == (Outcome.FAIL.value, 1))
 	ran = {leaf_id(case["suite"], case["name"], case["param"]): case["status"] for case in summary["cases"]}
-	listed = expected.load(run.CONFIGS / "expected-cases.txt")
+	listed = expected.load(CONFIGS / "expected-cases.txt")
 	for glob, due in ((BUSTED_CASES, Status.FAIL), (UNHARMED_CASES, Status.PASS)):
 		wanted = [case.id for case in listed.select(options.profile, glob) if options.profile not in case.skips]
 		wrong = [name for name in wanted if ran.get(name) != due.value]
@@ -332,7 +335,7 @@ def _patches(step: Step) -> None:
 		kernel = ready.kernel
 		for number, patch in enumerate(ready.series.patches, 1):
 			part = replace(ready.series, patches=ready.series.patches[:number])
-			commit = worktree.compose(kernel, series.apply(kernel, part), run.PROJECT)
+			commit = worktree.compose(kernel, series.apply(kernel, part), PROJECT)
 			worktree.check_out(kernel, commit, step.options.build_root / "strays", progress)
 			touched = re.findall(r"^\+\+\+ b/(.*\.[ch])$", patch.read_text(encoding="utf-8"), re.MULTILINE)
 			step.note(f"patch {number}: {patch.name}")
@@ -347,7 +350,7 @@ def _environment(build_root: Path) -> dict[str, str]:
 
 def _c_sources() -> list[str]:
 	"""Return our C files, as paths in the kernel tree; there must be some."""
-	found = [source.path for source in worktree.sources(run.PROJECT) if source.path.endswith((".c", ".h"))]
+	found = [source.path for source in worktree.sources(PROJECT) if source.path.endswith((".c", ".h"))]
 	if not found:
 		raise PinwaitError("the project has no C sources")
 	return found

@@ -23,6 +23,10 @@ from .proc import (become_subreaper, ignore_interrupts, interrupt_on_signals, is
 		   kill_descendants, reason_of, silence)
 from .results import EXIT_CODES, Outcome
 from .shard import Shard
+from .options import Options
+from .proc import RESUMES
+from .project import PROGRAM
+from .report import no_junit, no_summary
 
 UNFINISHED = "the tool was ended before it could say why, or had no room to write this file once more: see its exit code"
 
@@ -125,7 +129,7 @@ def _check_names(args: argparse.Namespace) -> None:
 def _text(error: BaseException, reason: str, build_root: str | Path) -> str:
 	"""Say what ended the tool, in the first line, and what helps to mend it."""
 	if isinstance(error, KeyboardInterrupt):
-		return f"interrupted; {run.RESUMES}"
+		return f"interrupted; {RESUMES}"
 	if is_disk_full(error):
 		return f"{reason}\n{_free(build_root)}" if build_root else reason
 	if isinstance(error, PinwaitError) or is_machines_fault(error):
@@ -134,7 +138,7 @@ def _text(error: BaseException, reason: str, build_root: str | Path) -> str:
 
 
 def _command(words: Sequence[str]) -> str:
-	return shlex.join([run.PROGRAM, *words])
+	return shlex.join([PROGRAM, *words])
 
 
 def _copies(words: Sequence[str]) -> dict[str, Output]:
@@ -163,8 +167,8 @@ def _no_verdict(words: Sequence[str], name: str, reason: str, exit_code: int) ->
 	part = part if re.fullmatch(r"[1-9]\d*/[1-9]\d*", part) else ""	# merge is to know which one is missing
 	told = gate.no_judgement(command, reason, exit_code, part) if words[0] == "gate" else None
 	if name == "json":
-		return tell.FILES["judgement.json"](told) if told else run.no_summary(command, reason, exit_code)
-	return tell.FILES["junit.xml"](told) if told else run.no_junit(command, reason)
+		return tell.FILES["judgement.json"](told) if told else no_summary(command, reason, exit_code)
+	return tell.FILES["junit.xml"](told) if told else no_junit(command, reason)
 
 
 def parser() -> Parser:
@@ -176,22 +180,22 @@ def parser() -> Parser:
 		sub = commands.add_parser(name, help=help_text, description=help_text)
 		sub.set_defaults(handler=handler)
 		sub.add_argument("--build-root", metavar="DIR",
-				 default=os.environ.get(buildroot.VARIABLE) or run.Options.build_root,
+				 default=os.environ.get(buildroot.VARIABLE) or Options.build_root,
 				 help="folder for all that is generated")
 		for add in groups:
 			add(sub)
 	return top
 
 
-def options(args: argparse.Namespace) -> run.Options:
+def options(args: argparse.Namespace) -> Options:
 	"""Return the run options that were given, defaults for the others."""
 	given = {name: value for name, value in vars(args).items()
-		 if name in run.Options.__dataclass_fields__ and value is not None}
+		 if name in Options.__dataclass_fields__ and value is not None}
 	given["build_root"] = Path(args.build_root)
 	for name in FILES:
 		if given.get(name):
 			given[name] = os.path.abspath(given[name])
-	return run.Options(**given)
+	return Options(**given)
 
 
 def _kernel_options(sub: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from .errors import CannotJudge
 from .proc import CommandFailed, run
-from .report import write_whole
+from .files import write_whole
 
 BAD = re.compile(r"^nb good = \d+, +nb bad = (\d+)", re.MULTILINE)
 SPATCH = ("spatch", "--very-quiet", "--no-show-diff", "--no-includes")

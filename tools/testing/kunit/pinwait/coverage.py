@@ -23,8 +23,11 @@ from .errors import CannotJudge, UsageError
 from .kernel import Kernel
 from .progress import Progress
 from .results import Outcome, Verdict
-from .run import PROJECT, Options, Prepared, Session
 from .seen import changed_lines
+from .options import Options
+from .prepared import Prepared
+from .project import PROJECT
+from .session import Session
 
 REASONS = PROJECT / "tools/testing/coverage.toml"
 PROFILE = "uml-gcov"

@@ -22,17 +22,20 @@ from . import (b4, build, compare, corpus, deps, expected, ground, kdir, lint, m
 from .build import Request
 from .errors import CannotJudge, PinwaitError, UsageError
 from .ground import Ground, States, Wanted
-from .judgement import Change, Check, Finding, Judgement, PatchJudgement, Seen
+from .judgement import Change, Check, Finding, Judgement, PatchJudgement
 from .patches import Patch, Submission
 from .progress import Progress
 from .results import LABELS, Ending, Outcome
-from .run import CONFIGS, MUTANTS, PROJECT, PROMISES, RESUMES, Options, finish_folder, new_folder, version
 from .sandbox import Sandbox
 from .seen import COUNTED, text_of, why_not
 from .shard import Shard
 from .tell import words
 from .trial import Result, Trials
 from .workshop import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
+from .files import finish_folder, new_folder
+from .options import Options
+from .proc import RESUMES
+from .project import CONFIGS, MUTANTS, PROJECT, PROMISES, version
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
 OF_THE_TEXT = ("checkpatch", "sign-off", "fixes")	# kinds of findings that no other patch can be to blame for

@@ -13,18 +13,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import corpus, deps, gate, gate_corpus, gate_inputs, run
+from . import corpus, deps, gate, gate_corpus, gate_inputs
 from .errors import UsageError
 from .gate_corpus import CANNOT_JUDGE, FAIL, NOT_SEEN, OUTCOMES, PASS, Entry
 from .gate_inputs import Input
 from .progress import Progress
 from .proc import lock, reap
-from .report import write_whole
 from .results import EXIT_CODES, Outcome
 from .shard import Shard
+from .files import new_folder, point_latest, write_whole
+from .options import Options
+from .prepared import Prepared, prepared
+from .project import MUTANTS, PROJECT, version
 
-CORPUS = run.PROJECT / "tools/testing/gate"
-TOOL = run.PROJECT / "tools/testing/kunit/pinwait.py"
+CORPUS = PROJECT / "tools/testing/gate"
+TOOL = PROJECT / "tools/testing/kunit/pinwait.py"
 RESULTS = "gate-corpus.json"
 LIMIT = 3600		# seconds that a judgement may take
 SAID = {outcome.value: name for name, outcome in OUTCOMES.items()}
@@ -49,7 +52,7 @@ class Answer:
 		return not self.wrong
 
 
-def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0, shard: Shard = Shard(),
+def check_gate(options: Options, names: Sequence[str] = (), sample: int = 0, shard: Shard = Shard(),
 	       runs: int = 1, resume: bool = False) -> int:
 	"""Have the gate judge the inputs of the corpus, those named, or a sample; return 0 if all verdicts are right.
 
@@ -61,7 +64,7 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 		raise UsageError("a sample is a number of inputs, and takes no names")
 	if runs < 1:
 		raise UsageError("--runs is a number of judgements, one at least")
-	tool = run.version()
+	tool = version()
 	if resume and (not tool or tool.endswith("-dirty")):
 		raise UsageError("--resume joins verdicts of one tool, and this one is not as it was committed: commit it first")
 	entries = gate_corpus.load(CORPUS, names)
@@ -70,18 +73,18 @@ def check_gate(options: run.Options, names: Sequence[str] = (), sample: int = 0,
 		raise UsageError(f"shard {shard} has no input: there are too few for so many")
 	deps.ensure(deps.RUN | deps.CHECK)
 	progress = Progress()
-	with run.prepared(options, progress) as ready:
+	with prepared(options, progress) as ready:
 		pass	# each gate waits for the worktree itself
 	job = {"tool": tool, "commit": ready.commit, "series": ready.series.name, "runs": runs, "names": list(names), "sample": sample}
 	part = {"kind": "gate-corpus", "shard": str(shard), "job": job, "inputs": [entry.name for entry in entries]}
 	results = options.build_root / "results"
 	folder = (_unfinished(results, part) if resume else None) \
-		or run.new_folder(results, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
+		or new_folder(results, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
 	with lock(folder / "lock", f"the results in {folder}"):
 		return _judge_all(options, progress, ready, folder, part, entries)
 
 
-def _judge_all(options: run.Options, progress: Progress, ready: run.Prepared, folder: Path, part: dict[str, Any],
+def _judge_all(options: Options, progress: Progress, ready: Prepared, folder: Path, part: dict[str, Any],
 	       entries: Sequence[Entry]) -> int:
 	"""Have all inputs judged of which folder holds no verdict; return 0 if all verdicts are right. The caller holds its lock."""
 	answers = _answers(folder)
@@ -89,7 +92,7 @@ def _judge_all(options: run.Options, progress: Progress, ready: run.Prepared, fo
 		progress.say(f"resume {folder}: {len(answers)} of {len(entries)} inputs are judged")
 	with progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
 		# Each run has inputs of its own: another one at the same time is not to be in the way.
-		maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(run.MUTANTS), folder / "corpus")
+		maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(MUTANTS), folder / "corpus")
 		made = maker.make(entries)
 	for answer in answers:
 		print(_row(answer), flush=True)
@@ -104,7 +107,7 @@ def _judge_all(options: run.Options, progress: Progress, ready: run.Prepared, fo
 	except KeyboardInterrupt:
 		print("to keep the verdicts that there are, say --resume (RESUME=1)", file=sys.stderr)
 		raise
-	run.point_latest(folder)
+	point_latest(folder)
 	right = sum(answer.right for answer in answers)
 	if right < len(answers):
 		print("\nwrong:", *(_row(answer) for answer in answers if not answer.right), sep="\n")
@@ -113,7 +116,7 @@ def _judge_all(options: run.Options, progress: Progress, ready: run.Prepared, fo
 	return 0 if right == len(answers) else 1
 
 
-def _command(options: run.Options, ready: run.Prepared) -> list[str]:
+def _command(options: Options, ready: Prepared) -> list[str]:
 	"""Return the words that call the gate, without an input."""
 	words = shlex.split(gate.Asked(series=ready.series.name).reproduce(options, ready.kernel.name))[1:]
 	return [sys.executable, str(TOOL), *words, f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
@@ -170,7 +173,7 @@ def _asked(command: Sequence[str], given: Input, folder: Path) -> Answer:
 	start = time.monotonic()
 	with open(given.stdin or "/dev/null", "rb") as stdin, open(log, "wb") as output:
 		try:
-			answer.exit_code = subprocess.run(argv, cwd=run.PROJECT, stdin=stdin, stdout=output, stderr=output,
+			answer.exit_code = subprocess.run(argv, cwd=PROJECT, stdin=stdin, stdout=output, stderr=output,
 							  timeout=LIMIT).returncode
 		except subprocess.TimeoutExpired:
 			answer.wrong.append(f"no verdict after {LIMIT} s")

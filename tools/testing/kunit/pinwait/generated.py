@@ -26,11 +26,14 @@ from .generate import Variant
 from .kernel import Kernel
 from .outputs import attempt, to_stdout
 from .proc import workers
-from .report import write_whole
 from .results import Case, Ending, LogResult, Outcome, Status, Verdict
-from .run import GENERATED, Options, Prepared, Session
 from .score import Fate
 from .shard import Shard
+from .files import write_whole
+from .options import Options
+from .prepared import Prepared
+from .project import GENERATED
+from .session import Session
 
 KIND = "generated"
 LINES, RESULT, TABLE = "generated.jsonl", "generated.json", "generated.txt"
@@ -170,7 +173,7 @@ class _Shop(mutants.Shop):
 
 	def prove(self) -> LogResult:
 		"""See that what is compiled beside is the same kernel, that the suite passes on it, and how long that takes."""
-		session, kernel = self.session, self.kernel
+		session = self.session
 		with session.progress.stage("relink", "the kernel without a mutant"):
 			bench = self.bench(0)
 			differs = [name for name in self.compiled() if bench.compile([name], session.folder / "compile.log")]

@@ -16,7 +16,7 @@ from .errors import CannotJudge, UsageError
 from .git import Stack
 from .kernel import Kernel, Store
 from .patches import Patch, Submission
-from .proc import CommandFailed, lock, run
+from .proc import CommandFailed
 from .progress import Progress
 from .series import NONE, Series
 

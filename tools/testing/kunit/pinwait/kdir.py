@@ -15,8 +15,8 @@ from .git import IDENTITY, Git
 from .kernel import BASE_REF, USERS, Kernel, makefile_version, missing_kernel_files
 from .proc import CommandFailed, need_space, run
 from .progress import Progress
-from .report import write_whole
 from .worktree import UNFINISHED
+from .files import write_whole
 
 WORKTREE_GIB = 3.0
 NOTE = ".git/pinwait-kdir"	# in a copy: the path of the tree that it stands for

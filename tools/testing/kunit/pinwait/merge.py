@@ -13,8 +13,10 @@ from . import deps, generated, judgement, mutants, outputs, promises, score, tel
 from .errors import CannotJudge, UsageError
 from .judgement import WORST_FIRST, Check, Judgement
 from .results import Outcome, Verdict
-from .run import PROMISES, Options, new_folder, point_latest
 from .shard import Shard, units
+from .files import new_folder, point_latest
+from .options import Options
+from .project import PROMISES
 
 FILES = ("judgement.json", "mutants.json", generated.RESULT, "soak.json", "gate-corpus.json")
 

@@ -24,10 +24,12 @@ from .kernel import Kernel
 from .outputs import attempt, to_stdout
 from .proc import workers
 from .progress import Progress
-from .report import write_whole
 from .results import Ending, LogResult, Outcome, Status, Verdict
-from .run import CONFIGS, MUTANTS, PROMISES, Options, Session
 from .shard import Shard
+from .files import write_whole
+from .options import Options
+from .project import CONFIGS, MUTANTS, PROMISES
+from .session import Session
 
 if TYPE_CHECKING:
 	from multiprocessing.sharedctypes import Synchronized

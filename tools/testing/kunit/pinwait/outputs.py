@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import CannotJudge, PinwaitError, UsageError
 from .proc import reason_of
-from .report import write_whole
+from .files import write_whole
 
 STREAMS = ("/dev/", "/proc/")	# below these nothing can be put in the place of a file
 

@@ -18,8 +18,9 @@ from .gate import Asked
 from .judgement import Judgement
 from .proc import INTERRUPTED, CommandFailed, run
 from .results import EXIT_CODES, Outcome
-from .run import CONFIGS, PROJECT, Options
 from .workshop import COVERAGE_PROFILE, STATIC, STUBS_PROFILE, WARNINGS
+from .options import Options
+from .project import CONFIGS, PROJECT
 
 QUICK_CHECKS = (STATIC, WARNINGS)
 HOOK = "pre-push"

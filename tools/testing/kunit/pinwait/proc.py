@@ -24,6 +24,7 @@ from .errors import CannotJudge, PinwaitError
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 TERM_GRACE = 5.0	# seconds a process gets to clean up after SIGTERM
 GIB = 1 << 30
+RESUMES = "what is downloaded, unpacked, built or cached so far is kept: the same command goes on from there"
 INTERRUPTED = 130	# exit code, as of a program that Ctrl-C ends
 # What the machine, and neither a patch nor the tool, is to blame for.
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EAGAIN,

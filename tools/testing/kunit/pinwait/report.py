@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tell the outcome: to a person on a terminal, as summary.json, as JUnit XML."""
 
+import datetime
 import json
 import os
 from collections import Counter
@@ -57,17 +58,6 @@ def cannot_judge_summary(info: RunInfo, reason: str, exit_code: int) -> dict[str
 def summary_text(content: dict[str, Any]) -> str:
 	"""Return the text of summary.json."""
 	return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def write_whole(path: Path, text: str) -> None:
-	"""Write a file that is never seen half written; bytes that were no UTF-8 become escapes that JSON knows."""
-	part = path.with_name(path.name + ".part")
-	try:
-		part.write_text(text, encoding="utf-8", errors="backslashreplace")
-		part.replace(path)
-	except OSError:
-		part.unlink(missing_ok=True)	# what fits on a full disk takes the place of what is still to come
-		raise
 
 
 def junit(info: RunInfo, log: LogResult, verdict: Verdict) -> str:
@@ -172,3 +162,19 @@ def _times_text(virtual: float | None, wall: float | None, between: str) -> str:
 
 def _splat_text(splat: Splat) -> str:
 	return f"{splat.kind} in {splat.case or 'no case'}, kernel.log:{splat.line}\n{splat.text}"
+
+
+def no_summary(command: str, reason: str, exit_code: int) -> str:
+	"""Return the text of the summary.json of a run that ended before it was known what it is to do."""
+	return summary_text(cannot_judge_summary(_unknown(command), reason, exit_code))
+
+
+def no_junit(command: str, reason: str) -> str:
+	"""Return the text of its junit.xml."""
+	return junit(_unknown(command), LogResult(), Verdict(Outcome.CANNOT_JUDGE, reason))
+
+
+def _unknown(command: str) -> RunInfo:
+	started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+	return RunInfo(kernel_version="", base_commit="", base="", dirty=False, series="", patches=[], profile="", filter="",
+		       command=command, started=started, compiler="")

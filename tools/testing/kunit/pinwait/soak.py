@@ -20,10 +20,11 @@ from .kernel import Kernel
 from .outputs import attempt, to_stdout
 from .proc import workers
 from .progress import Progress
-from .report import write_whole
 from .results import LogResult, Outcome, Verdict
-from .run import Options, Session
 from .shard import Shard
+from .files import write_whole
+from .options import Options
+from .session import Session
 
 OVERSUBSCRIPTION = 4	# CPU hogs per processor
 KINDS = 20		# of failures of which a log is kept

@@ -22,8 +22,8 @@ from .expected import Expected
 from .kernel import Kernel
 from .outputs import attempt
 from .progress import Progress
-from .report import write_whole
 from .results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
+from .files import write_whole
 
 RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
 # There while an attempt lasts; what is compiled in one that is broken off must be compiled again, for what the compiler

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from . import boot, build, coverage, lint, worktree
 from .errors import CannotJudge
@@ -19,9 +18,9 @@ from .judgement import Covered
 from .kernel import Kernel
 from .proc import workers
 from .progress import Progress
-from .report import write_whole
 from .seen import CODE, COUNTED, changes_code, covered, text_of
 from .trial import Result, Trials
+from .files import write_whole
 
 STATIC, WARNINGS, STUBS, COVERAGE, APPLY = "static", "warnings", "stubs", "coverage", "apply"
 STUBS_PROFILE, COVERAGE_PROFILE = "uml-stubs", coverage.PROFILE

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pinwait import expected, kernel, ktap, run, verdict
+from pinwait import expected, kernel, ktap, verdict
 from pinwait.expected import Expected
 from pinwait.results import LogLine, LogResult, Verdict
+from pinwait.options import Options
 
 DATA = Path(__file__).parent / "data"
 TICK = 0.001		# wall seconds between two lines of a captured log
@@ -22,7 +23,7 @@ TICK = 0.001		# wall seconds between two lines of a captured log
 
 def _parser_dir() -> Path:
 	"""Return the kernel's tools/testing/kunit; without one these tests cannot say anything."""
-	root = Path(os.environ.get("PINWAIT_BUILD") or run.Options.build_root)
+	root = Path(os.environ.get("PINWAIT_BUILD") or Options.build_root)
 	found = [path for path in root.glob("kernels/*/tools/testing/kunit/kunit_parser.py") if kernel.load(path.parents[3])]
 	if not found:
 		pytest.exit(f"{root}/kernels holds no kernel, whose kunit_parser.py is needed: run make prepare", 2)

@@ -3,11 +3,9 @@
 
 import fcntl
 import json
-import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 

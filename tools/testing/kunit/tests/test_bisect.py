@@ -12,9 +12,10 @@ import fakes
 import pytest
 from logs import PARSER
 
-from pinwait import run
+from pinwait.project import PROJECT
 
-PINWAIT = run.PROJECT / "tools/testing/kunit/pinwait.py"
+
+PINWAIT = PROJECT / "tools/testing/kunit/pinwait.py"
 CASE = "fail_folio_hold_boot.boot_parameter"		# is there with and without the series
 ABSENT = "longterm_pin.isolated_by_another"		# is about the series
 BOTH = "longterm_pin.[is]*"				# one that is, one that is not

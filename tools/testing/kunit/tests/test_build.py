@@ -16,7 +16,7 @@ from pinwait import build
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.profile import Profile, load
 from pinwait.progress import Progress
-from pinwait.run import CONFIGS
+from pinwait.project import CONFIGS
 
 # Notes how it was called, and leaves what a build leaves.
 KUNIT = """

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import fakes
 import pytest
 
-from pinwait import build, check, lint, profile, run, score
+from pinwait import build, check, lint, profile, score
 from pinwait.errors import CannotJudge, PinwaitError, UsageError
+from pinwait.options import Options
+from pinwait.project import CONFIGS
 
-REQUEST = build.Request(profile.load(run.CONFIGS, "uml"), 1)
+REQUEST = build.Request(profile.load(CONFIGS, "uml"), 1)
 
 
 @pytest.fixture(name="steps")
@@ -22,7 +24,7 @@ def _steps(monkeypatch, tmp_path):
 
 	def start(steps, names=()):
 		monkeypatch.setattr(check, "STEPS", steps)
-		return check.check(run.Options(build_root=tmp_path), names)
+		return check.check(Options(build_root=tmp_path), names)
 	return start
 
 
@@ -104,7 +106,7 @@ def test_pytest_results_are_counted_one_by_one(steps, capsys, monkeypatch):
 	({"pass": 0, "fail": 0, "crash": 0, "missing": 0, "skip": 0}, "cannot-judge", 0, 1),
 ])
 def test_a_run_that_fails_is_never_counted_as_good(tmp_path, counts, outcome, passed, failed):
-	step = check.Step(run.Options(), tmp_path / "log", check.Count())
+	step = check.Step(Options(), tmp_path / "log", check.Count())
 	check._count_cases(step, {"counts": counts, "verdict": {"outcome": outcome, "reason": "because"}})
 	assert (step.count.passed, step.count.failed) == (passed, failed)
 
@@ -114,7 +116,7 @@ def _compiling(tmp_path, monkeypatch):
 	"""A step, and what the compiler says in it."""
 	def step(good, output):
 		monkeypatch.setattr(lint, "compile_anew", lambda *_args: (good, output))
-		return check.Step(run.Options(), tmp_path / "log", check.Count())
+		return check.Step(Options(), tmp_path / "log", check.Count())
 	return step
 
 
@@ -173,7 +175,7 @@ def test_tool_whose_helper_broke_is_a_failure(steps, capsys):
 
 def _ran(step, status, skip=()):
 	"""Return summary.json's cases of a run, all with one status but those of the suite that has to pass."""
-	there = check.expected.load(run.CONFIGS / "expected-cases.txt").select(step.options.profile)
+	there = check.expected.load(CONFIGS / "expected-cases.txt").select(step.options.profile)
 	return [{"suite": case.suite, "name": case.name, "param": case.param,
 		 "status": "pass" if case.suite == check.UNHARMED_CASES else status}
 		for case in there if case.id not in skip]
@@ -187,7 +189,7 @@ def _ran(step, status, skip=()):
 	("fail", 1, "fail", ("migrate_fail_fast.fails_at_once[compaction-async]",), 1),
 ])
 def test_busted_control(tmp_path, monkeypatch, outcome, code, status, lost, failed):
-	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	step = check.Step(Options(build_root=tmp_path), tmp_path / "log", check.Count())
 	asked = []
 
 	def judged(_step, subcommand, options, *_more):
@@ -208,7 +210,7 @@ def test_sample_of_mutants(tmp_path, monkeypatch, outcomes, verdict, counts):
 	(folder / "mutants.json").write_text(json.dumps({"fates":
 		[{"name": "a", "outcome": outcome, "killer": ""} for outcome in outcomes]}), encoding="utf-8")
 	monkeypatch.setattr(check.Step, "judged", lambda *_args: {"verdict": {"outcome": verdict, "reason": ""}})
-	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	step = check.Step(Options(build_root=tmp_path), tmp_path / "log", check.Count())
 	check._mutants(step)
 	assert (step.count.passed, step.count.failed) == counts
 
@@ -224,7 +226,7 @@ def test_generated_mutants_fare_as_recorded(tmp_path, monkeypatch, outcomes, cou
 		{"fates": [{"name": name, "outcome": outcome, "killer": ""} for name, outcome in zip(due, outcomes)]})})
 	asked = []
 	monkeypatch.setattr(check.Step, "judged", lambda _step, *words: asked.append(words) or {"verdict": {"reason": ""}})
-	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	step = check.Step(Options(build_root=tmp_path), tmp_path / "log", check.Count())
 	check._generated(step)
 	assert asked[0][2:] == tuple(due) and (step.count.passed, step.count.failed) == counts
 
@@ -232,12 +234,12 @@ def test_generated_mutants_fare_as_recorded(tmp_path, monkeypatch, outcomes, cou
 def test_no_record_is_a_failure(tmp_path, monkeypatch):
 	monkeypatch.setattr(check.generated, "SCORES", tmp_path)
 	with pytest.raises(PinwaitError, match="has no record of series rfc"):
-		check._generated(check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count()))
+		check._generated(check.Step(Options(build_root=tmp_path), tmp_path / "log", check.Count()))
 
 
 @pytest.mark.parametrize("code", [0, 2])
 def test_exit_code_has_to_be_the_one_of_the_summary(tmp_path, monkeypatch, code):
-	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	step = check.Step(Options(build_root=tmp_path), tmp_path / "log", check.Count())
 
 	def tool(_step, argv, **_more):
 		summary = next(word for word in argv if word.startswith("--json=")).removeprefix("--json=")
@@ -256,6 +258,6 @@ def test_sample_of_the_gates_corpus(tmp_path, monkeypatch, right, code, counts):
 			{"name": "a", "wrong": [] if one else ["it is"], "got": "good", "right": one} for one in right]})})
 		return code, ""
 	monkeypatch.setattr(check.Step, "tool", tool)
-	step = check.Step(run.Options(build_root=tmp_path), tmp_path / "log", check.Count())
+	step = check.Step(Options(build_root=tmp_path), tmp_path / "log", check.Count())
 	check._gate(step)
 	assert (step.count.passed, step.count.failed) == counts

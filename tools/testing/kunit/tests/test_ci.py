@@ -12,7 +12,7 @@ import yaml
 
 import fakes
 from pinwait import cli, deps
-from pinwait.run import PROJECT
+from pinwait.project import PROJECT
 
 CI = PROJECT / "tools/testing/ci"
 DOCUMENT = PROJECT / "Documentation/gate-output.md"

@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import fakes
 import pytest
 
-from pinwait import cli, run
+from pinwait import cli
+from pinwait.project import PROJECT
 
-PINWAIT = run.PROJECT / "tools/testing/kunit/pinwait.py"
+PINWAIT = PROJECT / "tools/testing/kunit/pinwait.py"
 # Builds for ever, with a child in another session, and tells its number.
 ENDLESS = """
 import pathlib, subprocess, sys, time
@@ -99,14 +99,14 @@ def test_reproduces_itself():
 def _made(*args, **env):
 	"""Return the words that a make target hands to the tool, through make and the shell."""
 	script = "import os, sys; print(*sys.argv[2:], sep='\\n')"
-	done = subprocess.run(["make", "-s", f"PYTHON={sys.executable} -c \"{script}\"", *args], cwd=run.PROJECT, capture_output=True, text=True,
+	done = subprocess.run(["make", "-s", f"PYTHON={sys.executable} -c \"{script}\"", *args], cwd=PROJECT, capture_output=True, text=True,
 			      env={**os.environ, **env})
 	assert done.returncode == 0, done.stderr
 	return done.stdout.splitlines()
 
 
 def test_make_targets_call_the_tool():
-	done = subprocess.run(["make", "-n", "-s", "run"], cwd=run.PROJECT, capture_output=True, text=True, check=True)
+	done = subprocess.run(["make", "-n", "-s", "run"], cwd=PROJECT, capture_output=True, text=True, check=True)
 	assert done.stdout.split() == ["/usr/bin/python3", "tools/testing/kunit/pinwait.py", "run"]
 	assert _made("run", "KDIR=/a b", "SERIES=none", "PROFILE=uml-rt", "FILTER=s.*", "JOBS=2", "JSON=j", "JUNIT=u") == [
 		"run", "--kdir=/a b", "--series=none", "--profile=uml-rt", "--jobs=2", "--json=j", "--junit=u", "s.*"]
@@ -116,7 +116,7 @@ def test_make_targets_call_the_tool():
 		"mutants", "--generated", "--seed=s", "--functions=f,a.c:*", "--resume", "--record"]
 	assert _made("mutants", "MUTANTS=a.c:f:logical-1:|| a.c:f:arithmetic-1:* a.c:f:drop-put-1:a->b") == [
 		"mutants", "a.c:f:logical-1:||", "a.c:f:arithmetic-1:*", "a.c:f:drop-put-1:a->b"]
-	assert subprocess.run(["make", "-n", "-s"], cwd=run.PROJECT, capture_output=True, text=True, check=True).stdout.startswith("echo 'make run")
+	assert subprocess.run(["make", "-n", "-s"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.startswith("echo 'make run")
 
 
 def test_a_name_says_which_mutants_are_meant(monkeypatch):
@@ -142,7 +142,7 @@ def test_make_variables_reach_the_tool_as_they_are(target, variable, words):
 	expected = [target, *(word.format(NASTY) for word in words)]
 	assert _made(target, f"{variable}={NASTY}") == expected
 	assert _made(target, **{variable: NASTY}) == expected
-	assert not (run.PROJECT / "x").exists()
+	assert not (PROJECT / "x").exists()
 
 
 @pytest.mark.parametrize("target, variable", [("merge", "RESULTS"), ("mutants", "MUTANTS"), ("check-gate", "INPUTS")])
@@ -210,10 +210,12 @@ def test_empty_variable_is_none(tmp_path):
 import pathlib, sys
 sys.path.insert(0, {str(PINWAIT.parent)!r})
 from pinwait import cli
+from pinwait.project import PROJECT
+from pinwait.project import PROJECT
 print(cli.parser().parse_args(["distclean"]).build_root)
 """
 	done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PINWAIT_BUILD": ""}, capture_output=True, text=True)
-	assert done.stdout.strip() == str(run.PROJECT / "build"), done.stderr
+	assert done.stdout.strip() == str(PROJECT / "build"), done.stderr
 
 
 @pytest.mark.parametrize("option", ["--build-root=", "--kdir=", "--tarball=", "--patches="])

@@ -16,10 +16,11 @@ from pinwait.errors import CannotJudge, UsageError
 from pinwait.gate import Asked
 from pinwait.judgement import Change, Covered
 from pinwait.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
-from pinwait.run import PROJECT, Options
 from pinwait.shard import Shard
 from pinwait.trial import Result
 from pinwait.workshop import Answer
+from pinwait.options import Options
+from pinwait.project import PROJECT
 
 # What a state does is written in the lines that patches change.
 BROKEN, FAILS, WARNS, SPLATS, FLAKY, GONE, STUBBED = "broken", "fails", "warns", "splats", "flaky", "gone", "stubbed"

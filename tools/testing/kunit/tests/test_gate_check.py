@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import fakes
-from pinwait import gate_check, gate_corpus, merge, run
+from pinwait import gate_check, gate_corpus, merge
 from pinwait.errors import UsageError
 from pinwait.gate_check import wrong
 from pinwait.gate_corpus import Entry, PatchSpec
@@ -18,6 +18,7 @@ from pinwait.judgement import Change, Check, Finding, Judgement, PatchJudgement,
 from pinwait.proc import become_subreaper
 from pinwait.results import Outcome
 from pinwait.shard import Shard
+from pinwait.options import Options
 
 KNOWN = (Known("one", "A <a@localhost>", "1" * 40), Known("two", "B <b@localhost>", "2" * 40))
 CASE = Finding("case", "suite.case", Change.NEW, True, "expected 1, was 2", "suite.case")
@@ -155,12 +156,12 @@ def _gate(monkeypatch, tmp_path):
 	monkeypatch.setattr(gate_check.deps, "ensure", lambda packages: None)
 	# The patches have to have something between them and the kernel.
 	commit = ready.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "ours")
-	monkeypatch.setattr(gate_check.run, "prepared", lambda *_: contextlib.nullcontext(SimpleNamespace(kernel=ready, series=SimpleNamespace(name="rfc"), commit=commit)))
+	monkeypatch.setattr(gate_check, "prepared", lambda *_: contextlib.nullcontext(SimpleNamespace(kernel=ready, series=SimpleNamespace(name="rfc"), commit=commit)))
 	root = tmp_path / "build"
 
 	def start(mood, *args, shard="", **named):
 		tool.with_suffix(".mood").write_text(mood, encoding="utf-8")
-		code = gate_check.check_gate(run.Options(build_root=root), *args, shard=Shard.parse(shard), **named)
+		code = gate_check.check_gate(Options(build_root=root), *args, shard=Shard.parse(shard), **named)
 		return code, json.loads((root / "results/latest/gate-corpus.json").read_text(encoding="utf-8"))
 	return start
 
@@ -209,7 +210,7 @@ def test_flake(gate, tmp_path):
 @pytest.fixture(name="broken_off")
 def _broken_off(gate, monkeypatch, tmp_path):
 	"""Break a check off before its last input; return the names of results folders, and forget who judged what."""
-	monkeypatch.setattr(gate_check.run, "version", lambda: "1234")
+	monkeypatch.setattr(gate_check, "version", lambda: "1234")
 	judged = gate_check._judged
 
 	def interrupted(command, given, *more):
@@ -285,7 +286,7 @@ def test_resume_keeps_what_was_wrong(gate, broken_off, capsys):
 					 ({"resume": False}, "1234")])
 def test_another_job_is_not_resumed(gate, broken_off, monkeypatch, tmp_path, other, tool):
 	broken_off("honest")
-	monkeypatch.setattr(gate_check.run, "version", lambda: tool)
+	monkeypatch.setattr(gate_check, "version", lambda: tool)
 	_, content = gate("honest", **{"resume": True, **other})
 	turns = (tmp_path / "gate.turn").read_text()
 	assert len(turns) == len(content["inputs"]) * other.get("runs", 1) and turns.startswith("f")
@@ -293,14 +294,14 @@ def test_another_job_is_not_resumed(gate, broken_off, monkeypatch, tmp_path, oth
 
 @pytest.mark.parametrize("version", ["", "1234-dirty"])
 def test_resume_needs_to_know_the_tool(gate, monkeypatch, version):
-	monkeypatch.setattr(gate_check.run, "version", lambda: version)
+	monkeypatch.setattr(gate_check, "version", lambda: version)
 	with pytest.raises(UsageError, match="commit it first"):
 		gate("honest", resume=True)
 
 
 def test_inputs_that_a_shard_left_are_named(broken_off, tmp_path, capsys):
 	folders = broken_off("honest")
-	assert merge.merge(run.Options(build_root=tmp_path / "build"), list(map(str, folders))) == 2
+	assert merge.merge(Options(build_root=tmp_path / "build"), list(map(str, folders))) == 2
 	assert "2 of 3 verdicts right; none yet on piped" in capsys.readouterr().out
 
 
@@ -327,7 +328,7 @@ def test_shards_can_be_merged(gate, tmp_path, capsys):
 	for index in (1, 2):
 		gate("blind", shard=f"{index}/2")
 		parts.append(str((tmp_path / "build/results/latest").resolve()))
-	options = run.Options(build_root=tmp_path / "build")
+	options = Options(build_root=tmp_path / "build")
 	assert merge.merge(options, parts) == 1
 	assert "1 of 3 verdicts right; not piped, buggy" in capsys.readouterr().out
 	assert merge.merge(options, parts[:1]) == 1

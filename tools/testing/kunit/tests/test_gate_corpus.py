@@ -10,12 +10,13 @@ import pytest
 
 import fakes
 from logs import PARSER
-from pinwait import corpus, gate_check, gate_corpus, gate_inputs, kernel, run, series, worktree
+from pinwait import corpus, gate_check, gate_corpus, gate_inputs, kernel, series, worktree
 from pinwait.errors import UsageError
 from pinwait.gate_corpus import FAIL, CANNOT_JUDGE, PASS
 from pinwait.gate_mail import FORMS, NOT_MAILS, Mail
 from pinwait.git import ISOLATION
 from pinwait.progress import Progress
+from pinwait.project import CONFIGS, MUTANTS, PROJECT
 
 PATCH = "[[input.patch]]\nsubject = 's'\nbody = 'b'\n"
 EDIT = PATCH + "[[input.patch.edit]]\nfile = 'mm/migrate.c'\nold = 'line 7\\n'\nnew = 'line seven\\n'\n".replace("'", '"')
@@ -159,10 +160,10 @@ def _made(tmp_path_factory):
 	"""All inputs by name, and what made them."""
 	ready = kernel.load(PARSER.parents[2])
 	assert ready
-	applied = series.apply(ready, series.find(run.PROJECT / "patches", series.DEFAULT, ready, Progress()))
+	applied = series.apply(ready, series.find(PROJECT / "patches", series.DEFAULT, ready, Progress()))
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
-	commit = worktree.compose(ready, applied, run.PROJECT)
-	maker = gate_inputs.Maker(ready.git, commit, ready.base_commit, corpus.load(run.MUTANTS), tmp_path_factory.mktemp("corpus"))
+	commit = worktree.compose(ready, applied, PROJECT)
+	maker = gate_inputs.Maker(ready.git, commit, ready.base_commit, corpus.load(MUTANTS), tmp_path_factory.mktemp("corpus"))
 	# Nothing is to be learnt from its size here.
 	return maker, {given.entry.name: given for given in maker.make([entry for entry in ENTRIES if entry.name != "huge"])}
 
@@ -212,7 +213,7 @@ def test_every_pattern_is_one():
 
 def test_cases_that_are_to_fail_exist():
 	"""What a finding is to say of a case is found in the list of cases, or in the kernel."""
-	listed = (run.CONFIGS / "expected-cases.txt").read_text(encoding="utf-8")
+	listed = (CONFIGS / "expected-cases.txt").read_text(encoding="utf-8")
 	for entry in ENTRIES:
 		if entry.kind in ("missing", "skip") or entry.name.startswith("mutant-") and entry.check == "uml":
 			assert re.search(entry.says, listed), entry.name

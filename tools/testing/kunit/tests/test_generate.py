@@ -6,10 +6,11 @@ import tomllib
 import pytest
 
 from logs import PARSER
-from pinwait import coccinelle, generate, road, run
+from pinwait import coccinelle, generate, road
 from pinwait.errors import UsageError
+from pinwait.project import GENERATED
 
-OPERATORS = generate.load(run.GENERATED / "operators.toml")
+OPERATORS = generate.load(GENERATED / "operators.toml")
 SOURCE = """\
 #define TWICE(x)	((x) + (x))
 
@@ -54,7 +55,7 @@ def _cache(tmp_path_factory):
 
 @pytest.fixture(name="found")
 def _found(cache):
-	return coccinelle.look(run.GENERATED, {"mm/a.c": SOURCE}, cache)["mm/a.c"]
+	return coccinelle.look(GENERATED, {"mm/a.c": SOURCE}, cache)["mm/a.c"]
 
 
 def _made(found, *functions, operators=OPERATORS):
@@ -94,7 +95,7 @@ def test_operators(found, name, old, new):
 def test_every_operator_makes_something(cache):
 	calls = ("folio_get(f)", "folio_put(f)", "atomic_inc(&a)", "atomic_dec(&a)", "folio_isolate_lru(f)", "putback_lru(f)", "a += 1")
 	text = SOURCE.replace("\tint ret;\n", "\tint ret;\n" + "".join(f"\t{call};\n" for call in calls))
-	made = _made(coccinelle.look(run.GENERATED, {"mm/a.c": text}, cache)["mm/a.c"], "entry", "helper")
+	made = _made(coccinelle.look(GENERATED, {"mm/a.c": text}, cache)["mm/a.c"], "entry", "helper")
 	assert {variant.operator for variant in made.values()} == {operator.name for operator in OPERATORS.operators}
 
 
@@ -112,7 +113,7 @@ def test_one_name_and_one_source_each(found):
 
 def test_names_survive_what_is_added_elsewhere(found, cache):
 	moved = SOURCE.replace("int entry(", "/*\n * Something new.\n */\nint entry(").replace("return a < *b;", "return a < *b && a > 1;")
-	again = coccinelle.look(run.GENERATED, {"mm/a.c": moved}, cache)["mm/a.c"]
+	again = coccinelle.look(GENERATED, {"mm/a.c": moved}, cache)["mm/a.c"]
 	assert _made(again, "entry").keys() == _made(found, "entry").keys()
 
 
@@ -132,19 +133,19 @@ def test_mutant_of_the_corpus(found):
 def test_site_that_does_not_stand_there_is_rejected(tmp_path, monkeypatch, span, text):
 	match = {"rule": "binary", "function": "helper", "text": text, "spans": [span]}
 	monkeypatch.setattr(coccinelle, "_matches", lambda *_: ([match], [], 0))
-	found = coccinelle.look(run.GENERATED, {"mm/a.c": SOURCE}, tmp_path)["mm/a.c"]
+	found = coccinelle.look(GENERATED, {"mm/a.c": SOURCE}, tmp_path)["mm/a.c"]
 	assert (found.sites, found.rejected) == ([], ["helper"])
 
 
 def test_what_was_not_parsed_is_told(tmp_path):
 	broken = SOURCE + "void bad(void)\n{\n\tif (;\n}\n"
-	found = coccinelle.look(run.GENERATED, {"mm/a.c": broken}, tmp_path)["mm/a.c"]
+	found = coccinelle.look(GENERATED, {"mm/a.c": broken}, tmp_path)["mm/a.c"]
 	assert found.unparsed and "bad" not in found.defined and "entry" in found.defined
 
 
 def test_looked_at_once(found, cache, monkeypatch):
 	monkeypatch.setattr(coccinelle, "run", lambda *_, **__: pytest.fail("Coccinelle is called"))
-	assert coccinelle.look(run.GENERATED, {"mm/a.c": SOURCE}, cache)["mm/a.c"] == found
+	assert coccinelle.look(GENERATED, {"mm/a.c": SOURCE}, cache)["mm/a.c"] == found
 
 
 def test_seed_decides(found):
@@ -178,7 +179,7 @@ def test_operators_that_make_no_sense(tmp_path, text, said):
 
 
 def test_every_rule_has_an_operator_and_every_operator_a_rule():
-	rules = {line.split('"')[1] for line in (run.GENERATED / "sites.cocci").read_text(encoding="utf-8").splitlines()
+	rules = {line.split('"')[1] for line in (GENERATED / "sites.cocci").read_text(encoding="utf-8").splitlines()
 		 if line.startswith("site(")}
 	assert rules == {operator.rule for operator in OPERATORS.operators}
 
@@ -214,7 +215,7 @@ def test_function_is_left_out_for_a_reason(tmp_path):
 
 
 def test_the_road_has_all_that_the_series_changes():
-	tables = tomllib.loads((run.GENERATED / "road.toml").read_text(encoding="utf-8"))
+	tables = tomllib.loads((GENERATED / "road.toml").read_text(encoding="utf-8"))
 	listed = {name for names in tables["functions"].values() for name in names}
 	changed = {"folio_put_wakeup", "folio_put", "folio_put_refs", "__folio_put_wakeup", "folios_put_refs", "migrate_wait_folio_refs",
 		   "migrate_folios_move", "migrate_pages_batch", "migrate_pages", "wake_up_var", "folio_expected_ref_count"}
@@ -224,8 +225,8 @@ def test_the_road_has_all_that_the_series_changes():
 def test_mutant_by_its_name(cache):
 	text = (PARSER.parents[2] / "kernel/sched/wait_bit.c").read_text(encoding="utf-8")
 	asked = []
-	mutant = generate.broken(run.GENERATED, "wait_bit.c:wake_up_var:swap-arguments-2:swapped", lambda name: asked.append(name) or text, cache)
+	mutant = generate.broken(GENERATED, "wait_bit.c:wake_up_var:swap-arguments-2:swapped", lambda name: asked.append(name) or text, cache)
 	assert asked == ["kernel/sched/wait_bit.c"] and mutant.file == asked[0]
 	assert mutant.applied(text) == text.replace("__wake_up_bit(__var_waitqueue(var), var, -1)", "__wake_up_bit(__var_waitqueue(var), -1, var)")
 	with pytest.raises(UsageError, match="unknown mutant 'other.c:f:o-1:x'"):
-		generate.broken(run.GENERATED, "other.c:f:o-1:x", lambda _name: "", cache)
+		generate.broken(GENERATED, "other.c:f:o-1:x", lambda _name: "", cache)

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from logs import PARSER, changed, judge, lines_of
-from pinwait import corpus, kernel, mutants, run, series
+from pinwait import corpus, kernel, mutants, series
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.progress import Progress
+from pinwait.options import Options
+from pinwait.project import MUTANTS, PROJECT
 
 CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
 GOOD = "[[mutant]]\nname = 'a'\nold = 'x'\nnew = 'y'\nwhy = 'z'\n"
@@ -82,7 +84,7 @@ def test_sample_is_spread_and_always_the_same():
 @pytest.mark.parametrize("names, sample", [((), -1), (("a",), 3)])
 def test_wrong_use_of_a_sample(names, sample):
 	with pytest.raises(UsageError, match="a sample"):
-		mutants.mutants(run.Options(), names, sample)
+		mutants.mutants(Options(), names, sample)
 
 
 @pytest.mark.parametrize("lines, timed_out, outcome, killer", [
@@ -130,13 +132,13 @@ def _applied():
 	ready = kernel.load(tree)
 	assert ready
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
-	return ready.git, *(series.apply(ready, series.find(run.PROJECT / "patches", name, ready, Progress()))
+	return ready.git, *(series.apply(ready, series.find(PROJECT / "patches", name, ready, Progress()))
 			    for name in (series.NONE, series.DEFAULT))
 
 
 def test_every_line_of_the_series_has_a_mutant(applied):
 	git, base, commit = applied
-	there = corpus.load(run.MUTANTS)
+	there = corpus.load(MUTANTS)
 	left = []
 	for file in git("diff", "--name-only", base, commit).splitlines():
 		text = git("cat-file", "blob", f"{commit}:{file}") + "\n"
@@ -153,7 +155,7 @@ def test_every_line_of_the_series_has_a_mutant(applied):
 
 
 def test_corpus_is_large_enough_and_fits():
-	there = corpus.load(run.MUTANTS)
+	there = corpus.load(MUTANTS)
 	assert len(there) >= 120
 	assert all(one.rebuild for one in there if one.file.endswith(".h"))
 	assert all(len(one.equivalent) > 20 or one.equivalent in ("", corpus.SAME_OBJECT) for one in there)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import fakes
 import pytest
@@ -15,9 +14,10 @@ from jsonschema import Draft202012Validator
 from junitparser import JUnitXml
 
 from logs import PARSER
-from pinwait import judgement, report, run
+from pinwait import judgement, report
+from pinwait.project import PROJECT
 
-PINWAIT = run.PROJECT / "tools/testing/kunit/pinwait.py"
+PINWAIT = PROJECT / "tools/testing/kunit/pinwait.py"
 CASE = "fail_folio_hold_boot.boot_parameter"
 # Builds at once, and boots a kernel with one case, which does what CASE_RESULT says.
 KUNIT = f"""
@@ -161,6 +161,7 @@ def test_every_end_is_in_the_copies(tool, subcommand, what):
 	code = f"""
 import sys
 from pinwait import cli, deps
+from pinwait.project import PROJECT
 def broken(_packages):
 	raise {errors.get(what, "KeyError('x')")}
 deps.ensure = broken

@@ -15,8 +15,8 @@ import pytest
 import judgements
 from judgements import check, judgement, patch
 from pinwait.results import Outcome
-from pinwait.run import PROJECT
 from pinwait.tell.files import FILES
+from pinwait.project import PROJECT
 
 POST = PROJECT / "tools/testing/ci/patchwork_post.py"
 TOKEN = "0123456789abcdef"

@@ -13,7 +13,7 @@ from pinwait import gate, kdir, presubmit
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.gate import Asked
 from pinwait.proc import INTERRUPTED
-from pinwait.run import Options
+from pinwait.options import Options
 
 
 @pytest.fixture(name="tree")

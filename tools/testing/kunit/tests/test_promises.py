@@ -3,8 +3,9 @@
 
 import re
 
-from pinwait import corpus, expected, promises, run
+from pinwait import corpus, expected, promises
 from pinwait.promises import Promise
+from pinwait.project import CONFIGS, MUTANTS, PROJECT, PROMISES
 
 TABLE = """\
 # A page
@@ -39,24 +40,24 @@ def test_each_mutant_of_a_row_is_caught_by_a_case_of_it():
 
 
 def test_the_table_is_complete_and_true():
-	listed = expected.load(run.CONFIGS / "expected-cases.txt").cases.values()
-	rows = promises.load(run.PROMISES)
-	names = [mutant.name for mutant in corpus.load(run.MUTANTS)]
+	listed = expected.load(CONFIGS / "expected-cases.txt").cases.values()
+	rows = promises.load(PROMISES)
+	names = [mutant.name for mutant in corpus.load(MUTANTS)]
 	assert rows and not promises.gaps(rows, list(dict.fromkeys(f"{case.suite}.{case.name}" for case in listed)), names)
 
 
 def test_what_each_series_promises_is_documented():
 	"""Each row of the table in C is a column in the documentation, each of its fields a row."""
-	rows = re.findall(r"^\t\{\n(.*?)^\t\}", (run.PROJECT / "mm/tests/wait_promises.c").read_text(), re.MULTILINE | re.DOTALL)
+	rows = re.findall(r"^\t\{\n(.*?)^\t\}", (PROJECT / "mm/tests/wait_promises.c").read_text(), re.MULTILINE | re.DOTALL)
 	series = [re.findall(r'\.series = "(\w+)"', row) for row in rows]
 	fields = {field for row in rows for field in re.findall(r"\.(\w+) = ", row)} - {"series"}
-	text = (run.PROJECT / "Documentation/suites.md").read_text()
+	text = (PROJECT / "Documentation/suites.md").read_text()
 	table = text[text.index("| promise |"):].partition("\n\n")[0].splitlines()
 	assert rows and re.findall(r"`(\w+)`", table[0]) == [name for names in series for name in names]
 	assert fields == {name for line in table[2:] for name in re.findall(r"`(\w+)`", line.split(":")[0])}
 
 
 def test_cases_are_absent_from_series_that_there_are():
-	known = set(re.findall(r'\.series = "(\w+)"', (run.PROJECT / "mm/tests/wait_promises.c").read_text()))
-	listed = expected.load(run.CONFIGS / "expected-cases.txt").cases.values()
+	known = set(re.findall(r'\.series = "(\w+)"', (PROJECT / "mm/tests/wait_promises.c").read_text()))
+	listed = expected.load(CONFIGS / "expected-cases.txt").cases.values()
 	assert {name for case in listed for name in case.absent} <= known

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 import fakes
-from pinwait import build, profile, relink, run
+from pinwait import build, profile, relink
 from pinwait.errors import CannotJudge
+from pinwait.project import CONFIGS
 
 # As the kernel's: several steps, of which the last makes the kernel; traced on demand.
 LINK = """case "$KBUILD_VERBOSE" in *1*) set -x ;; esac
@@ -126,7 +127,7 @@ def test_environment_is_that_of_kbuild(tmp_path, monkeypatch):
 	monkeypatch.setenv("KCFLAGS", "-O0")
 	tree = tmp_path / "src"
 	fakes.write(tree, {"Makefile": "export LD := ld -x\nexport KBUILD_VERBOSE := 1\n%:\n\t@false\n"})
-	request = build.Request(profile.load(run.CONFIGS, "uml"), 1)
+	request = build.Request(profile.load(CONFIGS, "uml"), 1)
 	base = relink.base(SimpleNamespace(tree=tree), tmp_path, request, tmp_path)
 	assert (base.env["LD"], base.env["MAKE"]) == ("ld -x", "true")
 	assert not {"MAKEFLAGS", "MAKEFILES", "KBUILD_VERBOSE", "KCFLAGS"} & base.env.keys()

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from junitparser import JUnitXml
 
 from logs import inserted, judge, lines_of
-from pinwait import report
+from pinwait import files, report
 from pinwait.errors import CannotJudge
 from pinwait.results import PatchId, RunInfo
 
@@ -40,7 +40,7 @@ def _validate(content):
 ])
 def test_summary_fits_the_schema(tmp_path, info, name, entries, timed_out):
 	answer, log = judge(tmp_path, lines_of(name), *entries, timed_out=timed_out)
-	report.write_whole(tmp_path / "summary.json", report.summary_text(report.summary(info, log, answer)))
+	files.write_whole(tmp_path / "summary.json", report.summary_text(report.summary(info, log, answer)))
 	content = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
 	_validate(content)
 	assert content["verdict"]["exit_code"] == answer.exit_code
@@ -89,7 +89,7 @@ def test_schema_refuses_what_is_wrong(tmp_path, info, spoil):
 
 def test_junit(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("params-fail"), *PARAMS)
-	report.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+	files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
 	suites = list(JUnitXml.fromfile(str(tmp_path / "junit.xml")))
 	assert [(suite.name, suite.tests, suite.failures) for suite in suites] == [("splat", 3, 1), ("pinwait", 1, 1)]
 	failing = [case for case in suites[0] if case.result]
@@ -100,7 +100,7 @@ def test_junit(tmp_path, info):
 
 def test_junit_names_a_crash(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("panic"), "splat.panics")
-	report.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+	files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
 	suite = next(iter(JUnitXml.fromfile(str(tmp_path / "junit.xml"))))
 	case = next(iter(suite))
 	assert (suite.errors, case.name, case.classname) == (1, "panics", "splat")
@@ -109,7 +109,7 @@ def test_junit_names_a_crash(tmp_path, info):
 
 def test_junit_shows_a_complaint_in_a_passing_case(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("lockdep"), "splat.locks_abba")
-	report.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+	files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
 	xml = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
 	assert xml.failures == 1
 	assert "possible circular" in (tmp_path / "junit.xml").read_text(encoding="utf-8")
@@ -118,7 +118,7 @@ def test_junit_shows_a_complaint_in_a_passing_case(tmp_path, info):
 def test_junit_of_a_log_with_control_characters(tmp_path, info):
 	lines = inserted(lines_of("fail"), "not ok 1 fails", "[    0.000000] \x00 \x1b[31m \udcff <&]]>")
 	answer, log = judge(tmp_path, lines, "splat.fails")
-	report.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+	files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
 	assert JUnitXml.fromfile(str(tmp_path / "junit.xml")).failures == 2
 
 
@@ -126,7 +126,7 @@ def test_junit_without_its_package(tmp_path, info, monkeypatch):
 	monkeypatch.setitem(sys.modules, "junitparser", None)
 	answer, log = judge(tmp_path, lines_of("two-suites"), *TWO)
 	with pytest.raises(CannotJudge, match="python3-junitparser"):
-		report.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+		files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
 
 
 class _Terminal(io.StringIO):

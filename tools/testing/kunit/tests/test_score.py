@@ -9,8 +9,8 @@ import pytest
 
 from pinwait import road, score
 from pinwait.errors import UsageError
-from pinwait.run import GENERATED
 from pinwait.score import Fate, Record, Score
+from pinwait.project import GENERATED
 
 
 def _fate(name, outcome, digest="", file="mm/a.c", kind=""):

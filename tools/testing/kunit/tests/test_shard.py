@@ -9,11 +9,12 @@ import os
 import judgements
 import pytest
 
-from pinwait import cli, merge, run, score, tell
+from pinwait import cli, merge, score, tell
 from pinwait.errors import UsageError
 from pinwait.judgement import from_json, to_json
 from pinwait.results import Outcome
 from pinwait.shard import Shard, units
+from pinwait.options import Options
 
 
 @pytest.mark.parametrize("total, count", [(0, 3), (1, 3), (7, 3), (9, 3), (100, 7)])
@@ -99,7 +100,7 @@ def test_files(tmp_path, capsys):
 		folder = tmp_path / f"part-{index}"
 		folder.mkdir()
 		(folder / "judgement.json").write_text(json.dumps(to_json(part)))
-	options = run.Options(build_root=tmp_path)
+	options = Options(build_root=tmp_path)
 	assert merge.merge(options, [str(tmp_path / "part-1"), str(tmp_path / "part-2")]) == 0
 	assert from_json(json.loads((tmp_path / "results/latest/judgement.json").read_text())).shard == ""
 	assert merge.merge(options, [str(tmp_path / "part-2")]) == 2
@@ -190,7 +191,7 @@ def _soak(tmp_path, index, count, **more):
 ])
 def test_soaks(tmp_path, capsys, more, code, said):
 	parts = [_soak(tmp_path, 1, 2), _soak(tmp_path, 2, 2, **more)]
-	assert merge.merge(run.Options(build_root=tmp_path), parts) == code
+	assert merge.merge(Options(build_root=tmp_path), parts) == code
 	assert said in capsys.readouterr().out
 
 
@@ -202,14 +203,14 @@ JOB = {"tool": "1234", "commit": "5678", "profile": "uml"}
 def test_shards_of_another_job(tmp_path, other, said):
 	parts = [_soak(tmp_path, 1, 2, job=JOB), _soak(tmp_path, 2, 2, job=JOB | other)]
 	with pytest.raises(UsageError, match=f"not shards of one job: they differ in {said}"):
-		merge.merge(run.Options(build_root=tmp_path), parts)
+		merge.merge(Options(build_root=tmp_path), parts)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"kind": "x", "shard": ""}', '{"kind": "soak", "shard": "9/1"}', "[]"])
 def test_what_is_no_share(tmp_path, content):
 	(tmp_path / "soak.json").write_text(content)
 	with pytest.raises(UsageError):
-		merge.merge(run.Options(build_root=tmp_path), [str(tmp_path / "soak.json")])
+		merge.merge(Options(build_root=tmp_path), [str(tmp_path / "soak.json")])
 
 
 def test_fates_of_generated_mutants_are_joined_in_the_order_in_which_they_were_drawn(tmp_path, capsys):
@@ -221,10 +222,10 @@ def test_fates_of_generated_mutants_are_joined_in_the_order_in_which_they_were_d
 		folder.mkdir()
 		content = {"kind": "generated", "shard": f"{index}/2", "job": job, "fates": fates[index - 1::2]}
 		(folder / "generated.json").write_text(json.dumps(content), encoding="utf-8")
-	assert merge.merge(run.Options(build_root=tmp_path), [str(tmp_path / "2"), str(tmp_path / "1")]) == 0
+	assert merge.merge(Options(build_root=tmp_path), [str(tmp_path / "2"), str(tmp_path / "1")]) == 0
 	whole = json.loads((tmp_path / "results/merged-generated/generated.json").read_text(encoding="utf-8"))
 	assert [(fate["name"], fate["outcome"]) for fate in whole["fates"]] == [
 		("a", "killed"), ("b", "killed"), ("c", "killed"), ("d", "duplicate"), ("e", "killed")]
 	assert "4 of 4" in capsys.readouterr().out
-	assert merge.merge(run.Options(build_root=tmp_path), [str(tmp_path / "1")]) == 2
+	assert merge.merge(Options(build_root=tmp_path), [str(tmp_path / "1")]) == 2
 	assert "shard 2/2 is missing" in capsys.readouterr().out

@@ -11,10 +11,11 @@ import pytest
 
 import fakes
 from logs import changed, lines_of, listed, read
-from pinwait import run, soak
+from pinwait import soak
 from pinwait.errors import CannotJudge, UsageError
 from pinwait.progress import Progress
 from pinwait.results import RunInfo
+from pinwait.options import Options
 
 CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
 
@@ -25,7 +26,7 @@ class _Session:
 	def __init__(self, folder, logs, virtual_time):
 		self.folder = folder
 		self.logs = logs
-		self.options = run.Options()
+		self.options = Options()
 		self.profile = SimpleNamespace(virtual_time=virtual_time)
 		self.cases = listed(folder, *CASES)
 		self.progress = Progress(io.StringIO())
@@ -125,7 +126,7 @@ def test_real_time_need_not_repeat(soaked):
 @pytest.mark.parametrize("boots, parallel", [(0, 1), (1, 0)])
 def test_wrong_numbers(boots, parallel):
 	with pytest.raises(UsageError, match="at least one"):
-		soak.soak(run.Options(), boots, parallel, False)
+		soak.soak(Options(), boots, parallel, False)
 
 
 @pytest.mark.parametrize("script, early", [("exec sleep 60", False), ("exit 3", True)])
