@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Entry point: see pinwait/cli.py, or --help."""
+"""Entry point: see pinwait/commands/cli.py, or --help."""
 
 import sys
 
-from pinwait.cli import main
+from pinwait.commands.cli import main
 
 if __name__ == "__main__":
 	sys.exit(main())

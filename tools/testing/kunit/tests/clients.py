@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import fakes
-from pinwait.project import PROJECT
+from pinwait.util.project import PROJECT
 
 PINWAIT = PROJECT / "tools/testing/kunit/pinwait.py"
 # Complains of each line that is added and holds "bad".

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pinwait import kernel as kernels
-from pinwait.kernel import Kernel
+from pinwait.source import store as kernels
+from pinwait.source.store import Kernel
 
 MIGRATE = "".join(f"line {number}\n" for number in range(1, 41))
 FILES = {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Sample judgements that the tests of what tells them share."""
 
-from pinwait.judgement import Change, Check, Covered, Finding, Judgement, PatchJudgement, Seen
-from pinwait.results import Outcome, PatchId
+from pinwait.log.results import Outcome, PatchId
+from pinwait.report.judgement import Change, Check, Covered, Finding, Judgement, PatchJudgement, Seen
 
 CHECKS = ["static", "warnings", "stubs", "uml"]
 CASES = {"pass": 638, "fail": 0, "skip": 0, "crash": 0, "missing": 0}

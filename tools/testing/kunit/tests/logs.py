@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pinwait import expected, kernel, ktap, verdict
-from pinwait.expected import Expected
-from pinwait.results import LogLine, LogResult, Verdict
-from pinwait.options import Options
+from pinwait.log import expected, ktap, verdict
+from pinwait.source import store
+from pinwait.log.expected import Expected
+from pinwait.log.results import LogLine, LogResult, Verdict
+from pinwait.source.options import Options
 
 DATA = Path(__file__).parent / "data"
 TICK = 0.001		# wall seconds between two lines of a captured log
@@ -24,7 +25,7 @@ TICK = 0.001		# wall seconds between two lines of a captured log
 def _parser_dir() -> Path:
 	"""Return the kernel's tools/testing/kunit; without one these tests cannot say anything."""
 	root = Path(os.environ.get("PINWAIT_BUILD") or Options.build_root)
-	found = [path for path in root.glob("kernels/*/tools/testing/kunit/kunit_parser.py") if kernel.load(path.parents[3])]
+	found = [path for path in root.glob("kernels/*/tools/testing/kunit/kunit_parser.py") if store.load(path.parents[3])]
 	if not found:
 		pytest.exit(f"{root}/kernels holds no kernel, whose kunit_parser.py is needed: run make prepare", 2)
 	return max(found, key=lambda path: path.stat().st_mtime).parent

@@ -10,9 +10,9 @@ import pytest
 
 import judgements
 from judgements import check, found, judgement, patch
-from pinwait.errors import UsageError
-from pinwait.results import Outcome
-from pinwait.tell.adapters import DESCRIPTION, FORMS, b4_prep, b4_review, bisect_code, headline, patchwork, patchwork_checks
+from pinwait.log.results import Outcome
+from pinwait.report.adapters import DESCRIPTION, FORMS, b4_prep, b4_review, bisect_code, headline, patchwork, patchwork_checks
+from pinwait.util.errors import UsageError
 
 
 def _review(what, **more):

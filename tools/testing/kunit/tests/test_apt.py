@@ -4,11 +4,11 @@
 import fakes
 import pytest
 
-from pinwait import kernel
-from pinwait.apt import Archive
-from pinwait.errors import CannotJudge, UsageError
-from pinwait.progress import Progress
-from pinwait.proc import CommandFailed
+from pinwait.source import store
+from pinwait.source.apt import Archive
+from pinwait.util.errors import CannotJudge, UsageError
+from pinwait.util.proc import CommandFailed
+from pinwait.util.progress import Progress
 
 # A machine whose own lists know 7.2.1, which is gone from the archive; fresh lists know 7.2.3.
 # Only suite trixie-backports has 7.3.
@@ -99,9 +99,9 @@ def test_store_prepares_what_apt_fetched(tmp_path, monkeypatch):
 	fakes.programs(monkeypatch, tmp_path / "bin", {
 		"apt-get": GET, "apt-cache": CACHE,
 		"dpkg": f'mkdir -p "$3/usr/src" && cp {tar} "$3/usr/src/linux-source-7.3.tar.gz"'})
-	store = kernel.Store(tmp_path / "build", Progress())
-	ready = store.package("7.3")
+	made = store.Store(tmp_path / "build", Progress())
+	ready = made.package("7.3")
 	assert (ready.name, ready.base) == ("7.3.4-1", "linux-source-7.3 7.3.4-1")
 	(tmp_path / "bin/calls").unlink()
-	assert store.package("7.3") == ready
+	assert made.package("7.3") == ready
 	assert not (tmp_path / "bin/calls").exists()

@@ -13,11 +13,12 @@ import clients
 import fakes
 import pytest
 
-from pinwait import buildroot, kdir, lookup
+from pinwait.source import lookup, usertree
+from pinwait.util import buildroot
 
 IDS = [f"20261129-wait-v1-{number}-bc4e@example.org" for number in (1, 2, 3)]
 # Lets the gate break where it is called.
-BREAKS = "import sys; sys.path.insert(0, {!r}); from pinwait import cli, gate; gate.judge = lambda *_: {{}}['x']; sys.exit(cli.main(sys.argv[1:]))"
+BREAKS = "import sys; sys.path.insert(0, {!r}); from pinwait.commands import cli; from pinwait.gate import engine; engine.judge = lambda *_: {{}}['x']; sys.exit(cli.main(sys.argv[1:]))"
 
 
 @pytest.fixture(name="tree")
@@ -159,7 +160,7 @@ def test_mistake_of_the_tools(tree, form):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, None])
 def test_waiting_for_another_gate(tree, form, how):
 	mail = clients.mail(tree, _series(tree)[0])
-	place = tree.parent / "build/kernels" / f"{kdir.name_of(tree)}.lock"
+	place = tree.parent / "build/kernels" / f"{usertree.name_of(tree)}.lock"
 	place.parent.mkdir()
 	with open(place, "w", encoding="utf-8") as held:
 		fcntl.flock(held, fcntl.LOCK_EX)
@@ -195,7 +196,7 @@ def test_branch_that_has_the_patch_beats_base_commit(tree, options):
 	clients.commit(tree, "mm: dependency", 11, "eleven")
 	mail = clients.mail(tree, clients.commit(tree, "mm: one", 10, "one"), "PATCH", *options)
 	clients.commit(tree, "mm: after", 10, "after one")
-	named = next(name for name, commit in lookup.by_patch_id(kdir.UserTree(tree)).items() if commit == fakes.git(tree, "rev-parse", "HEAD"))
+	named = next(name for name, commit in lookup.by_patch_id(usertree.UserTree(tree)).items() if commit == fakes.git(tree, "rev-parse", "HEAD"))
 	trailers = f"base-commit: {base}\nchange-id: 20261129-wait-bc4e\nprerequisite-patch-id: {named}\n"
 	assert _prep(tree, mail.replace("\n\n-- \n", f"\n\n---\n{trailers}\n-- \n")) == [("success", "")]
 

@@ -12,7 +12,7 @@ import fakes
 import pytest
 from logs import PARSER
 
-from pinwait.project import PROJECT
+from pinwait.util.project import PROJECT
 
 
 PINWAIT = PROJECT / "tools/testing/kunit/pinwait.py"

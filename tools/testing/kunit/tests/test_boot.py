@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pinwait import boot, proc
-from pinwait.errors import CannotJudge
+from pinwait.kernel import boot
+from pinwait.util import proc
+from pinwait.util.errors import CannotJudge
 
 CHATTER = """
 print("[10:00:00] Starting KUnit Kernel (1/1)...")

@@ -12,11 +12,11 @@ from pathlib import Path
 import fakes
 import pytest
 
-from pinwait import build
-from pinwait.errors import CannotJudge, UsageError
-from pinwait.profile import Profile, load
-from pinwait.progress import Progress
-from pinwait.project import CONFIGS
+from pinwait.kernel import build
+from pinwait.kernel.profile import Profile, load
+from pinwait.util.errors import CannotJudge, UsageError
+from pinwait.util.progress import Progress
+from pinwait.util.project import CONFIGS
 
 # Notes how it was called, and leaves what a build leaves.
 KUNIT = """

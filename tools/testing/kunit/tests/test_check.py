@@ -9,10 +9,13 @@ from types import SimpleNamespace
 import fakes
 import pytest
 
-from pinwait import build, check, lint, profile, score
-from pinwait.errors import CannotJudge, PinwaitError, UsageError
-from pinwait.options import Options
-from pinwait.project import CONFIGS
+from pinwait.commands import check
+from pinwait.gate import lint
+from pinwait.kernel import build, profile
+from pinwait.mutation import score
+from pinwait.source.options import Options
+from pinwait.util.errors import CannotJudge, PinwaitError, UsageError
+from pinwait.util.project import CONFIGS
 
 REQUEST = build.Request(profile.load(CONFIGS, "uml"), 1)
 

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 import fakes
-from pinwait import cli, deps
-from pinwait.project import PROJECT
+from pinwait.commands import cli
+from pinwait.util import deps
+from pinwait.util.project import PROJECT
 
 CI = PROJECT / "tools/testing/ci"
 DOCUMENT = PROJECT / "Documentation/gate-output.md"
@@ -55,7 +56,7 @@ def test_documented_commands_exist():
 
 
 def test_documented_files_are_those_that_are_written():
-	from pinwait.tell.files import FILES
+	from pinwait.report.files import FILES
 	text = DOCUMENT.read_text(encoding="utf-8")
 	assert all(f"| `{name}` |" in text for name in FILES)
 	paths = re.findall(r"/?(tools/testing/[\w./-]+)", text)

@@ -10,8 +10,8 @@ import sys
 import fakes
 import pytest
 
-from pinwait import cli
-from pinwait.project import PROJECT
+from pinwait.commands import cli
+from pinwait.util.project import PROJECT
 
 PINWAIT = PROJECT / "tools/testing/kunit/pinwait.py"
 # Builds for ever, with a child in another session, and tells its number.
@@ -209,9 +209,7 @@ def test_empty_variable_is_none(tmp_path):
 	code = f"""
 import pathlib, sys
 sys.path.insert(0, {str(PINWAIT.parent)!r})
-from pinwait import cli
-from pinwait.project import PROJECT
-from pinwait.project import PROJECT
+from pinwait.commands import cli
 print(cli.parser().parse_args(["distclean"]).build_root)
 """
 	done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PINWAIT_BUILD": ""}, capture_output=True, text=True)

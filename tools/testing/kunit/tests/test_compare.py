@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pinwait import compare
-from pinwait.judgement import Change
-from pinwait.results import GONE, Case, Ending, LogResult, Splat, Status
-from pinwait.trial import Result
+from pinwait.gate import compare
+from pinwait.gate.attempt import Result
+from pinwait.log.results import GONE, Case, Ending, LogResult, Splat, Status
+from pinwait.report.judgement import Change
 
 PASS, FAIL, SKIP, CRASH, MISSING = Status.PASS, Status.FAIL, Status.SKIP, Status.CRASH, Status.MISSING
 

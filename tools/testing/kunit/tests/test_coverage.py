@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pinwait import coverage, seen
-from pinwait.coverage import Gap, Line, Reason
-from pinwait.errors import UsageError
-from pinwait.results import Outcome
+from pinwait.commands import coverage
+from pinwait.gate import seen
+from pinwait.commands.coverage import Gap, Reason
+from pinwait.kernel import gcov
+from pinwait.kernel.gcov import Line
+from pinwait.log.results import Outcome
+from pinwait.util.errors import UsageError
 
 SOURCE = """\
 #include "x.h"
@@ -58,8 +61,8 @@ def test_reports_of_several_objects_are_merged():
 				{"count": number} for number in taken]}]},
 			{"file": "/usr/include/stdio.h", "lines": [{"line_number": 1, "count": 1, "branches": []}]}]}
 	found = {}
-	coverage.merge(found, report(0, 0, 0), Path("/k/tree"))
-	coverage.merge(found, report(3, 3, 0), Path("/k/tree"))
+	gcov.merge(found, report(0, 0, 0), Path("/k/tree"))
+	gcov.merge(found, report(3, 3, 0), Path("/k/tree"))
 	assert found == {"mm/a.c": {5: Line(3, [[False, False], [True, False]])}}
 	assert (found["mm/a.c"][5].branches, found["mm/a.c"][5].untaken) == (2, 1)
 

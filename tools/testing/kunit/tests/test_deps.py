@@ -6,8 +6,8 @@ import sys
 import fakes
 import pytest
 
-from pinwait import deps
-from pinwait.errors import CannotJudge
+from pinwait.util import deps
+from pinwait.util.errors import CannotJudge
 
 QUERY = 'for p in "$@"; do case $p in -*) ;; *) if [ -e $HERE/has-$p ]; then echo "installed $p"; fi;; esac; done; true'
 NEEDED = {"flex": "flex", "libelf-dev": ""}

@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from pinwait import equality
-from pinwait.equality import DIFFERS, EQUAL, INVALID
-from pinwait.generate import Variant
+from pinwait.mutation import equality
+from pinwait.mutation.equality import DIFFERS, EQUAL, INVALID
+from pinwait.mutation.generate import Variant
 
 TEXT = "a b c d e f g h\n"
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from logs import listed
-from pinwait import expected
-from pinwait.errors import UsageError
+from pinwait.log import expected
+from pinwait.util.errors import UsageError
 
 
 def test_entries(tmp_path):

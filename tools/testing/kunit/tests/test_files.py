@@ -6,9 +6,9 @@ import json
 import pytest
 
 import judgements
-from pinwait.judgement import from_json
-from pinwait.tell import files
-from pinwait.tell.files import FILES, REPORTER, write_all
+from pinwait.report import files
+from pinwait.report.files import FILES, REPORTER, write_all
+from pinwait.report.judgement import from_json
 
 NAMES = {"judgement.json", "junit.xml", "judgement.ktap", "kcidb.json", "reply.md", "judgement.html", "patchwork.json"}
 

@@ -4,28 +4,31 @@
 import io
 import json
 import shlex
-from pathlib import Path
 from types import SimpleNamespace
 
 import fakes
 import jsonschema
 import pytest
 
-from pinwait import cli, gate, lint, results, sandbox, tell, workshop
-from pinwait.errors import CannotJudge, UsageError
-from pinwait.gate import Asked
-from pinwait.judgement import Change, Covered
-from pinwait.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
-from pinwait.shard import Shard
-from pinwait.trial import Result
-from pinwait.workshop import Answer
-from pinwait.options import Options
-from pinwait.project import PROJECT
+from pinwait.commands import cli
+from pinwait.gate import engine, lint, states
+from pinwait.kernel import sandbox
+from pinwait.log import results
+from pinwait.gate.attempt import Result
+from pinwait.gate.engine import Asked
+from pinwait.gate.states import Answer
+from pinwait.log.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
+from pinwait.report.files import write_all
+from pinwait.report.judgement import SCHEMA, Change, Covered
+from pinwait.source.options import Options
+from pinwait.util.errors import CannotJudge, UsageError
+from pinwait.util.project import PROJECT
+from pinwait.util.shard import Shard
 
 # What a state does is written in the lines that patches change.
 BROKEN, FAILS, WARNS, SPLATS, FLAKY, GONE, STUBBED = "broken", "fails", "warns", "splats", "flaky", "gone", "stubbed"
 PANICS, DIES, CUT, SLOW = "panics", "dies", "cut", "slow"	# at boot, in the first case, after it; the second case fails
-SCHEMA = Path(gate.__file__).parent / "schema/judgement.schema.json"
+
 
 
 def _log(text, boot):
@@ -77,11 +80,11 @@ def _judged(tmp_path, monkeypatch):
 		counter[0] += 1
 		return _log(result.binary, counter[0]), Verdict(Outcome.PASS, "")
 	counter = [0]
-	monkeypatch.setattr(workshop.Workshop, "look", look)
-	monkeypatch.setattr(workshop.Workshop, "compiled", lambda _shop, files, profile="": [name for name in files if name.endswith(".c")])
-	monkeypatch.setattr(gate.Trials, "boot", boot)
-	monkeypatch.setattr(gate.deps, "ensure", lambda _packages: None)
-	monkeypatch.setattr(gate, "PROJECT", project)
+	monkeypatch.setattr(states.Workshop, "look", look)
+	monkeypatch.setattr(states.Workshop, "compiled", lambda _shop, files, profile="": [name for name in files if name.endswith(".c")])
+	monkeypatch.setattr(engine.Trials, "boot", boot)
+	monkeypatch.setattr(engine.deps, "ensure", lambda _packages: None)
+	monkeypatch.setattr(engine, "PROJECT", project)
 	monkeypatch.setattr(lint, "export_tools", lambda _git, _commit, folder: folder)
 	monkeypatch.setattr(lint, "checkpatch", lambda _box, _tools, _tree, patch, _message: [
 		("ERROR", "MISSING_SIGN_OFF", "Missing Signed-off-by: line(s)")] if "unsigned" in patch.read_text() else [])
@@ -93,8 +96,8 @@ def _judged(tmp_path, monkeypatch):
 		box.write_text("".join(texts))
 		options = Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"), kdir=str(kdir))
 		wanted = asked or Asked((str(box),), **more)
-		judgement, folder = gate.judge(options, wanted)
-		tell.write_all(judgement, folder)
+		judgement, folder = engine.judge(options, wanted)
+		write_all(judgement, folder)
 		jsonschema.validate(json.loads((folder / "judgement.json").read_text()), json.loads(SCHEMA.read_text()))
 		return judgement
 	start.looks, start.kernel, start.promised = looks, ready, {}
@@ -137,7 +140,7 @@ KCONFIG = "diff --git a/mm/Kconfig b/mm/Kconfig\n--- a/mm/Kconfig\n+++ b/mm/Kcon
 
 def test_kconfig_is_compared_with_the_last_state_that_can_be_configured(judged, monkeypatch):
 	looks = []
-	monkeypatch.setattr(workshop.Workshop, "kconfig", lambda _shop, index, name, _log: looks.append((index, name)) or [])
+	monkeypatch.setattr(states.Workshop, "kconfig", lambda _shop, index, name, _log: looks.append((index, name)) or [])
 	repair = fakes.patch(10, BROKEN, "well").replace("[PATCH]", "[PATCH 2/2]").replace("--\n2.39.5", f"{KCONFIG}--\n2.39.5")
 	assert _outcomes(judged(_patch(10, BROKEN, 1, 2), repair)) == ["fail", "pass"]
 	assert looks == [(0, "uml-stubs"), (2, "uml-stubs"), (0, "uml"), (2, "uml")]
@@ -150,7 +153,7 @@ def test_warning_of_kconfig(judged, monkeypatch):
 	def kconfig(_shop, index, name, _log):
 		looks.append((index, name))
 		return said[index]
-	monkeypatch.setattr(workshop.Workshop, "kconfig", kconfig)
+	monkeypatch.setattr(states.Workshop, "kconfig", kconfig)
 	assert not judged(_patch(10, "better 10")).exit_code and not looks
 	text, looks_before = _patch(10, "x").partition("diff --git")[0], len(judged.looks)
 	judgement = judged(f"{text}{KCONFIG}--\n2.39.5\n")
@@ -224,7 +227,7 @@ def test_real_time(judged, monkeypatch, patched, base, outcome, seen):
 		fails = next(boots[FAILS if FAILS in result.binary else ""])
 		assert limit > 0
 		return _log(FAILS if fails else "", 1), Verdict(Outcome.PASS, "")
-	monkeypatch.setattr(gate.Trials, "boot", boot)
+	monkeypatch.setattr(engine.Trials, "boot", boot)
 	judgement = judged(_patch(10, FAILS), profiles=("uml-rt",), checks=("uml-rt",))
 	check = judgement.patches[0].checks[0]
 	finding = check.findings[0]
@@ -250,7 +253,7 @@ def test_later_boots_that_fail_otherwise_count(judged, monkeypatch):
 		cases = [Case("s", name, None, Status.FAIL if FAILS in result.binary and boots[0] % 2 == number else Status.PASS, 1.0, 0.1, "why")
 			 for number, name in enumerate(("waits", "fast"))]
 		return LogResult(cases, [], [], [], True, Ending.FINISHED), Verdict(Outcome.PASS, "")
-	monkeypatch.setattr(gate.Trials, "boot", boot)
+	monkeypatch.setattr(engine.Trials, "boot", boot)
 	check = judged(_patch(10, FAILS), profiles=("uml-rt",), checks=("uml-rt",)).patches[0].checks[0]
 	assert {finding.id: str(finding.after) for finding in check.held} == {"s.waits": "3/6", "s.fast": "3/6"}
 
@@ -305,13 +308,13 @@ def test_nearest_base(judged):
 	(OSError(28, "No space left on device"), 1), (CannotJudge("the machine is broken"), 1), (KeyError("mistake"), 1), (KeyboardInterrupt(), 130),
 ])
 def test_what_was_found_stays_whatever_breaks_afterwards(judged, monkeypatch, error, code):
-	look = workshop.Workshop.look
+	look = states.Workshop.look
 
 	def breaks(shop, index, wanted):
 		if index == 2:
 			raise error
 		look(shop, index, wanted)
-	monkeypatch.setattr(workshop.Workshop, "look", breaks)
+	monkeypatch.setattr(states.Workshop, "look", breaks)
 	assert judged(_patch(10, FAILS, 1, 2), _patch(20, "b", 2, 2)).exit_code == code
 	folders = judged.kernel.tree.parents[1] / "results"
 	content = json.loads((folders / "latest/judgement.json").read_text())
@@ -323,7 +326,7 @@ def test_what_was_found_stays_whatever_breaks_afterwards(judged, monkeypatch, er
 def test_logs_that_cannot_be_kept_change_no_verdict(judged, monkeypatch):
 	def full(*_args):
 		raise OSError(28, "No space left on device")
-	monkeypatch.setattr(gate.shutil, "copyfile", lambda source, target: full() if "kernel.log" in str(source) else None)
+	monkeypatch.setattr(engine.shutil, "copyfile", lambda source, target: full() if "kernel.log" in str(source) else None)
 	judgement = judged(_patch(10, FAILS))
 	assert judgement.exit_code == 1 and judgement.patches[0].checks[-1].log == ""
 
@@ -408,19 +411,19 @@ def test_no_patch_in_the_input(judged):
 def test_machine_at_fault(judged, monkeypatch):
 	def look(*_args):
 		raise CannotJudge("disk full")
-	monkeypatch.setattr(workshop.Workshop, "look", look)
+	monkeypatch.setattr(states.Workshop, "look", look)
 	judgement = judged(_patch(10, "a"))
 	assert (judgement.exit_code, judgement.problem) == (2, "disk full")
 
 
 def test_what_failed_stays_so_whatever_breaks_afterwards(judged, monkeypatch):
-	look = workshop.Workshop.look
+	look = states.Workshop.look
 
 	def breaks(shop, index, wanted):
 		if index == 2:
 			raise CannotJudge("disk full")
 		look(shop, index, wanted)
-	monkeypatch.setattr(workshop.Workshop, "look", breaks)
+	monkeypatch.setattr(states.Workshop, "look", breaks)
 	judgement = judged(_patch(10, FAILS, 1, 2), _patch(20, "b", 2, 2))
 	assert (judgement.exit_code, _outcomes(judgement), judgement.problem) == (1, ["fail", "pass"], "disk full")
 	assert judgement.reason.startswith("patch 1 of 2 fails") and judgement.reason.endswith("then the gate broke off: disk full")
@@ -457,10 +460,10 @@ def _shop(tmp_path, monkeypatch):
 	for name in ("mm/a.c", "mm/b.c"):
 		fakes.write(tmp_path / "tree", {name: ""})
 	monkeypatch.setattr(lint, "compile_anew", compile_anew)
-	monkeypatch.setattr(workshop.build, "build", lambda _kernel, state, *_args: built.append(state))
+	monkeypatch.setattr(states.build, "build", lambda _kernel, state, *_args: built.append(state))
 	trial = SimpleNamespace(folder=lambda _state: tmp_path / "state", obj=tmp_path, request=None, root=None)
-	shop = workshop.Workshop(SimpleNamespace(tree=tmp_path / "tree"), ["x"], [()], {"uml": trial}, "uml", tmp_path, None)
-	monkeypatch.setattr(workshop.Workshop, "compiled", lambda _shop, files: list(files))
+	shop = states.Workshop(SimpleNamespace(tree=tmp_path / "tree"), ["x"], [()], {"uml": trial}, "uml", tmp_path, None)
+	monkeypatch.setattr(states.Workshop, "compiled", lambda _shop, files: list(files))
 	return shop, said, compiled
 
 
@@ -469,11 +472,11 @@ def test_messages_that_were_noted_stay_when_more_files_are_looked_at(shop):
 	said["mm/a.c"] = "mm/a.c:1:1: warning: old\ninclude/x.h:1:1: warning: h\n"
 	said["mm/b.c"] = "mm/b.c:1:1: warning: other\ninclude/x.h:1:1: warning: h\n"
 	shop.touched = [("mm/a.c",), ()]
-	shop.attempt(0, workshop.WARNINGS, None)
+	shop.attempt(0, states.WARNINGS, None)
 	shop.touched = [("mm/a.c", "mm/b.c"), ()]
-	assert not shop._known(0, workshop.WARNINGS)
-	lines = shop.attempt(0, workshop.WARNINGS, None).lines
-	assert compiled == [["mm/a.c"], ["mm/b.c"]] and shop._known(0, workshop.WARNINGS)
+	assert not shop._known(0, states.WARNINGS)
+	lines = shop.attempt(0, states.WARNINGS, None).lines
+	assert compiled == [["mm/a.c"], ["mm/b.c"]] and shop._known(0, states.WARNINGS)
 	assert lines == {"mm/a.c": ["mm/a.c:1:1: warning: old"], "mm/b.c": ["mm/b.c:1:1: warning: other"],
 			 "include/x.h": ["include/x.h:1:1: warning: h"]}
 
@@ -482,8 +485,8 @@ def test_what_sparse_did_not_see_is_said_and_tried_again(shop):
 	shop, said, _ = shop
 	said["unseen"] = ("mm/a.c",)
 	shop.touched = [("mm/a.c",), ()]
-	assert shop.attempt(0, workshop.WARNINGS, None).problem == "sparse did not look at mm/a.c"
-	assert not shop._known(0, workshop.WARNINGS)
+	assert shop.attempt(0, states.WARNINGS, None).problem == "sparse did not look at mm/a.c"
+	assert not shop._known(0, states.WARNINGS)
 
 
 def test_file_that_comes_to_be_compiled_is_looked_at(shop, monkeypatch):
@@ -491,11 +494,11 @@ def test_file_that_comes_to_be_compiled_is_looked_at(shop, monkeypatch):
 	shop, said, compiled = shop
 	said["mm/a.c"] = "mm/a.c:1:1: warning: new\n"
 	shop.touched = [("mm/a.c", "mm/Makefile"), ()]
-	monkeypatch.setattr(workshop.Workshop, "compiled", lambda _shop, files: [name for name in files if built and name.endswith(".c")])
-	assert not shop._known(0, workshop.WARNINGS)
-	answer = shop.attempt(0, workshop.WARNINGS, None)
+	monkeypatch.setattr(states.Workshop, "compiled", lambda _shop, files: [name for name in files if built and name.endswith(".c")])
+	assert not shop._known(0, states.WARNINGS)
+	answer = shop.attempt(0, states.WARNINGS, None)
 	assert answer.sources == {"mm/a.c": ["mm/a.c"], "mm/Makefile": []} and answer.lines == {"mm/a.c": ["mm/a.c:1:1: warning: new"]}
-	assert compiled == [["mm/a.c"]] and shop._known(0, workshop.WARNINGS)
+	assert compiled == [["mm/a.c"]] and shop._known(0, states.WARNINGS)
 
 
 def test_machine_that_fails_with_warnings(shop, monkeypatch):
@@ -503,8 +506,8 @@ def test_machine_that_fails_with_warnings(shop, monkeypatch):
 	monkeypatch.setattr(lint, "compile_anew", lambda *_args, sparse: (False, "gcc: fatal error: Killed signal terminated program cc1\n"))
 	shop.touched = [("mm/a.c",), ()]
 	with pytest.raises(CannotJudge, match="could not be tried on this machine: gcc: fatal error"):
-		shop.attempt(0, workshop.WARNINGS, None)
-	assert not shop._known(0, workshop.WARNINGS)
+		shop.attempt(0, states.WARNINGS, None)
+	assert not shop._known(0, states.WARNINGS)
 
 
 @pytest.mark.parametrize("anew, kept, objects, wanted, needed", [
@@ -517,14 +520,14 @@ def test_only_what_is_built_needs_the_worktree(shop, monkeypatch, anew, kept, ob
 	trial, checked_out = shop.trials["uml"], []
 	trial.anew, trial.known = anew, lambda _state: "a result" if kept else None
 	trial.obj = trial.obj if objects else trial.obj / "away"
-	monkeypatch.setattr(workshop.Workshop, "check_out", lambda _shop, index: checked_out.append(index))
-	monkeypatch.setattr(workshop.Workshop, "attempt", lambda _shop, _index, what, _progress: workshop.Answer(what))
+	monkeypatch.setattr(states.Workshop, "check_out", lambda _shop, index: checked_out.append(index))
+	monkeypatch.setattr(states.Workshop, "attempt", lambda _shop, _index, what, _progress: states.Answer(what))
 	shop.look(0, wanted)
 	assert bool(checked_out) == needed
 
 
 def test_lanes():
-	shop = workshop.Workshop.__new__(workshop.Workshop)
+	shop = states.Workshop.__new__(states.Workshop)
 	shop.main = "uml"
 	assert shop._lanes(["uml-stubs", "uml", "warnings", "coverage"]) == [["uml", "warnings"], ["uml-stubs", "coverage"]]
 	assert shop._lanes(["uml"]) == [["uml"]]
@@ -553,8 +556,8 @@ def test_command_reads_what_passes_from_the_copy(judged, monkeypatch):
 
 
 def test_command_names_a_file_that_stays_by_where_it_is(judged, tmp_path, monkeypatch):
-	monkeypatch.setattr(gate, "TEMPORARY", ())
-	monkeypatch.setattr(gate.tempfile, "tempdir", "/var/tmp")
+	monkeypatch.setattr(engine, "TEMPORARY", ())
+	monkeypatch.setattr(engine.tempfile, "tempdir", "/var/tmp")
 	(tmp_path / "x.patch").write_text(_patch(10, "a"))
 	monkeypatch.chdir(tmp_path)
 	assert _again(judged, judged(asked=Asked(("x.patch",)))).sources == [str(tmp_path / "x.patch")]
@@ -578,7 +581,7 @@ def test_command_names_commits_whatever_branches_move_to(judged, tmp_path):
 
 
 def test_nobody_is_sent_to_the_base_that_it_does_not_apply_to(judged, monkeypatch):
-	monkeypatch.setattr(gate.ground, "nearest", lambda base, *_more: f"{base.base} (--series=rfc)")
+	monkeypatch.setattr(engine.ground, "nearest", lambda base, *_more: f"{base.base} (--series=rfc)")
 	judgement = judged(_patch(35, "c"))
 	assert judgement.nearest == "" and "no base is known that it applies to" in judgement.reason
 

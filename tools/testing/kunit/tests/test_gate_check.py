@@ -9,16 +9,16 @@ from types import SimpleNamespace
 import pytest
 
 import fakes
-from pinwait import gate_check, gate_corpus, merge
-from pinwait.errors import UsageError
-from pinwait.gate_check import wrong
-from pinwait.gate_corpus import Entry, PatchSpec
-from pinwait.gate_inputs import Input, Known
-from pinwait.judgement import Change, Check, Finding, Judgement, PatchJudgement, to_json
-from pinwait.proc import become_subreaper
-from pinwait.results import Outcome
-from pinwait.shard import Shard
-from pinwait.options import Options
+from pinwait.commands import gate_check, gate_corpus, merge
+from pinwait.commands.gate_check import wrong
+from pinwait.commands.gate_corpus import Entry, PatchSpec
+from pinwait.commands.gate_inputs import Input, Known
+from pinwait.log.results import Outcome
+from pinwait.report.judgement import Change, Check, Finding, Judgement, PatchJudgement, to_json
+from pinwait.source.options import Options
+from pinwait.util.errors import UsageError
+from pinwait.util.proc import become_subreaper
+from pinwait.util.shard import Shard
 
 KNOWN = (Known("one", "A <a@localhost>", "1" * 40), Known("two", "B <b@localhost>", "2" * 40))
 CASE = Finding("case", "suite.case", Change.NEW, True, "expected 1, was 2", "suite.case")

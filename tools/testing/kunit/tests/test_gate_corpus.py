@@ -10,13 +10,15 @@ import pytest
 
 import fakes
 from logs import PARSER
-from pinwait import corpus, gate_check, gate_corpus, gate_inputs, kernel, series, worktree
-from pinwait.errors import UsageError
-from pinwait.gate_corpus import FAIL, CANNOT_JUDGE, PASS
-from pinwait.gate_mail import FORMS, NOT_MAILS, Mail
-from pinwait.git import ISOLATION
-from pinwait.progress import Progress
-from pinwait.project import CONFIGS, MUTANTS, PROJECT
+from pinwait.commands import gate_check, gate_corpus, gate_inputs
+from pinwait.mutation import corpus
+from pinwait.source import series, store, worktree
+from pinwait.commands.gate_corpus import CANNOT_JUDGE, FAIL, PASS
+from pinwait.commands.gate_mail import FORMS, NOT_MAILS, Mail
+from pinwait.util.errors import UsageError
+from pinwait.util.git import ISOLATION
+from pinwait.util.progress import Progress
+from pinwait.util.project import CONFIGS, MUTANTS, PROJECT
 
 PATCH = "[[input.patch]]\nsubject = 's'\nbody = 'b'\n"
 EDIT = PATCH + "[[input.patch.edit]]\nfile = 'mm/migrate.c'\nold = 'line 7\\n'\nnew = 'line seven\\n'\n".replace("'", '"')
@@ -158,7 +160,7 @@ ENTRIES = gate_corpus.load(gate_check.CORPUS)
 @pytest.fixture(name="made", scope="module")
 def _made(tmp_path_factory):
 	"""All inputs by name, and what made them."""
-	ready = kernel.load(PARSER.parents[2])
+	ready = store.load(PARSER.parents[2])
 	assert ready
 	applied = series.apply(ready, series.find(PROJECT / "patches", series.DEFAULT, ready, Progress()))
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.

@@ -6,9 +6,9 @@ import tomllib
 import pytest
 
 from logs import PARSER
-from pinwait import coccinelle, generate, road
-from pinwait.errors import UsageError
-from pinwait.project import GENERATED
+from pinwait.mutation import coccinelle, generate, road
+from pinwait.util.errors import UsageError
+from pinwait.util.project import GENERATED
 
 OPERATORS = generate.load(GENERATED / "operators.toml")
 SOURCE = """\

@@ -7,11 +7,13 @@ from dataclasses import asdict
 import pytest
 
 from logs import changed, inserted, lines_of, read
-from pinwait import generate, generated, quick, score
-from pinwait.errors import UsageError
-from pinwait.generated import Asked, Reach
-from pinwait.results import LogLine, Outcome
-from pinwait.score import Fate, Record
+from pinwait.commands import generated
+from pinwait.kernel import quick
+from pinwait.mutation import generate, score
+from pinwait.commands.generated import Asked, Reach
+from pinwait.log.results import LogLine, Outcome
+from pinwait.mutation.score import Fate, Record
+from pinwait.util.errors import UsageError
 
 GOOD = lines_of("two-suites")
 BEFORE = {case.id: case.status for case in read(GOOD).cases}

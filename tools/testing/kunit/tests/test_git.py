@@ -3,8 +3,8 @@
 
 import pytest
 
-from pinwait.git import Git
-from pinwait.proc import CommandFailed
+from pinwait.util.git import Git
+from pinwait.util.proc import CommandFailed
 
 HEAD = "From: A Developer <dev@localhost>\nDate: Mon, 5 Jan 2026 10:00:00 +0000\nSubject: [PATCH] "
 DIFF = "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n"

@@ -9,10 +9,11 @@ from dataclasses import replace
 import fakes
 import pytest
 
-from pinwait import ground, kdir, kernel, lookup, patches, series, trailers
-from pinwait.errors import CannotJudge, UsageError
-from pinwait.ground import Wanted
-from pinwait.progress import Progress
+from pinwait.gate import trailers
+from pinwait.source import ground, lookup, patches, series, store, usertree
+from pinwait.source.ground import Wanted
+from pinwait.util.errors import CannotJudge, UsageError
+from pinwait.util.progress import Progress
 
 ONE, TWO, OTHER = (fakes.patch(line, f"line {line}", f"changed {line}", f"change {line}") for line in (10, 20, 30))
 
@@ -145,14 +146,14 @@ def test_patch_is_known_by_subject_author_and_a_file(place, tmp_path, old, new, 
 def test_first_commit_of_a_history_is_no_patch(place, tmp_path):
 	"""It holds the whole tree: to look for patches in it takes for ever."""
 	tree = fakes.user_tree(tmp_path / "user")
-	assert lookup.by_patch_id(kdir.UserTree(tree)) == {}
+	assert lookup.by_patch_id(usertree.UserTree(tree)) == {}
 
 
 def test_uncommitted_change_is_a_patch(place, tmp_path):
 	tree = _user(tmp_path)
 	text = (tree / "mm/migrate.c").read_text().replace("line 40\n", "last line\n")
 	(tree / "mm/migrate.c").write_text(text)
-	user = kdir.UserTree(tree)
+	user = usertree.UserTree(tree)
 	assert user.uncommitted(staged=True) == ""
 	(tmp_path / "x").mkdir()
 	submission = patches.read_diff(user.uncommitted(staged=False), "x", tmp_path / "x")
@@ -257,11 +258,11 @@ def test_patch_of_ours_follows_a_file_that_was_renamed(tmp_path):
 	for folder, name, content in (("build/kernels/7.3.4-1", "mm/folio.c", text), ("build/kernels/7.2.9-1", "mm/swap.c", text.replace("row 28\n", ""))):
 		tree = fakes.source(tmp_path / folder)
 		fakes.write(tree, {name: content, "mm/unchanged.c": text * 2})
-		kernel.import_tree(tree, folder[-7:])
+		store.import_tree(tree, folder[-7:])
 	patch = ("From: A <a@localhost>\nSubject: [PATCH] x\n\nWhy.\n---\ndiff --git a/mm/folio.c b/mm/folio.c\n--- a/mm/folio.c\n+++ b/mm/folio.c\n"
 		 "@@ -28,6 +28,7 @@\n row 27\n row 28\n row 29\n+new\n row 30\n row 31\n row 32\n")
 	fakes.write(tmp_path / "series", {"rfc/7.3/0001-x.patch": patch})
-	old = kernel.load(tmp_path / "build/kernels/7.2.9-1")
+	old = store.load(tmp_path / "build/kernels/7.2.9-1")
 	applied = series.choose(tmp_path / "series", "", old, Progress(io.StringIO()))
 	assert old.git.text(f"{applied.commit}:mm/swap.c") == text.replace("row 28\n", "").replace("row 29\n", "row 29\nnew\n")
 	assert applied.choice[-1] == "merged: rfc/7.3/0001-x.patch in mm/folio.c (here mm/swap.c), by the difference of 7.3.4-1"

@@ -7,8 +7,8 @@ import pytest
 
 import judgements
 from judgements import check, found, judgement, patch
-from pinwait.results import Outcome
-from pinwait.tell.html import HEADLINE, UNFOLDED, html
+from pinwait.log.results import Outcome
+from pinwait.report.html import HEADLINE, UNFOLDED, html
 
 VOID = ("meta", "br", "link", "img", "input")
 

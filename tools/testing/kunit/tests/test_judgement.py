@@ -7,8 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 import judgements
-from pinwait.judgement import SCHEMA, from_json, to_json
-from pinwait.results import Outcome
+from pinwait.log.results import Outcome
+from pinwait.report.judgement import SCHEMA, from_json, to_json
 
 
 def _validate(content):

@@ -10,9 +10,9 @@ import pytest
 import fakes
 import judgements
 from judgements import check, judgement, patch
-from pinwait import patches
-from pinwait.results import Outcome
-from pinwait.tell.kcidb import EXCERPT, kcidb, patchset_hash
+from pinwait.source import patches
+from pinwait.log.results import Outcome
+from pinwait.report.kcidb import EXCERPT, kcidb, patchset_hash
 
 
 def _statuses(objects):

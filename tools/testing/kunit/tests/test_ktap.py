@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from logs import PARSER, TICK, changed, inserted, lines_of, read
-from pinwait import ktap
-from pinwait.errors import CannotJudge
-from pinwait.results import Ending, Status
+from pinwait.log import ktap
+from pinwait.log.results import Ending, Status
+from pinwait.util.errors import CannotJudge
 
 
 def test_cases_with_times():

@@ -4,10 +4,11 @@
 import fakes
 import pytest
 
-from pinwait import build, lint
-from pinwait.errors import CannotJudge
-from pinwait.profile import Profile
-from pinwait.sandbox import Sandbox
+from pinwait.gate import lint
+from pinwait.kernel import build
+from pinwait.kernel.profile import Profile
+from pinwait.kernel.sandbox import Sandbox
+from pinwait.util.errors import CannotJudge
 
 # Calls what the kernel's own calls, in the same places.
 CHECKPATCH = r"""

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from logs import PARSER, changed, judge, lines_of
-from pinwait import corpus, kernel, mutants, series
-from pinwait.errors import CannotJudge, UsageError
-from pinwait.progress import Progress
-from pinwait.options import Options
-from pinwait.project import MUTANTS, PROJECT
+from pinwait.commands import mutants
+from pinwait.mutation import corpus
+from pinwait.source import series, store
+from pinwait.source.options import Options
+from pinwait.util.errors import CannotJudge, UsageError
+from pinwait.util.progress import Progress
+from pinwait.util.project import MUTANTS, PROJECT
 
 CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
 GOOD = "[[mutant]]\nname = 'a'\nold = 'x'\nnew = 'y'\nwhy = 'z'\n"
@@ -129,7 +131,7 @@ def test_score():
 def _applied():
 	"""The repository of the prepared kernel, its base, and the commit of the series on it."""
 	tree = PARSER.parents[2]
-	ready = kernel.load(tree)
+	ready = store.load(tree)
 	assert ready
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
 	return ready.git, *(series.apply(ready, series.find(PROJECT / "patches", name, ready, Progress()))

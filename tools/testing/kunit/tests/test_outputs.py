@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from junitparser import JUnitXml
 
 from logs import PARSER
-from pinwait import judgement, report
-from pinwait.project import PROJECT
+from pinwait.report import judgement, summary
+from pinwait.util.project import PROJECT
 
 PINWAIT = PROJECT / "tools/testing/kunit/pinwait.py"
 CASE = "fail_folio_hold_boot.boot_parameter"
@@ -66,7 +66,7 @@ def _tool(tmp_path, monkeypatch):
 def _verdict(path, subcommand="run"):
 	"""Return the verdict of a file that fits the schema."""
 	content = json.loads(path.read_text(encoding="utf-8"))
-	Draft202012Validator(json.loads(SCHEMAS.get(subcommand, report.SCHEMA).read_text(encoding="utf-8"))).validate(content)
+	Draft202012Validator(json.loads(SCHEMAS.get(subcommand, summary.SCHEMA).read_text(encoding="utf-8"))).validate(content)
 	return content["verdict"]
 
 
@@ -160,8 +160,8 @@ def test_every_end_is_in_the_copies(tool, subcommand, what):
 		  "this machine": "PermissionError(13, 'Permission denied')"}
 	code = f"""
 import sys
-from pinwait import cli, deps
-from pinwait.project import PROJECT
+from pinwait.commands import cli
+from pinwait.util import deps
 def broken(_packages):
 	raise {errors.get(what, "KeyError('x')")}
 deps.ensure = broken
@@ -176,7 +176,7 @@ sys.exit(cli.main(sys.argv[1:]))
 
 def test_killed_tool_leaves_no_verdict_of_an_earlier_job(tool):
 	tool("run", "--json=out.json", code=0)
-	code = "import os, sys\nfrom pinwait import cli, deps\ndeps.ensure = lambda _: os.kill(os.getpid(), 9)\ncli.main(sys.argv[1:])"
+	code = "import os, sys\nfrom pinwait.commands import cli\nfrom pinwait.util import deps\ndeps.ensure = lambda _: os.kill(os.getpid(), 9)\ncli.main(sys.argv[1:])"
 	done = subprocess.run([sys.executable, "-c", code, "run", "--json=out.json"], cwd=tool.here,
 			      env={**os.environ, "PYTHONPATH": str(PINWAIT.parent)})
 	assert done.returncode == -signal.SIGKILL

@@ -12,8 +12,8 @@ import sys
 import fakes
 import pytest
 
-from pinwait import mails, patches, thread
-from pinwait.errors import CannotJudge, UsageError
+from pinwait.source import mails, patches, thread
+from pinwait.util.errors import CannotJudge, UsageError
 
 GOOD = fakes.patch(20, "line 20", "line twenty")
 DIFF = GOOD[GOOD.index("diff --git"):GOOD.index("--\n2.39.5")]

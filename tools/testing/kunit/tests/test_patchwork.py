@@ -14,9 +14,9 @@ import pytest
 
 import judgements
 from judgements import check, judgement, patch
-from pinwait.results import Outcome
-from pinwait.tell.files import FILES
-from pinwait.project import PROJECT
+from pinwait.log.results import Outcome
+from pinwait.report.files import FILES
+from pinwait.util.project import PROJECT
 
 POST = PROJECT / "tools/testing/ci/patchwork_post.py"
 TOKEN = "0123456789abcdef"

@@ -9,11 +9,13 @@ import subprocess
 import fakes
 import pytest
 
-from pinwait import gate, kdir, presubmit
-from pinwait.errors import CannotJudge, UsageError
-from pinwait.gate import Asked
-from pinwait.proc import INTERRUPTED
-from pinwait.options import Options
+from pinwait.commands import presubmit
+from pinwait.gate import engine
+from pinwait.source import usertree
+from pinwait.gate.engine import Asked
+from pinwait.source.options import Options
+from pinwait.util.errors import CannotJudge, UsageError
+from pinwait.util.proc import INTERRUPTED
 
 
 @pytest.fixture(name="tree")
@@ -30,7 +32,7 @@ def _commit(tree, text):
 
 
 def _chosen(tree, staged=False, commits=""):
-	asked, why = presubmit.chosen(kdir.UserTree(tree), staged, commits)
+	asked, why = presubmit.chosen(usertree.UserTree(tree), staged, commits)
 	return asked.range or ("staged" if asked.staged else ""), why
 
 
@@ -67,7 +69,7 @@ def _asked(monkeypatch, tmp_path):
 	def judge(_options, wanted):
 		asked.append(wanted)
 		return answers.pop(0) if answers else judgements.good(), tmp_path
-	monkeypatch.setattr(gate, "judge", judge)
+	monkeypatch.setattr(engine, "judge", judge)
 	asked_and_answers = (asked, answers)
 	return asked_and_answers
 
@@ -112,7 +114,7 @@ def test_only_a_bad_patch_stops_a_push(tree, asked, capsys):
 def test_what_cannot_be_judged_does_not_stop_a_push(tree, monkeypatch, capsys, error):
 	def judge(*_args):
 		raise error
-	monkeypatch.setattr(gate, "judge", judge)
+	monkeypatch.setattr(engine, "judge", judge)
 	base = fakes.git(tree, "rev-parse", "HEAD")
 	_commit(tree, "a")
 	assert _push(tree, f"refs/heads/x {fakes.git(tree, 'rev-parse', 'HEAD')} refs/heads/x {base}") == 0
@@ -212,7 +214,7 @@ def test_what_is_pushed_may_be_any_expression(tree, asked):
 def test_a_full_disk_does_not_stop_a_push(tree, monkeypatch, capsys):
 	def judge(*_args):
 		raise OSError(28, "No space left on device")
-	monkeypatch.setattr(gate, "judge", judge)
+	monkeypatch.setattr(engine, "judge", judge)
 	base = fakes.git(tree, "rev-parse", "HEAD")
 	_commit(tree, "a")
 	assert _push(tree, f"refs/heads/x {fakes.git(tree, 'rev-parse', 'HEAD')} refs/heads/x {base}") == 0
@@ -224,7 +226,7 @@ def test_hook_runs_presubmit(tree, tmp_path, monkeypatch):
 	spaced = tmp_path / "my tree"
 	tree.rename(spaced)
 	presubmit.install_hook(Options(kdir=str(spaced), build_root=tmp_path / "b", jobs=3), False, "none")
-	from pinwait import cli
+	from pinwait.commands import cli
 	import shlex
 	words = shlex.split((spaced / ".git/hooks/pre-push").read_text().splitlines()[-2])
 	args = cli.parser().parse_args(words[2:])

@@ -10,8 +10,9 @@ import time
 import pytest
 
 import fakes
-from pinwait import proc
-from pinwait.errors import CannotJudge
+from pinwait.util.project import PROJECT
+from pinwait.util import proc
+from pinwait.util.errors import CannotJudge
 
 # Starts a grandchild in a session of its own, which ignores SIGTERM, then ends or sleeps.
 STARTER = """
@@ -65,9 +66,9 @@ def test_failed_command_tells_its_output():
 
 
 def test_lock_waits_and_says_for_what(tmp_path, capfd):
-	code = ("import sys, time\nfrom pathlib import Path\nfrom pinwait import proc\n"
+	code = ("import sys, time\nfrom pathlib import Path\nfrom pinwait.util import proc\n"
 		"with proc.lock(Path(sys.argv[1]), 'x'):\n print('held', flush=True); time.sleep(0.5)")
-	package = os.path.dirname(os.path.dirname(proc.__file__))
+	package = str(PROJECT / 'tools/testing/kunit')
 	holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "l")], stdout=subprocess.PIPE,
 				  env={**os.environ, "PYTHONPATH": package})
 	holder.stdout.readline()
@@ -79,10 +80,10 @@ def test_lock_waits_and_says_for_what(tmp_path, capfd):
 
 
 def test_lock_is_kept_by_the_build_of_a_tool_that_was_killed(tmp_path, capfd):
-	code = ("import subprocess, sys\nfrom pathlib import Path\nfrom pinwait import proc\n"
+	code = ("import subprocess, sys\nfrom pathlib import Path\nfrom pinwait.util import proc\n"
 		"with proc.lock(Path(sys.argv[1]), 'x'):\n"
 		" child = subprocess.Popen(['sleep', '1'], stdout=subprocess.DEVNULL, pass_fds=proc.HELD)\n print('held', flush=True)\n child.wait()")
-	package = os.path.dirname(os.path.dirname(proc.__file__))
+	package = str(PROJECT / 'tools/testing/kunit')
 	holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "l")], stdout=subprocess.PIPE,
 				  env={**os.environ, "PYTHONPATH": package})
 	holder.stdout.readline()
@@ -146,10 +147,10 @@ def test_interrupt_ends_workers():
 
 
 def test_workers_end_with_the_tool(tmp_path):
-	code = ("import sys, time\nfrom pinwait import proc\n"
+	code = ("import sys, time\nfrom pinwait.util import proc\n"
 		"with proc.workers(2, lambda: None) as pool:\n"
 		" pool.submit(time.sleep, 60)\n time.sleep(0.2)\n print(*proc.descendants(proc.os.getpid()), flush=True)\n time.sleep(60)")
-	package = os.path.dirname(os.path.dirname(proc.__file__))
+	package = str(PROJECT / 'tools/testing/kunit')
 	tool = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": package}, text=True)
 	pids = tool.stdout.readline().split()
 	assert len(pids) == 2

@@ -3,9 +3,10 @@
 
 import re
 
-from pinwait import corpus, expected, promises
-from pinwait.promises import Promise
-from pinwait.project import CONFIGS, MUTANTS, PROJECT, PROMISES
+from pinwait.log import expected
+from pinwait.mutation import corpus, promises
+from pinwait.mutation.promises import Promise
+from pinwait.util.project import CONFIGS, MUTANTS, PROJECT, PROMISES
 
 TABLE = """\
 # A page

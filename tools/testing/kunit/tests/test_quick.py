@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from pinwait import quick
-from pinwait.errors import CannotJudge
-from pinwait.proc import become_subreaper, descendants
+from pinwait.kernel import quick
+from pinwait.util.errors import CannotJudge
+from pinwait.util.proc import become_subreaper, descendants
 
 KERNEL = "[    0.010000]         ok 1 a\n[    0.020000]         not ok 2 b\n"
 

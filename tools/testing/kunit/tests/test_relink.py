@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 import fakes
-from pinwait import build, profile, relink
-from pinwait.errors import CannotJudge
-from pinwait.project import CONFIGS
+from pinwait.kernel import build, profile, relink
+from pinwait.util.errors import CannotJudge
+from pinwait.util.project import CONFIGS
 
 # As the kernel's: several steps, of which the last makes the kernel; traced on demand.
 LINK = """case "$KBUILD_VERBOSE" in *1*) set -x ;; esac

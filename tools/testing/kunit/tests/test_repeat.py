@@ -6,7 +6,7 @@ from math import isclose
 
 import pytest
 
-from pinwait.repeat import FALSE_BLAME, Rule, chance
+from pinwait.gate.repeat import FALSE_BLAME, Rule, chance
 
 SERIES = 4000		# that are simulated
 

@@ -8,8 +8,8 @@ import pytest
 
 import judgements
 from judgements import check, found, judgement, patch
-from pinwait.results import Outcome
-from pinwait.tell.reply import reply
+from pinwait.log.results import Outcome
+from pinwait.report.reply import reply
 
 REPORTER = "A Tester <tester@example.org>"
 

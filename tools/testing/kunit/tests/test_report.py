@@ -10,11 +10,12 @@ from jsonschema import Draft202012Validator, ValidationError
 from junitparser import JUnitXml
 
 from logs import inserted, judge, lines_of
-from pinwait import files, report
-from pinwait.errors import CannotJudge
-from pinwait.results import PatchId, RunInfo
+from pinwait.report import summary
+from pinwait.util import files
+from pinwait.log.results import PatchId, RunInfo
+from pinwait.util.errors import CannotJudge
 
-SCHEMA = report.SCHEMA
+SCHEMA = summary.SCHEMA
 TWO = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
 PARAMS = tuple(f"splat.params[order {order}]" for order in (0, 2, 4))
 
@@ -40,7 +41,7 @@ def _validate(content):
 ])
 def test_summary_fits_the_schema(tmp_path, info, name, entries, timed_out):
 	answer, log = judge(tmp_path, lines_of(name), *entries, timed_out=timed_out)
-	files.write_whole(tmp_path / "summary.json", report.summary_text(report.summary(info, log, answer)))
+	files.write_whole(tmp_path / "summary.json", summary.summary_text(summary.summary(info, log, answer)))
 	content = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
 	_validate(content)
 	assert content["verdict"]["exit_code"] == answer.exit_code
@@ -50,7 +51,7 @@ def test_summary_fits_the_schema(tmp_path, info, name, entries, timed_out):
 
 def test_summary_carries_text_and_times(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("params-fail"), *PARAMS)
-	content = report.summary(info, log, answer)
+	content = summary.summary(info, log, answer)
 	case = content["cases"][1]
 	assert (case["suite"], case["name"], case["param"], case["status"]) == ("splat", "params", "order 2", "fail")
 	assert case["virtual_seconds"] == 0.04 and "EXPECTATION FAILED" in case["text"]
@@ -60,17 +61,17 @@ def test_summary_carries_text_and_times(tmp_path, info):
 
 def test_summary_puts_complaints_to_their_case(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("kasan"), "splat.uaf")
-	assert [(one["kind"], one["case"]) for one in report.summary(info, log, answer)["splats"]] == [("KASAN", "splat.uaf")]
+	assert [(one["kind"], one["case"]) for one in summary.summary(info, log, answer)["splats"]] == [("KASAN", "splat.uaf")]
 
 
 def test_summary_of_a_run_that_never_booted(info):
-	content = report.cannot_judge_summary(info, "the kernel does not build: x.c:1: error", 2)
+	content = summary.cannot_judge_summary(info, "the kernel does not build: x.c:1: error", 2)
 	_validate(content)
 	assert content["verdict"] == {"outcome": "cannot-judge", "reason": "the kernel does not build: x.c:1: error",
 				      "exit_code": 2}
 	assert content["ending"] is None
 	empty = RunInfo("", "", "", False, "rfc", [], "uml", "", "cmd", "2026-11-23T19:00:00+00:00", "")
-	_validate(report.cannot_judge_summary(empty, "no network", 130))
+	_validate(summary.cannot_judge_summary(empty, "no network", 130))
 
 
 @pytest.mark.parametrize("spoil", [
@@ -80,7 +81,7 @@ def test_summary_of_a_run_that_never_booted(info):
 ])
 def test_schema_refuses_what_is_wrong(tmp_path, info, spoil):
 	answer, log = judge(tmp_path, lines_of("two-suites"), *TWO)
-	content = json.loads(json.dumps(report.summary(info, log, answer)))
+	content = json.loads(json.dumps(summary.summary(info, log, answer)))
 	_validate(content)
 	spoil(content)
 	with pytest.raises(ValidationError):
@@ -89,7 +90,7 @@ def test_schema_refuses_what_is_wrong(tmp_path, info, spoil):
 
 def test_junit(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("params-fail"), *PARAMS)
-	files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+	files.write_whole(tmp_path / "junit.xml", summary.junit(info, log, answer))
 	suites = list(JUnitXml.fromfile(str(tmp_path / "junit.xml")))
 	assert [(suite.name, suite.tests, suite.failures) for suite in suites] == [("splat", 3, 1), ("pinwait", 1, 1)]
 	failing = [case for case in suites[0] if case.result]
@@ -100,7 +101,7 @@ def test_junit(tmp_path, info):
 
 def test_junit_names_a_crash(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("panic"), "splat.panics")
-	files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+	files.write_whole(tmp_path / "junit.xml", summary.junit(info, log, answer))
 	suite = next(iter(JUnitXml.fromfile(str(tmp_path / "junit.xml"))))
 	case = next(iter(suite))
 	assert (suite.errors, case.name, case.classname) == (1, "panics", "splat")
@@ -109,7 +110,7 @@ def test_junit_names_a_crash(tmp_path, info):
 
 def test_junit_shows_a_complaint_in_a_passing_case(tmp_path, info):
 	answer, log = judge(tmp_path, lines_of("lockdep"), "splat.locks_abba")
-	files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+	files.write_whole(tmp_path / "junit.xml", summary.junit(info, log, answer))
 	xml = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
 	assert xml.failures == 1
 	assert "possible circular" in (tmp_path / "junit.xml").read_text(encoding="utf-8")
@@ -118,7 +119,7 @@ def test_junit_shows_a_complaint_in_a_passing_case(tmp_path, info):
 def test_junit_of_a_log_with_control_characters(tmp_path, info):
 	lines = inserted(lines_of("fail"), "not ok 1 fails", "[    0.000000] \x00 \x1b[31m \udcff <&]]>")
 	answer, log = judge(tmp_path, lines, "splat.fails")
-	files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+	files.write_whole(tmp_path / "junit.xml", summary.junit(info, log, answer))
 	assert JUnitXml.fromfile(str(tmp_path / "junit.xml")).failures == 2
 
 
@@ -126,7 +127,7 @@ def test_junit_without_its_package(tmp_path, info, monkeypatch):
 	monkeypatch.setitem(sys.modules, "junitparser", None)
 	answer, log = judge(tmp_path, lines_of("two-suites"), *TWO)
 	with pytest.raises(CannotJudge, match="python3-junitparser"):
-		files.write_whole(tmp_path / "junit.xml", report.junit(info, log, answer))
+		files.write_whole(tmp_path / "junit.xml", summary.junit(info, log, answer))
 
 
 class _Terminal(io.StringIO):
@@ -136,7 +137,7 @@ class _Terminal(io.StringIO):
 
 def _printed(info, answer, log, stream=None, **more):
 	stream = stream or io.StringIO()
-	report.print_report(info, log, answer, stream, **more)
+	summary.print_report(info, log, answer, stream, **more)
 	return stream.getvalue()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pinwait import sandbox
-from pinwait.sandbox import OPEN, Sandbox
+from pinwait.kernel import sandbox
+from pinwait.kernel.sandbox import OPEN, Sandbox
 
 
 def _run(box, words, writable=(), **env):

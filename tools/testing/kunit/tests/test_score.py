@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pinwait import road, score
-from pinwait.errors import UsageError
-from pinwait.score import Fate, Record, Score
-from pinwait.project import GENERATED
+from pinwait.mutation import road, score
+from pinwait.mutation.score import Fate, Record, Score
+from pinwait.util.errors import UsageError
+from pinwait.util.project import GENERATED
 
 
 def _fate(name, outcome, digest="", file="mm/a.c", kind=""):

@@ -3,8 +3,8 @@
 
 import pytest
 
-from pinwait import seen
-from pinwait.judgement import Covered
+from pinwait.gate import seen
+from pinwait.report.judgement import Covered
 
 SOURCE = """\
 #include "x.h"

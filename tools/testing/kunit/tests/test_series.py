@@ -6,11 +6,10 @@ import io
 import fakes
 import pytest
 
-from pinwait import kernel as kernels
-from pinwait import series
-from pinwait.errors import CannotJudge, UsageError
-from pinwait.git import Git
-from pinwait.progress import Progress
+from pinwait.source import series, store as kernels
+from pinwait.util.errors import CannotJudge, UsageError
+from pinwait.util.git import Git
+from pinwait.util.progress import Progress
 
 
 @pytest.fixture(name="kernel")

@@ -9,12 +9,14 @@ import os
 import judgements
 import pytest
 
-from pinwait import cli, merge, score, tell
-from pinwait.errors import UsageError
-from pinwait.judgement import from_json, to_json
-from pinwait.results import Outcome
-from pinwait.shard import Shard, units
-from pinwait.options import Options
+from pinwait.commands import cli, merge
+from pinwait.mutation import score
+from pinwait.log.results import Outcome
+from pinwait.report.judgement import from_json, to_json
+from pinwait.report.terminal import print_judgement
+from pinwait.source.options import Options
+from pinwait.util.errors import UsageError
+from pinwait.util.shard import Shard, units
 
 
 @pytest.mark.parametrize("total, count", [(0, 3), (1, 3), (7, 3), (9, 3), (100, 7)])
@@ -162,7 +164,7 @@ def test_url_of_the_report_is_that_of_the_whole(tmp_path, capsys):
 def test_part_does_not_speak_for_the_whole():
 	def last(what):
 		stream = io.StringIO()
-		tell.print_judgement(what, stream)
+		print_judgement(what, stream)
 		return stream.getvalue().splitlines()[-1]
 	one, other = _shards(judgements.failing_case(), 2)
 	assert last(one).startswith("this part, shard 1/2: pass: ") and last(other).startswith("this part, shard 2/2: fail: ")

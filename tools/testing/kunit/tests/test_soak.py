@@ -11,11 +11,11 @@ import pytest
 
 import fakes
 from logs import changed, lines_of, listed, read
-from pinwait import soak
-from pinwait.errors import CannotJudge, UsageError
-from pinwait.progress import Progress
-from pinwait.results import RunInfo
-from pinwait.options import Options
+from pinwait.commands import soak
+from pinwait.log.results import RunInfo
+from pinwait.source.options import Options
+from pinwait.util.errors import CannotJudge, UsageError
+from pinwait.util.progress import Progress
 
 CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
 

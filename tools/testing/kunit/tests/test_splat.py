@@ -4,7 +4,7 @@
 import pytest
 
 from logs import changed, inserted, lines_of, read
-from pinwait import splat
+from pinwait.log import splat
 
 
 @pytest.mark.parametrize("name, kind, case, text", [

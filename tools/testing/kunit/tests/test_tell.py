@@ -10,16 +10,16 @@ import judgements
 import logs
 from judgements import COMMAND, check, found, judgement, patch
 from logs import PARSER
-from pinwait import ktap as reader
-from pinwait.judgement import Change
-from pinwait.results import Outcome
-from pinwait.tell import words
-from pinwait.tell.adapters import b4_prep, patchwork
-from pinwait.tell.html import html
-from pinwait.tell.junit import junit
-from pinwait.tell.ktap import ktap
-from pinwait.tell.reply import reply
-from pinwait.tell.terminal import NAMES, TEXT_LINES, TEXTS, print_judgement
+from pinwait.log import ktap as reader
+from pinwait.report import words
+from pinwait.log.results import Outcome
+from pinwait.report.adapters import b4_prep, patchwork
+from pinwait.report.html import html
+from pinwait.report.judgement import Change
+from pinwait.report.junit import junit
+from pinwait.report.ktap import ktap
+from pinwait.report.reply import reply
+from pinwait.report.terminal import NAMES, TEXT_LINES, TEXTS, print_judgement
 
 
 class _Terminal(io.StringIO):

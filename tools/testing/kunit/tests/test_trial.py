@@ -8,11 +8,12 @@ from dataclasses import replace
 import fakes
 import pytest
 
-from pinwait import build, trial
-from pinwait.errors import CannotJudge
-from pinwait.profile import Profile
-from pinwait.progress import Progress
-from pinwait.results import Case, Ending, LogResult, Outcome, Status, Verdict
+from pinwait.gate import attempt
+from pinwait.kernel import build
+from pinwait.kernel.profile import Profile
+from pinwait.log.results import Case, Ending, LogResult, Outcome, Status, Verdict
+from pinwait.util.errors import CannotJudge
+from pinwait.util.progress import Progress
 
 # Compiles what is not compiled, with a warning as a compiler has it; stops short, or breaks, if it is told to.
 KUNIT = """
@@ -40,7 +41,7 @@ def _trials(tmp_path, monkeypatch):
 	fakes.write(tmp_path, {"uml.config": "CONFIG_KUNIT=y\n", "cases": ""})
 	request = build.Request(Profile("uml", "", (tmp_path / "uml.config",), "um", (), 60, True, 10), jobs=1)
 	expected = type("Expected", (), {"path": tmp_path / "cases"})()
-	made = trial.Trials(kernel, request, expected, tmp_path / "gate", tmp_path, lambda _commit: "none")
+	made = attempt.Trials(kernel, request, expected, tmp_path / "gate", tmp_path, lambda _commit: "none")
 	made.ending = Ending.FINISHED
 	made.obj.mkdir(parents=True)
 	log = LogResult([Case("s", "c", None, Status.PASS, 1.0, 0.1, "")], [], [], [], True, Ending.FINISHED)
@@ -48,9 +49,9 @@ def _trials(tmp_path, monkeypatch):
 
 	def boot(self, _result, folder, *_args):
 		self.booted += 1
-		(folder / trial.LOG).write_text(f"boot {self.booted}")
+		(folder / attempt.LOG).write_text(f"boot {self.booted}")
 		return replace(log, ending=self.ending), Verdict(Outcome.PASS, "")
-	monkeypatch.setattr(trial.Trials, "boot", boot)
+	monkeypatch.setattr(attempt.Trials, "boot", boot)
 	return made
 
 
@@ -70,7 +71,7 @@ def test_booted_anew(trials):
 	(trials.obj / "fault").write_text("it is not built again")
 	again = _attempt(trials)
 	assert not again.cached and again.warnings == WARNINGS and again.folder == built.folder
-	assert trials.booted == 2 and (again.folder / trial.LOG).read_text() == "boot 2"
+	assert trials.booted == 2 and (again.folder / attempt.LOG).read_text() == "boot 2"
 	trials.ending = Ending.TRUNCATED
 	_attempt(trials)
 	assert not trials.known(trials.kernel.base_commit)
@@ -108,7 +109,7 @@ def test_warnings_of_a_build_whose_boot_was_interrupted(trials, monkeypatch):
 	def boot(*_args):
 		raise KeyboardInterrupt
 	with monkeypatch.context() as patched:
-		patched.setattr(trial.Trials, "boot", boot)
+		patched.setattr(attempt.Trials, "boot", boot)
 		with pytest.raises(KeyboardInterrupt):
 			_attempt(trials)
 	assert _attempt(trials).warnings == WARNINGS
@@ -127,8 +128,8 @@ def test_result_that_was_removed_in_part_is_none(trials, monkeypatch):
 	def stop(*_args, **_more):
 		raise KeyboardInterrupt
 	_attempt(trials)
-	monkeypatch.setattr(trial, "KEPT", 0)
-	monkeypatch.setattr(trial.shutil, "rmtree", stop)
+	monkeypatch.setattr(attempt, "KEPT", 0)
+	monkeypatch.setattr(attempt.shutil, "rmtree", stop)
 	with pytest.raises(KeyboardInterrupt):
 		trials._keep(_attempt(trials))
 	assert trials.known(trials.kernel.base_commit) is None
@@ -136,5 +137,5 @@ def test_result_that_was_removed_in_part_is_none(trials, monkeypatch):
 
 def test_what_is_booted_lies_apart_from_what_is_kept(trials):
 	folder = _attempt(trials).folder
-	assert sorted(path.name for path in (folder / trial.BOOT).iterdir()) == ["linux"]
-	assert json.loads((folder / trial.RESULT).read_text())["binary"]
+	assert sorted(path.name for path in (folder / attempt.BOOT).iterdir()) == ["linux"]
+	assert json.loads((folder / attempt.RESULT).read_text())["binary"]

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from logs import changed, inserted, judge, lines_of, listed, read
-from pinwait import verdict
-from pinwait.errors import UsageError
-from pinwait.results import Outcome, Status
+from pinwait.log import verdict
+from pinwait.log.results import Outcome, Status
+from pinwait.util.errors import UsageError
 
 TWO = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
 PARAMS = tuple(f"splat.params[order {order}]" for order in (0, 2, 4))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pinwait import weakening
-from pinwait.corpus import Mutant
-from pinwait.promises import Promise
-from pinwait.results import Case, LogResult, Status
-from pinwait.trial import Result
+from pinwait.gate import weakening
+from pinwait.gate.attempt import Result
+from pinwait.log.results import Case, LogResult, Status
+from pinwait.mutation.corpus import Mutant
+from pinwait.mutation.promises import Promise
 
 SOURCE = """\
 /* A suite. */

@@ -7,9 +7,9 @@ import os
 import fakes
 import pytest
 
-from pinwait import series, worktree
-from pinwait.corpus import Mutant
-from pinwait.progress import Progress
+from pinwait.source import series, worktree
+from pinwait.mutation.corpus import Mutant
+from pinwait.util.progress import Progress
 
 OLD = 1_000_000_000
 

@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The command line: options, and which function answers which subcommand."""
+
+import argparse
+import io
+import os
+import re
+import shlex
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..gate import engine
+from ..kernel import gcov
+from ..source import b4, store
+from ..util import buildroot, outputs
+from . import coverage, gate_check, generated, merge, mutants, presubmit, run, soak
+from ..log.results import EXIT_CODES, Outcome
+from ..report.adapters import BISECT_SKIP, FORMS, Form, bisect_code
+from ..report.files import FILES
+from ..report.judgement import Judgement
+from ..report.summary import no_junit, no_summary
+from ..report.terminal import print_judgement
+from ..source.options import Options
+from ..util.errors import PinwaitError, Untestable, UsageError
+from ..util.git import forget_callers_repository
+from ..util.outputs import Output
+from ..util.proc import (RESUMES, become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
+			 is_machines_fault, kill_descendants, reason_of, silence)
+from ..util.project import PROGRAM
+from ..util.shard import Shard
+
+UNFINISHED = "the tool was ended before it could say why, or had no room to write this file once more: see its exit code"
+
+PATHS = ("tarball", "kdir", "patches")	# options that name something to read
+COPIES = ("json", "junit")	# options that name a file for results
+URL_LENGTH = 180	# Patchwork takes 200, and which patch is meant comes behind
+REVIEWS = {"b4-review": b4.PATCH, "b4-series": b4.SERIES}	# by --print: what b4 asks about of what is under review
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+class WrongOptions(UsageError):
+	"""argparse does not understand the command line; usage shows how it is right."""
+
+	def __init__(self, message: str, usage: str):
+		super().__init__(message)
+		self.usage = usage
+
+
+class Parser(argparse.ArgumentParser):
+	"""argparse that leaves it to the caller to say what is wrong, and to end; it takes no abbreviations."""
+
+	def __init__(self, **more: Any):
+		super().__init__(allow_abbrev=False, **more)
+
+	def error(self, message: str) -> NoReturn:
+		"""Raise WrongOptions."""
+		raise WrongOptions(message, self.format_usage())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+	"""Do what the command line says; return the exit code."""
+	become_subreaper()
+	interrupt_on_signals()
+	forget_callers_repository()
+	if isinstance(sys.stdout, io.TextIOWrapper):
+		sys.stdout.reconfigure(errors="backslashreplace")	# not every locale has every letter
+	words = list(sys.argv[1:] if argv is None else argv)
+	form = _form(words)
+	code = _answer(words, partial(form.answer, report=silence()) if form else None)
+	return bisect_code(code) if words[:1] == ["bisect"] else code
+
+
+def _form(words: Sequence[str]) -> Form | None:
+	"""Return the form in which another program wants to be answered, whatever else is wrong with a command line."""
+	for word, following in zip(words, [*words[1:], ""]):
+		name, equals, value = word.partition("=")
+		if name == "--print":
+			return FORMS.get(value if equals else following)
+	return None
+
+
+def _answer(words: Sequence[str], answer: Callable[[Judgement], int] | None) -> int:
+	"""Do what a command line says; return the exit code. Whatever happens, the files that it asks for are left.
+
+	answer is how another program is told; without it people are.
+	"""
+	args: argparse.Namespace | None = None
+	copies: dict[str, Output] = {}
+	try:
+		copies = _copies(words)
+		for copy in copies.values():
+			copy.check()
+		if "json" in copies:
+			copies["json"].begin(_no_verdict(words, "json", UNFINISHED, EXIT_CODES[Outcome.CANNOT_JUDGE]))
+		args = parser().parse_args(words)
+		vars(args).update(copies, answer=answer)
+		_check_names(args)
+		if not args.subcommand.endswith("clean"):
+			buildroot.claim(args.build_root)
+		handler: Handler = args.handler
+		return handler(args)
+	except (Exception, KeyboardInterrupt) as error:	# Python's own exit code for it, 1, would blame a patch
+		ignore_interrupts()
+		kill_descendants()
+		reason, code = reason_of(error)
+		for name, copy in copies.items():
+			if copy.checked and not copy.written:
+				copy.write(partial(_no_verdict, words, name, reason, code))
+		text = _text(error, reason, args.build_root if args else "")
+		if answer:
+			return answer(engine.no_judgement(_command(words), text, code))
+		if isinstance(error, WrongOptions):
+			print(error.usage, end="", file=sys.stderr)
+		print(f"pinwait: {text}", file=sys.stderr)
+		if words[:1] == ["bisect"] and isinstance(error, Untestable) and not is_disk_full(error):
+			print("bisect: this commit is skipped", file=sys.stderr)
+			return BISECT_SKIP
+		return code
+
+
+def _check_names(args: argparse.Namespace) -> None:
+	"""Make the build root absolute. Raises UsageError for an empty name, as an unset variable of a script gives."""
+	for name in ("build_root", *PATHS):
+		if getattr(args, name, None) == "":
+			raise UsageError(f"--{name.replace('_', '-')} is empty: name one, or leave the option out")
+	args.build_root = Path(args.build_root).resolve()
+
+
+def _text(error: BaseException, reason: str, build_root: str | Path) -> str:
+	"""Say what ended the tool, in the first line, and what helps to mend it."""
+	if isinstance(error, KeyboardInterrupt):
+		return f"interrupted; {RESUMES}"
+	if is_disk_full(error):
+		return f"{reason}\n{_free(build_root)}" if build_root else reason
+	if isinstance(error, PinwaitError) or is_machines_fault(error):
+		return reason
+	return f"{reason}\n{''.join(traceback.format_exception(error)).rstrip()}"
+
+
+def _command(words: Sequence[str]) -> str:
+	return shlex.join([PROGRAM, *words])
+
+
+def _copies(words: Sequence[str]) -> dict[str, Output]:
+	"""Return the files that a command line asks for, by option, whatever else is wrong with it."""
+	known = COMMANDS.get(words[0] if words else "", (None, "", ()))[2]
+	found = _given(words, *COPIES) if _boot_options in known else {}
+	return {name: Output(path) for name, path in found.items()}
+
+
+def _given(words: Sequence[str], *names: str) -> dict[str, str]:
+	"""Return what some options of a command line say, whatever else is wrong with it."""
+	lenient = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+	for name in names:
+		lenient.add_argument(f"--{name}")
+	try:
+		found: dict[str, str | None] = vars(lenient.parse_known_args(words)[0])
+	except argparse.ArgumentError:
+		return {}
+	return {name: text for name, text in found.items() if text is not None}
+
+
+def _no_verdict(words: Sequence[str], name: str, reason: str, exit_code: int) -> str:
+	"""Return the text of a file that a command line asks for where there is no verdict to tell."""
+	command = _command(words)
+	part = _given(words, "shard").get("shard", "")
+	part = part if re.fullmatch(r"[1-9]\d*/[1-9]\d*", part) else ""	# merge is to know which one is missing
+	told = engine.no_judgement(command, reason, exit_code, part) if words[0] == "gate" else None
+	if name == "json":
+		return FILES["judgement.json"](told) if told else no_summary(command, reason, exit_code)
+	return FILES["junit.xml"](told) if told else no_junit(command, reason)
+
+
+def parser() -> Parser:
+	"""Return the parser of the command line."""
+	top = Parser(prog="pinwait.py", description="Prove that page migration waits correctly for transient "
+		     "references when memory is pinned for long.")
+	commands = top.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+	for name, (handler, help_text, groups) in COMMANDS.items():
+		sub = commands.add_parser(name, help=help_text, description=help_text)
+		sub.set_defaults(handler=handler)
+		sub.add_argument("--build-root", metavar="DIR",
+				 default=os.environ.get(buildroot.VARIABLE) or Options.build_root,
+				 help="folder for all that is generated")
+		for add in groups:
+			add(sub)
+	return top
+
+
+def options(args: argparse.Namespace) -> Options:
+	"""Return the run options that were given, defaults for the others."""
+	given = {name: value for name, value in vars(args).items()
+		 if name in Options.__dataclass_fields__ and value is not None}
+	given["build_root"] = Path(args.build_root)
+	for name in PATHS:
+		if given.get(name):
+			given[name] = os.path.abspath(given[name])
+	return Options(**given)
+
+
+def _kernel_options(sub: argparse.ArgumentParser) -> None:
+	source = sub.add_mutually_exclusive_group()
+	source.add_argument("--kernel", metavar="X.Y", help="x.y, or the version of a linux-source package (7.3)")
+	source.add_argument("--tarball", metavar="FILE", help="a linux-*.tar.* file instead")
+	source.add_argument("--kdir", metavar="DIR", help="your own kernel tree instead; it is only read")
+	sub.add_argument("--patches", metavar="DIR", help="folder of series, and of support/ for any of them (the project's)")
+
+
+def _series_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--series", metavar="NAME", help="series: a folder there, or none (rfc; of a tree of --kdir what it has)")
+
+
+def _build_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--profile", metavar="NAME", help="table of lib/kunit-configs/profiles.toml (uml)")
+	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
+	sub.add_argument("--kconfig_add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
+	sub.add_argument("--make_options", action="append", metavar="X=Y", help="as in kunit.py")
+
+
+def _boot_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--timeout", type=int, metavar="SECONDS", help="wall time a boot may take")
+	sub.add_argument("--kernel_args", action="append", metavar="ARG", help="as in kunit.py")
+	sub.add_argument("--json", metavar="FILE", help="copy summary.json there")
+	sub.add_argument("--junit", metavar="FILE", help="copy junit.xml there")
+
+
+def _list_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--list_tests", action="store_true", help="list the cases the kernel has, run none")
+
+
+def _filter(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("filter", nargs="?", metavar="SUITE.CASE", help="glob of the cases to run, as in kunit.py")
+
+
+def _soak_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("-n", type=int, default=20, metavar="N", help="how many boots (20)")
+	sub.add_argument("--parallel", type=int, default=1, metavar="P", help="how many boots at a time (1)")
+	sub.add_argument("--stress", action="store_true", help="keep the machine overloaded meanwhile")
+
+
+def _mutant_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--mutant", metavar="NAME", help="break the kernel with one of tools/testing/mutants")
+
+
+def _mutant_names(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the mutants, always the same")
+	sub.add_argument("--generated", action="store_true", help="mutants that nobody picked: every operator at every site of the road")
+	sub.add_argument("--seed", metavar="TEXT", default="", help="generated: decides the order in which they are drawn (hash of the kernel's version)")
+	sub.add_argument("--functions", metavar="GLOB,...", type=_names, default=(), help="generated: only in these, as function or file:function")
+	sub.add_argument("--resume", action="store_true", help="generated: go on where the same job was broken off")
+	sub.add_argument("--record", action="store_true", help="generated: keep the fates as those that later runs are held against")
+	sub.add_argument("names", nargs="*", metavar="MUTANT", help="only these mutants")
+
+
+def _mutants(args: argparse.Namespace) -> int:
+	shard = Shard.parse(args.shard)
+	if args.generated or any(":" in name for name in args.names):
+		return generated.generated(options(args), generated.Asked(tuple(args.names), args.sample, args.seed, args.functions, shard,
+									  args.resume, args.record))
+	if args.seed or args.functions or args.resume or args.record:
+		raise UsageError("--seed, --functions, --resume and --record are for --generated mutants")
+	return mutants.mutants(options(args), args.names, args.sample, shard)
+
+
+def _coverage_options(sub: argparse.ArgumentParser) -> None:
+	sub.set_defaults(profile=gcov.PROFILE)
+
+
+def _prepare_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--update", action="store_true", help="look for a newer package of the kernel")
+
+
+def _check_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("steps", nargs="*", metavar="STEP", help="only these steps")
+
+
+def _gate_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--base", metavar="COMMIT", default="", help="what the patches apply to: a commit of --kdir (its HEAD)")
+	sub.add_argument("--range", metavar="A..B", default="", help="judge these commits of --kdir")
+	sub.add_argument("--staged", action="store_true", help="judge what is staged in --kdir")
+	sub.add_argument("--profiles", metavar="NAME,...", type=_names, default=engine.Asked.profiles,
+			 help="profiles to run the suites in (uml)")
+	sub.add_argument("--checks", metavar="NAME,...", type=_names, default=(), help="only these checks of each patch")
+	sub.add_argument("--only", type=int, metavar="N", default=0, help="only patch N of the series")
+	sub.add_argument("--repeat", type=int, metavar="N", default=engine.Asked.repeat,
+			 help="boots of base and patch each, where boots differ and something new was seen (6, or more for a long series)")
+	sub.add_argument("--anew", action="store_true", help="boot again what was built and booted before")
+	sub.add_argument("--no-isolation", dest="isolation", action="store_false",
+			 help="build and boot patched code unconfined: for code that you trust")
+	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
+	sub.add_argument("--kconfig_add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
+	sub.add_argument("--make_options", action="append", metavar="X=Y", help="as in kunit.py")
+	sub.add_argument("sources", nargs="*", metavar="PATCH", help="mbox, mail, folder of them, -, Message-ID or its address (what is uncommitted in --kdir)")
+
+
+def _shard_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--shard", metavar="I/N", default="", help="do only the I-th of N shares; merge joins them")
+
+
+def _report_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--report-url", metavar="URL", type=_url, help="where judgement.html can be read, for Patchwork, b4 and KernelCI")
+
+
+def _url(text: str) -> str:
+	if not re.fullmatch(r"https?://[^\s/]\S*", text) or len(text) > URL_LENGTH:
+		raise argparse.ArgumentTypeError(f"'{text}' is no http:// or https:// address of at most {URL_LENGTH} characters")
+	return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+	return tuple(name for name in text.split(",") if name)
+
+
+def _print_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--print", dest="form", choices=["terminal", *FORMS], default="terminal",
+			 help="how to answer: to people, to b4's checks, to NIPA")
+	sub.add_argument("--results", metavar="DIR", help="copy all results there")
+
+
+def _gate(args: argparse.Namespace) -> int:
+	asked = engine.Asked(tuple(args.sources), args.range, args.base, args.series or "", args.profiles, args.checks, args.only,
+			   args.repeat, Shard.parse(args.shard), args.isolation, args.staged, args.anew, review=REVIEWS.get(args.form, ""))
+	judgement, folder = engine.judge(options(args), asked)
+	if args.results:
+		outputs.attempt(f"the results could not be copied to {args.results}",
+				lambda: shutil.copytree(folder, args.results, dirs_exist_ok=True))
+	if args.answer:
+		return int(args.answer(judgement))
+	outputs.to_stdout(lambda: print_judgement(judgement, sys.stdout))
+	print(f"results: {folder}", file=sys.stderr)
+	return judgement.exit_code
+
+
+def _corpus_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
+	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the inputs, always the same")
+	sub.add_argument("--runs", type=int, default=1, metavar="N", help="judge each input N times (1); kernels are built once, and booted each time")
+	sub.add_argument("--resume", action="store_true", help="go on where the same job was broken off")
+	sub.add_argument("names", nargs="*", metavar="INPUT", help="only these inputs")
+
+
+def _presubmit_options(sub: argparse.ArgumentParser) -> None:
+	sub.set_defaults(kdir=".")
+	sub.add_argument("--kdir", metavar="DIR", help="your kernel tree, which is only read (.)")
+	sub.add_argument("--staged", action="store_true", help="what is staged")
+	sub.add_argument("--range", metavar="A..B", default="", help="these commits (those that the upstream branch has not)")
+	sub.add_argument("-1", dest="range", action="store_const", const="1", help="the last commit")
+	sub.add_argument("--full", action="store_true", help="all checks, all profiles")
+	sub.add_argument("--install-hook", action="store_true", help="have git run this before a push")
+	sub.add_argument("--remove-hook", action="store_true", help="undo that")
+	sub.add_argument("--pushed", action="store_true", help=argparse.SUPPRESS)
+	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
+
+
+def _presubmit(args: argparse.Namespace) -> int:
+	given = options(args)
+	if args.install_hook:
+		return presubmit.install_hook(given, args.full, args.series or "")
+	if args.remove_hook:
+		return presubmit.remove_hook(given)
+	if args.pushed:
+		return presubmit.pushed(given, sys.stdin, args.full, args.series or "")
+	return presubmit.presubmit(given, args.staged, args.range, args.full, args.series or "")
+
+
+def _merge_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("parts", nargs="+", metavar="RESULT", help="the shards' results: folders, or the JSON files in them")
+
+
+def _clean(args: argparse.Namespace) -> int:
+	buildroot.clean(args.build_root, everything=False)
+	return 0
+
+
+def _distclean(args: argparse.Namespace) -> int:
+	buildroot.clean(args.build_root, everything=True)
+	return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+	return run.list_tests(options(args)) if args.list_tests else run.run(options(args))
+
+
+def _check(args: argparse.Namespace) -> int:
+	from . import check	# its tools are of no use to the other subcommands
+	return check.check(options(args), args.steps)
+
+
+COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser], None], ...]]] = {
+	"run": (_run, "build, boot, judge",
+		(_kernel_options, _series_option, _mutant_option, _build_options, _boot_options, _list_option, _filter)),
+	"prove": (lambda args: run.prove(options(args)),
+		  "without the series, of which its promises are asserted, exactly the cases that need it must fail",
+		  (_kernel_options, _build_options, _boot_options)),
+	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress, Shard.parse(args.shard)), "build once, boot many times",
+		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options,
+		  _shard_option)),
+	"mutants": (_mutants, "break the change in many ways; the suite must notice each",
+		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names, _shard_option)),
+	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
+		     (_kernel_options, _series_option, _build_options, _boot_options, _coverage_options)),
+	"gate": (_gate, "say of each patch: pass, fail and why, not seen, or cannot judge",
+		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option, _report_option)),
+	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
+	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard), args.runs,
+								  args.resume),
+		       "does the gate judge inputs rightly whose verdict is known?",
+		       (_kernel_options, _series_option, _corpus_options, _shard_option)),
+	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",
+		  (_merge_options, _report_option)),
+	"bisect": (lambda args: run.run(options(args), "bisect"), "as run, with the exit codes of git bisect run",
+		   (_kernel_options, _series_option, _build_options, _boot_options, _filter)),
+	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
+		    (_kernel_options, _series_option, _prepare_options)),
+	"check": (_check, "all tests of the project",
+		  (_kernel_options, _build_options, _check_options)),
+	"clean": (_clean, "remove objects and results", ()),
+	"distclean": (_distclean, "remove all that was generated", ()),
+}
+
+
+def _free(build_root: str | Path) -> str:
+	place = Path(build_root)
+	while not place.exists():
+		place = place.parent
+	gib = shutil.disk_usage(place).free / (1 << 30)
+	return f"{gib:.1f} GiB are free for {build_root}; a kernel needs {store.PREPARE_GIB:.0f} GiB"

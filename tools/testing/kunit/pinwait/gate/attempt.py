@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Try one state of the kernel in one profile: does it build, and what does it do when it is booted?
+
+What came of it is kept, and not done again for the same kernel, configuration, suite, compiler and tool.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..kernel import boot, build
+from ..log import expected as expected_cases, ktap, results, splat, verdict
+from ..source import series
+from ..kernel.build import Built, DoesNotBuild, Request
+from ..log.expected import Expected
+from ..log.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
+from ..source.store import Kernel
+from ..util.files import write_whole
+from ..util.outputs import attempt
+from ..util.progress import Progress
+
+RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
+# There while an attempt lasts; what is compiled in one that is broken off must be compiled again, for what the compiler
+# said is lost.
+BEGUN = "begun"
+# What is booted: all of a result that the kernel itself may write to.
+BOOT = "boot"
+FORMAT = "2"		# of what is kept, and of how it comes about here
+KEPT = 200		# results that are kept, the newest
+
+
+@dataclass
+class Result:
+	"""What came of a kernel; folder keeps its logs, and the kernel itself if it was built."""
+	folder: Path
+	error: str = ""		# why it does not build, "" if it does
+	log: LogResult = field(default_factory=LogResult)
+	verdict: Verdict = field(default_factory=lambda: Verdict(Outcome.CANNOT_JUDGE, "not booted"))
+	warnings: list[str] = field(default_factory=list)	# of the compiler, as far as anything was compiled
+	seconds: float = 0.0
+	binary: str = ""	# digest of the kernel
+	promises: str = ""	# the series whose promises the suites assert
+	cached: bool = False	# nothing was done this time
+
+	@property
+	def cases(self) -> set[str]:
+		"""The cases that ran."""
+		return {case.id for case in self.log.cases if case.status is not Status.MISSING}
+
+	@property
+	def counts(self) -> dict[str, int]:
+		"""How many cases there are of each status."""
+		return {status.value: number for status in Status
+			if (number := sum(case.status is status for case in self.log.cases))}
+
+
+class Trials:
+	"""Builds and boots states of a kernel's worktree in one profile."""
+
+	def __init__(self, kernel: Kernel, request: Request, expected: Expected, root: Path, parser_dir: Path,
+		     promised: Callable[[str], str], kernel_args: Sequence[str] = (), timeout: int = 0, boots: bool = True,
+		     anew: bool = False):
+		"""root is for objects and results; parser_dir holds a kunit_parser.py that can be trusted; promised returns the
+		series whose promises hold for a state.
+
+		Without boots, kernels are only built. With anew, kernels that were built before are booted once more.
+		"""
+		self.kernel, self.request, self.expected, self.root = kernel, request, expected, root
+		self.parser_dir, self.promised, self.kernel_args = parser_dir, promised, kernel_args
+		self.boots, self.anew = boots, boots and anew
+		self.timeout = timeout or request.profile.timeout
+
+	@property
+	def obj(self) -> Path:
+		"""The folder of objects."""
+		return build.object_folder(self.root, self.kernel, self.request)
+
+	def known(self, commit: str) -> Result | None:
+		"""Return what came of a state before, None if it was not tried or not to the end."""
+		return self._found(self.folder(commit))
+
+	def _found(self, folder: Path) -> Result | None:
+		try:
+			content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+			said = content["verdict"]
+			content |= {"log": _log(content["log"]), "verdict": Verdict(Outcome(said["outcome"]), said["reason"])}
+			found = Result(folder, **content)
+		except (OSError, ValueError, KeyError, TypeError):
+			return None
+		os.utime(folder)
+		return replace(found, cached=True)
+
+	def attempt(self, commit: str, progress: Progress, before: Result | None = None, patience: int = 0,
+		    objects: bool = False) -> Result:
+		"""Return what comes of a state, which is checked out unless it is known.
+
+		before is the state before it: a kernel that is the same to the byte is not booted again in virtual time.
+		patience is the time in wall seconds after which a boot is taken to hang, where the profile's is too long.
+		With objects, a result without a folder of objects is of no use.
+		Raises CannotJudge if the machine, not the state, is at fault.
+		"""
+		found = None if objects and not self.obj.exists() else self.known(commit) or self._same(commit)
+		if found and self.anew and not found.error:
+			with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+				log, said = self.boot(found, Path(scratch), progress, patience)
+				shutil.copy2(Path(scratch, LOG), found.folder / LOG)
+			found = replace(found, log=log, verdict=said, cached=False)
+			self._finish(found)
+			return found
+		if found:
+			return found
+		folder = self.folder(commit)
+		if (folder / BEGUN).exists():
+			build.forget(self.obj, (folder / BEGUN).stat().st_mtime)
+		shutil.rmtree(folder, ignore_errors=True)
+		folder.mkdir(parents=True)
+		(folder / BEGUN).touch()
+		result = Result(folder, promises=self.promised(commit))
+		spent = sum(progress.seconds.values())
+		try:
+			built = build.build(self.kernel, commit, self.request, self.root, folder / BUILD_LOG, progress)
+		except DoesNotBuild as error:
+			result.error = error.why
+		else:
+			(folder / BOOT).mkdir()
+			build.take(built.obj / build.BINARY, folder / BOOT / build.BINARY)
+			result.binary = hashlib.sha256((folder / BOOT / build.BINARY).read_bytes()).hexdigest()
+			if not self.boots:
+				result.verdict = Verdict(Outcome.PASS, "builds")
+			elif self.request.profile.virtual_time and before and before.binary == result.binary:
+				result.log, result.verdict = before.log, before.verdict
+				shutil.copy2(before.folder / LOG, folder / LOG)
+			else:
+				result.log, result.verdict = self.boot(result, folder, progress, patience)
+		result.warnings = build.warnings((folder / BUILD_LOG).read_text(encoding="utf-8", errors="replace"),
+						 self.kernel.tree)
+		result.seconds = round(sum(progress.seconds.values()) - spent, 1)
+		self._finish(result)
+		return result
+
+	def _finish(self, result: Result) -> None:
+		"""Keep a result, but not a log that just ends: it may be of a kernel that something killed."""
+		if result.log.ending is not Ending.TRUNCATED or result.error or not self.boots:
+			if attempt(f"{result.folder / RESULT} could not be written", lambda: self._keep(result)):
+				(result.folder / BEGUN).unlink(missing_ok=True)
+		else:
+			(result.folder / RESULT).unlink(missing_ok=True)
+
+	def _same(self, commit: str) -> Result | None:
+		"""Return what came of a state from which the same kernel was built."""
+		tree = build.stands_for(self.kernel, commit, self.request, self.root)
+		return self._found(self._folder(tree, self.promised(commit))) if tree else None
+
+	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0) -> tuple[LogResult, Verdict]:
+		"""Boot a state that was built, once more; the console is kept in folder."""
+		limit = timeout or self.timeout
+		place = result.folder / BOOT
+		argv = boot.command(self.kernel, Built(place, ""), self.request.profile, "", self.arguments(result.promises), limit)
+		argv = self.request.sandbox.command(argv, [place])
+		with progress.stage("boot", f"profile {self.request.profile.name}"):
+			console = boot.boot(argv, limit, folder, self.request.sandbox.closed)
+		log = ktap.read_log(console.lines, self.parser_dir, console.timed_out)
+		# A patch may bring cases of its own.
+		name = self.request.profile.name
+		expected = replace(self.expected, promises=result.promises).with_others(log.cases, name)
+		return log, verdict.judge(log, expected, name, "")
+
+	def arguments(self, promises: str) -> list[str]:
+		"""Return the arguments of a kernel of which a series' promises are asserted."""
+		return [*series.promises(promises), *self.kernel_args]
+
+	def folder(self, commit: str) -> Path:
+		"""Return where all that comes of a state is kept."""
+		return self._folder(commit, self.promised(commit))
+
+	def _folder(self, commit: str, promises: str) -> Path:
+		key = "\n".join([build.identity(self.kernel, commit, self.request), *self.arguments(promises), str(self.timeout),
+				 self.expected.path.read_text(encoding="utf-8"), tool_identity()])
+		return self.root / "results" / hashlib.sha256(key.encode()).hexdigest()[:24]
+
+	def _keep(self, result: Result) -> None:
+		content: dict[str, Any] = {
+			**asdict(result), "log": {**asdict(result.log), "ending": result.log.ending.value},
+			"verdict": {"outcome": result.verdict.outcome.value, "reason": result.verdict.reason}}
+		for name in ("folder", "cached"):
+			del content[name]
+		for case in content["log"]["cases"]:
+			case["status"] = case["status"].value
+		write_whole(result.folder / RESULT, json.dumps(content))
+		kept = sorted(result.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+		for old in kept[KEPT:]:
+			(old / RESULT).unlink(missing_ok=True)	# first: without the rest it is not to be believed
+			shutil.rmtree(old, ignore_errors=True)
+
+
+@functools.cache
+def tool_identity() -> str:
+	"""Return a digest of the modules that make a result: what older ones found out is not trusted."""
+	digest = hashlib.sha256()
+	for module in (boot, build, expected_cases, ktap, results, splat, verdict):
+		digest.update(Path(str(module.__file__)).read_bytes())
+	return digest.hexdigest() + FORMAT
+
+
+def _log(content: dict[str, Any]) -> LogResult:
+	fields: dict[str, Any] = {**content, "ending": Ending(content["ending"])}
+	fields["cases"] = [_case(case) for case in content["cases"]]
+	fields["splats"] = [Splat(**splat) for splat in content["splats"]]
+	return LogResult(**fields)
+
+
+def _case(content: dict[str, Any]) -> Case:
+	fields: dict[str, Any] = {**content, "status": Status(content["status"])}
+	return Case(**fields)

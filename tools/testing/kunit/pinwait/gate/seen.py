@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Is any of the code that a patch changes executed when the suites run?
+
+gcov counts lines before and after the patch: what a patch removes was executed before it, what it adds is executed
+after it. A line without a count of its own belongs to the statement that it continues; where that has none either,
+the configuration makes no code of it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..report.judgement import Covered
+from ..util.git import Git
+from ..util.proc import CommandFailed, run
+from ..util.text import ranges
+
+HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
+CODE = (".c", ".h", ".S", ".rs")
+COUNTED = (".c", ".h")		# what gcov knows
+COMMENT = re.compile(r"/\*.*?\*/|//.*")
+INERT = re.compile(r"(?:[{}]|\*.*|/\*.*|#.*|else|do|)$")	# braces, comments, the preprocessor's lines
+ENDS = (";", "{", "}", ":", "*/")	# of the line before a statement that begins
+
+Counts = Mapping[int, int]
+
+
+def changed_lines(diff: str) -> tuple[set[int], set[int]]:
+	"""Return the numbers of the lines that a diff without context removes, and of those that it adds."""
+	removed: set[int] = set()
+	added: set[int] = set()
+	for match in HUNK.finditer(diff):
+		for lines, start, count in ((removed, match[1], match[2]), (added, match[3], match[4])):
+			lines |= set(range(int(start), int(start) + int(count or 1)))
+	return removed, added
+
+
+def places_of_insertion(diff: str) -> set[int]:
+	"""Return the numbers of the lines, before the diff, behind which it only inserts."""
+	return {int(match[1]) for match in HUNK.finditer(diff) if match[2] == "0"}
+
+
+def statement(source: Sequence[str], counts: Counts, number: int) -> int:
+	"""Return the line that has the count for a line, 0 if no code was made of it."""
+	while number not in counts:
+		text = _bare(source, number)
+		above = number - 1
+		while above and not _bare(source, above):
+			above -= 1
+		if not above or INERT.match(text) or _bare(source, above).startswith("#") or _bare(source, above).endswith(ENDS):
+			return 0
+		number = above
+	return number
+
+
+def changes_code(before: str, after: str) -> bool:
+	"""Tell whether two states of a source differ in more than comments and white space."""
+	return _without_comments(before) != _without_comments(after)
+
+
+def covered(name: str, diff: str, before: tuple[str, Counts], after: tuple[str, Counts] | None) -> Covered:
+	"""Return which of the lines that a diff without context changes in a file are executed.
+
+	before and after are the file's text and its counts. Without those after it, an insertion is taken for executed where
+	the statement is that it stands behind.
+	"""
+	removed, added = changed_lines(diff)
+	told = Covered(name)
+	if after:
+		for number in sorted(added):
+			owner = _owner(after, number)
+			(told.uncompiled if not owner else told.executed if after[1][owner] else told.missed).append(number)
+	else:
+		removed |= places_of_insertion(diff)
+	told.removed = [number for number in sorted(removed) if before[1].get(_owner(before, number))]
+	return told
+
+
+def why_not(files: Iterable[Covered], counted: Iterable[str]) -> str:
+	"""Say of each file why nothing of its change is executed; counted are the files that are compiled."""
+	counted = set(counted)
+	told = []
+	for file in files:
+		if file.file not in counted:
+			told.append(f"{file.file} is not compiled")
+		elif file.missed:
+			told.append(f"nothing comes to {file.file}:{ranges(file.missed)}")
+		elif file.uncompiled:
+			told.append(f"no code is made of {file.file}:{ranges(file.uncompiled)}")
+		else:
+			told.append(f"nothing came to what it removes from {file.file}")
+	return "; ".join(told)
+
+
+def text_of(git: Git, commit: str, name: str) -> str:
+	"""Return a file of a commit, "" if it is not there."""
+	try:
+		return git("cat-file", "blob", f"{commit}:{name}")
+	except CommandFailed:
+		return ""
+
+
+def _owner(state: tuple[str, Counts], number: int) -> int:
+	return statement(state[0].split("\n"), state[1], number)
+
+
+def _bare(source: Sequence[str], number: int) -> str:
+	return COMMENT.sub("", source[number - 1]).strip() if number <= len(source) else ""
+
+
+def _without_comments(source: str) -> str:
+	"""Return a source as the preprocessor leaves it if it only takes comments out, or as it is where that fails."""
+	try:
+		text = run(["gcc", "-fpreprocessed", "-dD", "-E", "-P", "-w", "-x", "c", "-"], stdin=source)
+	except CommandFailed:
+		text = source
+	return " ".join(text.split())

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Has a patch that changes tests made them weaker? What a test caught before, it must still catch.
+
+The cases that a patch touches are tried, before and after it, on kernels that are broken on purpose: the
+mutants of the promises that these cases stand for.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import PurePosixPath
+
+from ..log.results import Status
+from ..mutation.corpus import Mutant
+from ..mutation.promises import Promise
+from .attempt import Result
+
+FOLDERS = ("mm/tests/", "lib/kunit/", "include/kunit/")
+MOST = 6		# mutants that are tried for a patch
+HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
+HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
+# An assertion that two things are equal, or of another relation between them, up to the comma after the first.
+RELATION = re.compile(r"\bKUNIT_(?:EXPECT|ASSERT)_((?:PTR_|STR|MEM)?(?:EQ|NE|GE|GT|LE|LT|NEQ))(?:_MSG)?\(\s*\w+,\s*([^;]+?),")
+EQUAL = re.compile(r"(?<!N)EQ$")
+# Also a call of what asserts for others, by its name.
+ASSERTION = re.compile(r"\b(?:KUNIT_(?:EXPECT|ASSERT|FAIL)\w*\(|\w*(?:expect|assert|check|verify)\w*\(\s*test\b)[^;]*\);")
+# What is told the test may assert something, but not what only prints or gives up.
+CALL = re.compile(r"\b(?!KUNIT_|kunit_(?:info|warn|err|log|printk|skip|mark_skipped)\b)\w+\(\s*test\b")
+COMMENT = re.compile(r"/\*.*?\*/|^[ \t]*//[^\n]*", re.DOTALL | re.MULTILINE)
+CASE = re.compile(r"\bKUNIT_CASE(?:_\w+)?\(\s*(\w+)")
+
+
+def is_test(name: str) -> bool:
+	"""Tell whether a file is one of the suites, or what they stand on, which is KUnit itself, too."""
+	return name.startswith(FOLDERS) and name.endswith((".c", ".h"))
+
+
+def suite_of(name: str) -> str:
+	"""Return the suite that a file holds, "" for what several stand on."""
+	stem = PurePosixPath(name).stem
+	return stem.removesuffix("_kunit") if stem.endswith("_kunit") else ""
+
+
+def touched_cases(before: str, after: str, diff: str) -> set[str]:
+	"""Return the cases of a file that a diff without context touches; all if it touches what they share."""
+	cases = set(CASE.findall(before)) | set(CASE.findall(after))
+	touched: set[str] = set()
+	for hunk in HUNK.finditer(diff):
+		for text, start, length in ((before, hunk[1], hunk[2]), (after, hunk[3], hunk[4])):
+			touched |= _functions(text, int(start), int(length or 1))
+	# A case that is listed anew, or not any more, is seen as such.
+	return touched if touched <= cases else cases
+
+
+def loosened(before: str, after: str) -> list[tuple[str, str, str]]:
+	"""Return what assertions of equality asserted, the function that held them, and to what weaker relation they were
+	changed. No broken kernel may be known that only they notice."""
+	old, new = _relations(before), _relations(after)
+	found = []
+	for (function, what), kinds in old.items():
+		lost, come = kinds - new.get((function, what), Counter()), new.get((function, what), Counter()) - kinds
+		weaker = sorted(kind for kind in come if not EQUAL.search(kind))
+		if weaker and any(EQUAL.search(kind) for kind in lost):
+			found.append((what, function, weaker[0]))
+	return found
+
+
+def dropped(before: str, after: str) -> list[tuple[str, str]]:
+	"""Return assertions that are gone from functions which are still there, and these functions.
+
+	None is where anything came that may assert the same: another assertion in the file, or a call that is told the test.
+	"""
+	before, after = (COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text) for text in (before, after))
+	old, new = _assertions(before), _assertions(after)
+	all_old, all_new = (Counter(text for texts in one.values() for text in texts.elements()) for one in (old, new))
+	gone = all_old - all_new
+	if all_new - all_old or Counter(CALL.findall(after)) - Counter(CALL.findall(before)):
+		return []
+	heads = {head[1] for line in after.splitlines() if (head := HEAD.match(line))}
+	return [(text, function) for function, texts in old.items() if function in heads
+		for text in texts - new.get(function, Counter()) if text in gone]
+
+
+def _assertions(text: str) -> dict[str, Counter[str]]:
+	"""Return the assertions in a file by function."""
+	lines = text.splitlines()
+	found: dict[str, Counter[str]] = {}
+	for match in ASSERTION.finditer(text):
+		found.setdefault(_enclosing(lines, text.count("\n", 0, match.start())), Counter())[" ".join(match[0].split())] += 1
+	return found
+
+
+def _relations(text: str) -> dict[tuple[str, str], Counter[str]]:
+	"""Return the relations that a file asserts, by function and first operand."""
+	lines = text.splitlines()
+	found: dict[tuple[str, str], Counter[str]] = {}
+	for match in RELATION.finditer(text):
+		function = _enclosing(lines, text.count("\n", 0, match.start()))
+		found.setdefault((function, " ".join(match[2].split())), Counter())[match[1]] += 1
+	return found
+
+
+def select(promises: Iterable[Promise], mutants: Sequence[Mutant], suites: Collection[str], cases: Collection[str]) -> list[Mutant]:
+	"""Return mutants that cases (suite.case) are there to catch, spread over their promises; of all promises if
+	suites holds "", the suite of what all share."""
+	rows = [promise for promise in promises if "" in suites or set(promise.cases) & set(cases)]
+	# One in a header would have nearly all compiled anew.
+	known = {mutant.name: mutant for mutant in mutants if not mutant.profile and not mutant.equivalent and mutant.file.endswith(".c")}
+	found: dict[str, Mutant] = {}
+	for place in range(max((len(row.mutants) for row in rows), default=0)):
+		for row in rows:
+			name = row.mutants[place] if place < len(row.mutants) else ""
+			if name in known:
+				found[name] = known[name]
+	names = list(found)
+	step = max(1, len(names) / MOST)
+	return [found[names[int(index * step)]] for index in range(min(MOST, len(names)))]
+
+
+def lost(before: Result, after: Result, cases: Collection[str]) -> list[str]:
+	"""Return the leaves of cases (suite.case; all if empty) that noticed a broken kernel before, and still run, but
+	notice nothing now."""
+	noticed = {case.id for case in before.log.cases if case.status in (Status.FAIL, Status.CRASH)
+		   and (not cases or f"{case.suite}.{case.name}" in cases)}
+	return sorted(case.id for case in after.log.cases
+		      if case.id in noticed and case.status in (Status.PASS, Status.SKIP))
+
+
+def _functions(text: str, start: int, length: int) -> set[str]:
+	"""Return the functions in which lines lie; "" for lines outside of any that are neither blank nor comment."""
+	lines = text.splitlines()
+	found = set()
+	for number in range(start, start + length):
+		if not lines[number - 1:number] or not lines[number - 1].strip() or CASE.search(lines[number - 1]):
+			continue
+		found.add(_enclosing(lines, number - 1))
+	return found
+
+
+def _enclosing(lines: Sequence[str], index: int) -> str:
+	if lines[index].startswith(("/*", " *", "//")):
+		return next((head[1] for line in lines[index:] if (head := HEAD.match(line))), "")
+	for place in range(index, -1, -1):
+		head = HEAD.match(lines[place])
+		if head:
+			return head[1]
+		if place < index and lines[place].startswith("}"):
+			return ""
+	return ""

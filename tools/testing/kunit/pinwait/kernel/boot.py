@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a built kernel with the tree's own kunit.py and keep its console, with wall times."""
+
+import os
+import re
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..log.results import LogLine
+from ..source.store import Kernel
+from ..util.errors import CannotJudge
+from ..util.proc import kill_descendants
+from .build import Built, kunit_command
+from .profile import Profile
+
+TEMPORARY = ("TMPDIR", "TMP", "TEMP")	# in which UML looks for a folder
+GRACE = 15	# seconds beyond the timeout after which kunit.py itself is taken to hang
+# What kunit.py adds around the console: a line that starts it, and lines of its own after it.
+STARTED = re.compile(r"^\$ .*kunit\.enable=1")
+OVER = re.compile(r"^\[\d\d:\d\d:\d\d\] Elapsed time: ")
+TIMED_OUT = re.compile(r"^Command '\[.*\]' timed out after [\d.]+ seconds$")
+
+
+@dataclass
+class Console:
+	"""What a boot left: the console line by line, and whether it had to be stopped."""
+	lines: list[LogLine] = field(default_factory=list)
+	timed_out: bool = False
+	chatter: list[str] = field(default_factory=list)	# what kunit.py said for itself
+
+
+def command(kernel: Kernel, built: Built, profile: Profile, filter_glob: str,
+	    kernel_args: Sequence[str], timeout: int) -> list[str]:
+	"""Return the kunit.py command line that boots."""
+	return [*kunit_command(kernel), "exec", "--raw_output=all", f"--build_dir={built.obj}",
+		f"--arch={profile.arch}", f"--timeout={timeout}",
+		*(f"--kernel_args={arg}" for arg in (*profile.kernel_args, *kernel_args)),
+		*([filter_glob] if filter_glob else [])]
+
+
+def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False) -> Console:
+	"""Run a boot command; write kernel.log and kernel.times in folder as lines come.
+
+	timeout is in wall seconds; confined tells that argv runs in a sandbox, which has a /dev/shm of its own. The caller's
+	other children end with those of the boot. Raises CannotJudge if no kernel started.
+	"""
+	if not confined:
+		check_executable(Path(temporary_folder() or "/dev/shm"))
+	console = Console()
+	# UML makes its control folder in HOME, which may be missing or shared with other boots;
+	# its name on the command line instead would make every log different.
+	with tempfile.TemporaryDirectory(prefix="pinwait-") as home, \
+	     open(folder / "kernel.log", "wb") as log, open(folder / "kernel.times", "wb") as times:
+		process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+					   stderr=subprocess.STDOUT,
+					   env={**os.environ, **environment(home)})
+
+		def watch() -> None:
+			try:
+				process.wait(timeout + GRACE)
+			except subprocess.TimeoutExpired:
+				console.timed_out = True
+			# What is left would hold the pipe open, and the reader would wait for it.
+			kill_descendants()
+
+		watcher = threading.Thread(target=watch)
+		watcher.start()
+		try:
+			assert process.stdout
+			start: float | None = None
+			for raw in process.stdout:
+				text = raw.rstrip(b"\n").decode("utf-8", "backslashreplace")
+				if TIMED_OUT.match(text):
+					console.timed_out = True
+				elif start is None or OVER.match(text):
+					console.chatter.append(text)
+					if STARTED.match(text):
+						start = time.monotonic()
+				else:
+					wall = time.monotonic() - start
+					console.lines.append(LogLine(text, wall))
+					log.write(raw)
+					times.write(b"%.6f\n" % wall)
+		except BaseException:
+			kill_descendants()
+			raise
+		finally:
+			watcher.join()
+	if not console.lines and not console.timed_out:
+		raise CannotJudge("kunit.py did not start the kernel:\n" + "\n".join(console.chatter[-5:]))
+	return console
+
+
+def environment(home: str) -> dict[str, str]:
+	"""Return what a boot is to have in its environment instead of the caller's."""
+	return {**dict.fromkeys(TEMPORARY, ""), TEMPORARY[0]: temporary_folder(), "HOME": home, "PYTHONUNBUFFERED": "1",
+		"PYTHONIOENCODING": "utf-8:backslashreplace"}
+
+
+def temporary_folder() -> str:
+	"""Return where the caller wants UML to keep its memory, "" for its own choice.
+
+	UML takes the first of three variables that is set, and ends if there is no such folder; only TMPDIR is meant for it.
+	"""
+	place = os.environ.get(TEMPORARY[0], "")
+	return place if os.path.isdir(place) and os.access(place, os.W_OK) else ""
+
+
+def check_executable(folder: Path) -> None:
+	"""UML runs from a file it maps in folder. Raises CannotJudge if the mount forbids that."""
+	if folder.is_dir() and os.statvfs(folder).f_flag & os.ST_NOEXEC:
+		raise CannotJudge(f"{folder} is mounted noexec, and UML cannot run from it: set TMPDIR to a folder "
+				  f"on a file system without noexec")

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Configure and build with the tree's own kunit.py; do nothing if nothing changed."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..source.store import Kernel
+from ..util.errors import CannotJudge, Untestable
+from ..util.proc import HELD, CommandFailed, need_space, run
+from ..util.progress import Progress
+from .profile import Profile
+from .sandbox import OPEN, Sandbox
+
+BUILD_GIB = 1.0
+CCACHE_SIZE = "5G"
+STAMP = "pinwait-stamp"
+OBJECTS = "pinwait-objects"	# instead, where only some of the objects are up to date
+BINARY = "linux"
+# The id of the commit in the version would make every commit a new kernel.
+KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
+# Nothing here is Rust, and a compiler in somebody's home is not seen in the sandbox: its version would make
+# all objects differ.
+MAKE = ("LOCALVERSION=", "RUSTC=false")
+# `make run` hands its own options and variables down to every make below it.
+FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT")
+# What make or Kconfig reads of the caller's environment, and what this tool has its own options for.
+FROM_CALLER = re.compile(r"(?:ARCH|SUBARCH|SRCARCH|CROSS_COMPILE|LLVM|LLVM_IAS|LOCALVERSION|SOURCE_DATE_EPOCH|MAKEFILES|GNUMAKEFLAGS|"
+			 r"K(?:CPP|C|A|RUST)FLAGS|(?:USER|HOST)(?:C|CXX|LD|RUST)FLAGS|HOSTLDLIBS|KCONFIG_\w+|KBUILD_\w+|INSTALL_\w+)")
+# What no build reads: where nothing else differs the kernel is the same.
+NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/(?!(?:.*/)?(?:Kconfig|Makefile)[^/]*$)|"
+		       r"(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
+SAID = "ERROR:root:"	# what kunit.py puts before what make said
+# What is the machine's fault, and may be gone the next time: as tools say it, not as a line of a source that they show.
+MACHINE = re.compile(r"^(?:ERROR:root:)?(?!\S+:\d+:\d+: (?:error|warning|note): )\S.*(?:"
+		     r": No space left on device|: Disk quota exceeded|: Cannot allocate memory|: Input/output error|"
+		     r"\*\*\* .* (?:Killed|Terminated|Segmentation fault|Bus error)|memory exhausted|out of memory|cannot fork|"
+		     r"(?:fatal|internal compiler) error: (?:Killed|Terminated|Segmentation fault|Bus error)).*", re.MULTILINE)
+ERROR = re.compile(r"(?:^|\s)(?:fatal )?error: |undefined reference to |: multiple definition of |"
+		   r"^ERROR: modpost|^(?:ERROR:root:)?(?:\S*/)?ld(?:\.\w+)?: (?!.*(?:warning: |: in function ))|"
+		   r": syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
+UPWARDS = re.compile(r"/(?!\.\./)[^/\s]+/\.\./")
+WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
+
+
+class DoesNotBuild(Untestable):
+	"""The tree cannot be configured, or not compiled: the fault of what is in it, as `why` says."""
+
+	def __init__(self, why: str, log: Path):
+		super().__init__(f"{why}\n(all of it: {log})")
+		self.why = why
+
+
+@dataclass(frozen=True)
+class Request:
+	"""What is to be built, besides the tree: all that kunit.py is told."""
+	profile: Profile
+	jobs: int
+	kconfig_add: Sequence[str] = ()
+	make_options: Sequence[str] = ()
+	sandbox: Sandbox = OPEN
+
+
+@dataclass(frozen=True)
+class Built:
+	"""A built kernel: objects and binary in obj."""
+	obj: Path
+	compiler: str
+
+
+def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: Path,
+	  progress: Progress, only: Sequence[str] = ()) -> Built:
+	"""Bring the profile's kernel up to date with commit, which is checked out, or only some of its objects.
+
+	Raises DoesNotBuild with the options that cannot be had, or the first compiler error.
+	"""
+	obj = object_folder(build_root, kernel, request)
+	obj.mkdir(parents=True, exist_ok=True)
+	compiler = compiler_of(request)
+	stamp = obj / STAMP
+	wanted = identity(kernel, commit, request)
+	if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted + _state(obj):
+		log.write_text("nothing changed since the last build\n", encoding="utf-8")
+		return Built(obj, compiler)
+	some = obj / OBJECTS
+	begun = bool(only) and some.exists() and some.read_text(encoding="utf-8") == wanted
+	if begun and all((obj / name).exists() for name in only):
+		return Built(obj, compiler)
+	some.unlink(missing_ok=True)
+	configured = begun or _only_sources(_differing(kernel, obj, wanted))
+	stamp.unlink(missing_ok=True)
+	need_space(obj, BUILD_GIB, "building a kernel")
+	common = _arguments(obj, request)
+	env = environment(build_root, kernel.tree)
+	Path(env["CCACHE_DIR"]).mkdir(exist_ok=True)
+
+	def logged(log: int, *argv: str) -> None:
+		_logged(request.sandbox.command(argv, [obj, Path(env["CCACHE_DIR"])]), env, log, kernel.tree)
+
+	with open(log, "w", encoding="utf-8") as output:
+		if not configured:
+			with progress.stage("configure", f"profile {request.profile.name}"):
+				logged(output.fileno(), *kunit_command(kernel), "config", *common)
+		start = time.time()
+		total = len(only) or max(request.profile.objects, count_objects(obj, 0.0))
+		with progress.stage("build", f"{kernel.version}, profile {request.profile.name}",
+				    lambda: f"{count_objects(obj, start)} objects built, about {total} in all"):
+			if configured or only:
+				logged(output.fileno(), *make_command(kernel.tree, obj, request), "-s", *(only or ["all"]))
+			else:
+				logged(output.fileno(), *kunit_command(kernel), "build", *common, f"--jobs={request.jobs}")
+	if only:
+		some.write_text(wanted, encoding="utf-8")
+		return Built(obj, compiler)
+	stamp.unlink(missing_ok=True)	# the build may have left a link there
+	stamp.write_text(wanted + _state(obj), encoding="utf-8")
+	return Built(obj, compiler)
+
+
+def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) -> str:
+	"""Return the tree that the kernel in the object folder was built from if commit makes the same one, else "".
+
+	It does if all that differs is read by no build, or is a C source that is there before and after and that
+	nothing in the folder was made from.
+	"""
+	obj = object_folder(build_root, kernel, request)
+	tree, differing = _differing(kernel, obj, identity(kernel, commit, request))
+	built = {name: status for name, status in differing.items() if not NOT_BUILT.match(name)}
+	if any(status != "M" or not name.endswith((".c", ".h")) for name, status in built.items()):
+		return ""
+	return "" if built and _made_from(obj, list(built)) else tree
+
+
+def _differing(kernel: Kernel, obj: Path, wanted: str) -> tuple[str, dict[str, str]]:
+	"""Return the tree that a folder's kernel was built from, and by file what became of it (A, M, D, T) in that wanted.
+
+	The tree is "" if the kernel is not as it was built, or if more differs than the tree.
+	"""
+	try:
+		text = (obj / STAMP).read_text(encoding="utf-8")
+		(tree, *rest), end = json.JSONDecoder().raw_decode(text)
+		new, *others = json.loads(wanted)
+		if rest != others or text[end:] != _state(obj):
+			return "", {}
+		lines = kernel.git("diff-tree", "-r", "--no-renames", "--name-status", tree, new).splitlines()
+	except (OSError, ValueError, CommandFailed):	# that state may have been thrown away
+		return "", {}
+	return tree, {name: status for status, _, name in (line.partition("\t") for line in lines)}
+
+
+def _only_sources(differing: tuple[str, dict[str, str]]) -> bool:
+	"""Tell whether the folder is configured as kunit.py would do it once more, which takes as long as many a build."""
+	tree, names = differing
+	return bool(tree) and all(name.endswith((".c", ".h", ".S")) or NOT_BUILT.match(name) for name in names)
+
+
+def _made_from(obj: Path, names: Sequence[str]) -> bool:
+	"""Tell whether anything in a folder may have been made from one of some sources, as Kbuild noted."""
+	needles = [f"/{name}" for name in names]
+	built = (obj / STAMP).stat().st_mtime_ns
+	for path in obj.rglob(".*.cmd"):
+		text = noted(path)
+		# A file that was compiled by itself, from another state, is not what the kernel was made from.
+		if any(needle in text for needle in needles) or path.stat().st_mtime_ns > built:
+			return True
+	return False
+
+
+def noted(path: Path) -> str:
+	"""Return what Kbuild noted of the making of an object, with plain names: it has some/../ in some."""
+	text, found = path.read_text(encoding="utf-8", errors="replace"), 1
+	while found and "/../" in text:
+		text, found = UPWARDS.subn("/", text)
+	return text
+
+
+def forget(obj: Path, since: float) -> None:
+	"""Have the next build in a folder compile once more what was compiled since then (seconds of the epoch)."""
+	(obj / STAMP).unlink(missing_ok=True)
+	for folder, _, names in os.walk(obj):
+		for path in (Path(folder, name) for name in names if name.endswith(".o")):
+			if path.lstat().st_mtime >= since:
+				path.unlink()
+
+
+def take(source: Path, target: Path) -> None:
+	"""Copy a file that a build left. Raises CannotJudge if it is none: a link may lead out of what the build may read."""
+	if source.is_symlink() or not source.is_file():
+		raise CannotJudge(f"the build left no file {source.name} in {source.parent}")
+	shutil.copy2(source, target)
+
+
+def object_folder(build_root: Path, kernel: Kernel, request: Request) -> Path:
+	"""Return where a profile's objects are."""
+	return build_root / "obj" / kernel.name / request.profile.name
+
+
+def warnings(log: str, tree: Path) -> list[str]:
+	"""Return the compiler's and sparse's warnings in a build log, with names as in the tree."""
+	return [line for line in plain(log, tree).splitlines() if WARNING.match(line)]
+
+
+def plain(text: str, tree: Path) -> str:
+	"""Return what was said of a tree's files with their names in the tree; the compiler's cache may know the tree from another place."""
+	text = text.replace(f"{tree}/", "")
+	return re.sub(rf"(?<![^\s:'\"`(])/(?:[^\s:]*/)?{re.escape(tree.parent.name)}/{re.escape(tree.name)}/", "", text)
+
+
+def kunit_command(kernel: Kernel) -> list[str]:
+	"""Return the words that start the tree's own kunit.py."""
+	return [sys.executable, str(kernel.tree / "tools/testing/kunit/kunit.py")]
+
+
+def count_objects(obj: Path, since: float) -> int:
+	"""Count the object files below obj that were written after since (seconds of the epoch)."""
+	count = 0
+	for folder, _, names in os.walk(obj):
+		for name in names:
+			if name.endswith(".o"):
+				try:
+					count += os.stat(os.path.join(folder, name)).st_mtime >= since
+				except FileNotFoundError:
+					pass
+	return count
+
+
+def explain(log: str, tree: Path) -> str:
+	"""Return the few lines of a failed configuration or build that say why."""
+	missing = re.search(r"^Missing: (.*)$", log, re.MULTILINE)
+	if missing:
+		return f"the configuration lacks what the profile asks for: {missing[1]}"
+	lines = plain(log, tree).splitlines()
+	for index, line in enumerate(lines):
+		if ERROR.search(line):
+			return "\n".join(["the kernel does not build:", *(line.removeprefix(SAID) for line in lines[index:index + 4])])
+	return "\n".join(["the kernel does not build:", *lines[-6:]])
+
+
+def _arguments(obj: Path, request: Request) -> list[str]:
+	"""Return what kunit.py's config and build are both told."""
+	return [f"--build_dir={obj}", f"--arch={request.profile.arch}",
+		*(f"--kunitconfig={path}" for path in request.profile.kunitconfigs),
+		*(f"--kconfig_add={option}" for option in (*KCONFIG, *request.kconfig_add)),
+		*(f"--make_options={option}" for option in (*base_options(), *request.make_options))]
+
+
+def machine_fault(output: str) -> str:
+	"""Return what a tool said of the machine's fault that made it fail, "" if nothing."""
+	found = MACHINE.search(output)
+	return found[0].removeprefix(SAID) if found else ""
+
+
+def _logged(argv: Sequence[str], env: dict[str, str], log: int, tree: Path) -> None:
+	code = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=HELD).returncode
+	if code:
+		path = Path(os.readlink(f"/proc/self/fd/{log}"))
+		text = path.read_text(encoding="utf-8", errors="replace")
+		fault = machine_fault(text) or (f"signal {-code}" if code < 0 else "")
+		if fault:
+			raise CannotJudge(f"the kernel could not be built on this machine: {fault}"
+					  f"\n(all of it: {path})")
+		raise DoesNotBuild(explain(text, tree), path)
+
+
+def make_command(tree: Path, obj: Path, request: Request) -> list[str]:
+	"""Return the words that start make in an object folder, as kunit.py does."""
+	return ["make", "-C", str(tree), f"O={obj}", f"ARCH={request.profile.arch}", f"-j{request.jobs}",
+		*base_options(), *request.make_options]
+
+
+def base_options() -> list[str]:
+	"""Return what every make in an object folder has to be told, or it compiles all anew."""
+	return [*MAKE, *(["CC=ccache gcc"] if shutil.which("ccache") else [])]
+
+
+def environment(build_root: Path, tree: Path) -> dict[str, str]:
+	"""Return the environment of a build of a tree: the same banner and the same objects on every machine."""
+	env = {name: value for name, value in os.environ.items() if name not in FROM_MAKE and not FROM_CALLER.fullmatch(name)}
+	return env | {
+		"PYTHONUNBUFFERED": "1", "LC_ALL": "C",
+		"CCACHE_DIR": str(build_root / "ccache"), "CCACHE_MAXSIZE": CCACHE_SIZE,
+		# Take a file's headers from Kbuild's dependency files: to preprocess it first makes
+		# a cold build pay for ccache. Headers that a checkout has just written are no less true.
+		"CCACHE_DEPEND": "1", "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
+		# Below this the cache takes paths as they are from the folder of objects, so that it is worth as much once both are
+		# somewhere else. The compiler still sees what Kbuild says, and makes the same objects.
+		"CCACHE_BASEDIR": os.path.commonpath([build_root.absolute(), tree.absolute()]),
+		"KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
+		"KBUILD_BUILD_USER": "pinwait", "KBUILD_BUILD_HOST": "localhost",
+	}
+
+
+def compiler_of(request: Request) -> str:
+	"""Return the version line of the compiler that make will use. Raises CannotJudge if it does not run."""
+	named = [option.removeprefix("CC=") for option in (*base_options(), *request.make_options)
+		 if option.startswith("CC=")]
+	argv = named[-1].split() if named else ["gcc"]
+	argv = argv[1:] if argv[:1] == ["ccache"] else argv	# which would make a cache in the caller's home
+	try:
+		return run([*argv, "--version"]).splitlines()[0]
+	except CommandFailed as error:
+		raise CannotJudge(f"the compiler does not run: {error}") from error
+
+
+def identity(kernel: Kernel, commit: str, request: Request) -> str:
+	"""Return all that a build depends on, as text."""
+	configs = [path.read_text(encoding="utf-8") for path in request.profile.kunitconfigs]
+	return json.dumps([kernel.git("rev-parse", f"{commit}^{{tree}}"), request.profile.arch, configs,
+			   list(request.kconfig_add), [*base_options(), *request.make_options],
+			   compiler_of(request)], indent=1)
+
+
+def _state(obj: Path) -> str:
+	"""Identify the configuration and the binary that are in obj now."""
+	config, binary = obj / ".config", obj / BINARY
+	if not (config.is_file() and binary.is_file()):
+		return "\nincomplete\n"
+	digest = hashlib.sha256(config.read_bytes()).hexdigest()
+	stat = binary.stat()
+	return f"\n{digest} {stat.st_size} {stat.st_mtime_ns}\n"

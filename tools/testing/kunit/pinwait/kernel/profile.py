@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Profiles: which kernel configuration is built, and how it is booted."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..util.errors import UsageError
+
+FIELDS: dict[str, type] = {"description": str, "kunitconfigs": list, "arch": str, "kernel_args": list,
+			   "timeout": int, "virtual_time": bool, "objects": int}
+
+
+@dataclass(frozen=True)
+class Profile:
+	"""One table of profiles.toml."""
+	name: str
+	description: str
+	kunitconfigs: tuple[Path, ...]
+	arch: str
+	kernel_args: tuple[str, ...]
+	timeout: int		# wall seconds a boot may take
+	virtual_time: bool	# waits cost nothing, and every run is the same to the byte
+	objects: int		# object files of a full build, for the progress display
+
+
+def load(configs: Path, name: str) -> Profile:
+	"""Return a profile from configs/profiles.toml.
+
+	Raises UsageError for an unknown name, and for a table with a wrong or missing key.
+	"""
+	file, tables = _tables(configs)
+	if name not in tables:
+		listed = "\n".join(f"  {key}: {table.get('description', '')}" for key, table in tables.items())
+		raise UsageError(f"unknown profile '{name}'; there are:\n{listed}")
+	table = tables[name]
+	for key in sorted(FIELDS.keys() | table.keys()):
+		if key not in FIELDS:
+			raise UsageError(f"{file}: [{name}] has an unknown key '{key}'")
+		if type(table.get(key)) is not FIELDS[key]:
+			raise UsageError(f"{file}: [{name}] needs '{key}', a {FIELDS[key].__name__}")
+	fragments = tuple(configs / str(fragment) for fragment in table["kunitconfigs"])
+	for fragment in fragments:
+		if not fragment.is_file():
+			raise UsageError(f"{file}: [{name}] names {fragment}, which does not exist")
+	return Profile(name, table["description"], fragments, table["arch"], tuple(table["kernel_args"]),
+		       table["timeout"], table["virtual_time"], table["objects"])
+
+
+def names(configs: Path) -> list[str]:
+	"""Return the names of all profiles. Raises UsageError if they cannot be read."""
+	return list(_tables(configs)[1])
+
+
+def _tables(configs: Path) -> tuple[Path, dict[str, Any]]:
+	file = configs / "profiles.toml"
+	try:
+		return file, tomllib.loads(file.read_text(encoding="utf-8"))
+	except (OSError, tomllib.TOMLDecodeError) as error:
+		raise UsageError(f"{file}: {error}") from error

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a UML kernel as kunit.py does, without it, and only until something fails.
+
+Most boots of a mutant are over at the first case that fails. One that hangs is known by the processor time that it takes,
+so that a slow or busy machine makes none hang.
+"""
+
+import os
+import re
+import resource
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import boot
+from ..log.results import LogLine
+from ..util.errors import CannotJudge
+from ..util.proc import descendants, reap
+
+NEARLY = 0.8	# of the limit of processor time
+FAILED = re.compile(r"^(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?)? *not ok .*$")
+
+
+@dataclass
+class Booted:
+	"""What a boot left."""
+	lines: list[LogLine] = field(default_factory=list)
+	failed: bool = False	# ended because something failed
+	hung: bool = False	# ended because it took too long
+	seconds: float = 0.0	# of processor time
+
+
+def command(chatter: Sequence[str], binary: Path) -> list[str]:
+	"""Return the command that starts another kernel as kunit.py did, which says so. Raises CannotJudge."""
+	for text in chatter:
+		if boot.STARTED.match(text):
+			return [str(binary), *shlex.split(text.removeprefix("$ "))[1:]]
+	raise CannotJudge("kunit.py does not show how it starts a kernel")
+
+
+def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> Booted:
+	"""Boot until a result is no good, or the whole boot to its end. processor and wall are limits in seconds.
+
+	A kernel that came to its end just before the limit is said to hang as well: its log knows better.
+	The caller's other children end with those of the boot.
+	"""
+	booted = Booted()
+	with tempfile.TemporaryDirectory(prefix="pinwait-") as home:
+		before = resource.getrusage(resource.RUSAGE_CHILDREN)
+		start = time.monotonic()
+		process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+					   env={**os.environ, **boot.environment(home)})
+		resource.prlimit(process.pid, resource.RLIMIT_CPU, (processor, processor))
+
+		def watch() -> None:
+			try:
+				process.wait(wall)
+			except subprocess.TimeoutExpired:
+				booted.hung = True
+			# What is left would hold the pipe open, and the reader would wait for it.
+			_end()
+
+		watcher = threading.Thread(target=watch)
+		watcher.start()
+		try:
+			assert process.stdout
+			for raw in process.stdout:
+				text = raw.rstrip(b"\n").decode("utf-8", "backslashreplace")
+				booted.lines.append(LogLine(text, time.monotonic() - start))
+				if not whole and FAILED.match(text):
+					booted.failed = True
+					break
+		finally:
+			_end()
+			watcher.join()
+	after = resource.getrusage(resource.RUSAGE_CHILDREN)
+	booted.seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+	# The exit code may be lost to _end(), which waits for all children; limit and usage are counted in different ways.
+	booted.hung = not booted.failed and (booted.hung or booted.seconds >= NEARLY * processor)
+	return booted
+
+
+def _end() -> None:
+	"""End all children, which have nothing to clean up."""
+	while below := descendants(os.getpid()):
+		for pid in below:
+			try:
+				os.kill(pid, signal.SIGKILL)
+			except ProcessLookupError:
+				pass
+		time.sleep(0.005)
+	reap()

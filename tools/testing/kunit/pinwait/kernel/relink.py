@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Compile a few objects of a built kernel anew, from other sources, and link a kernel with them.
+
+Neither the worktree nor the object folder is touched: both are mirrored, as folders of symbolic
+links in which single files are replaced. Compiler and linker are called as Kbuild called them:
+with the command that it saved beside each object, and by its own link-vmlinux.sh.
+"""
+
+import filecmp
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import build
+from ..source.store import Kernel
+from ..util.errors import CannotJudge
+from ..util.proc import run
+
+TARGET = "pinwait-environment"
+# What the link reads of the files at the top of the object folder; it writes others there.
+INPUTS = {"vmlinux.a", ".vmlinux.export.o", ".config", ".kunitconfig"}
+LINKED = "vmlinux.unstripped"	# what the link script left in the object folder
+
+
+@dataclass(frozen=True)
+class Base:
+	"""A built kernel, and the environment in which Kbuild compiles and links it."""
+	tree: Path
+	obj: Path
+	env: Mapping[str, str]
+
+
+def base(kernel: Kernel, obj: Path, request: build.Request, build_root: Path) -> Base:
+	"""Ask Kbuild for the environment in which it would link. Raises CannotJudge."""
+	with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+		rules, answer = Path(scratch, "rules.mk"), Path(scratch, "environment")
+		rules.write_text(f"{TARGET}:\n\t@env -0 >{shlex.quote(str(answer))}\n", encoding="utf-8")
+		env = {**build.environment(build_root, kernel.tree), "MAKEFILES": str(rules)}
+		others = [word for name in os.environ if name not in env for word in ("-u", name)]
+		run(["env", *others, *build.make_command(kernel.tree, obj, request), TARGET], env=env)
+		try:
+			pairs = answer.read_text(encoding="utf-8", errors="surrogateescape").split("\0")
+		except OSError as error:
+			raise CannotJudge(f"the kernel's make does not tell its environment: {error}") from error
+	env = dict(pair.split("=", 1) for pair in pairs if pair)
+	for name in (*build.FROM_MAKE, "MAKEFILES", "KBUILD_VERBOSE"):
+		env.pop(name, None)
+	# The link script has make renew the version's object; it is to stay as it is.
+	return Base(kernel.tree.resolve(), obj.resolve(), {**env, "MAKE": "true"})
+
+
+def objects(obj: Path, file: str, rebuild: Sequence[str]) -> list[str]:
+	"""Return the objects to compile when file differs: those in rebuild, or else a source's own.
+
+	A source that others include, as kernel/sched does, has none; then it is the object of that one in its folder.
+	Raises CannotJudge if one of them was not compiled from file.
+	"""
+	own = Path(file).with_suffix(".o")
+	names = list(rebuild) or [str(own)]
+	if not rebuild and not _noted(obj, str(own)).exists():
+		names = [str(own.with_name(path.name.removeprefix(".").removesuffix(".cmd")))
+			 for path in sorted((obj / own.parent).glob(".*.o.cmd")) if f"/{file} " in path.read_text(encoding="utf-8")] or names
+	for name in names:
+		if not any(word.endswith(f"/{file}") for word in _saved(obj, name).split()):
+			raise CannotJudge(f"{name} was not compiled from {file}")
+	return names
+
+
+class Bench:
+	"""A place to make kernels that differ from a built one in a few files, one at a time."""
+
+	def __init__(self, origin: Base, folder: Path, sources: Iterable[str], compiled: Iterable[str], flags: str = ""):
+		"""Mirror origin in folder; sources and compiled are all that will ever be replaced.
+
+		flags are for the compiler, behind Kbuild's.
+		"""
+		self.origin, self.flags = origin, flags
+		self.tree, self.obj = folder / "tree", folder / "obj"
+		self.last_link = ""
+		shutil.rmtree(folder, ignore_errors=True)
+		_mirror(origin.tree, self.tree, sources)
+		_mirror(origin.obj, self.obj, compiled)
+		for path in self.obj.iterdir():
+			if not path.is_dir() and path.name not in INPUTS:
+				path.unlink()
+
+	def replace(self, file: str, text: str) -> None:
+		"""Have text in a source file."""
+		path = self.tree / file
+		path.unlink()
+		path.write_text(text, encoding="utf-8")
+
+	def restore(self, file: str, compiled: Sequence[str]) -> None:
+		"""Have the original of a source file and of its objects again."""
+		for mirror, original, names in ((self.tree, self.origin.tree, [file]),
+						(self.obj, self.origin.obj, compiled)):
+			for name in names:
+				(mirror / name).unlink(missing_ok=True)
+				(mirror / name).symlink_to(original / name)
+
+	def compile(self, compiled: Sequence[str], log: Path) -> bool:
+		"""Compile objects; tell whether any differs from the original. Raises CannotJudge."""
+		for name in compiled:
+			(self.obj / name).unlink(missing_ok=True)
+			self._run(["sh", "-c", self._command(name)], log)
+		return not all(filecmp.cmp(self.obj / name, self.origin.obj / name, shallow=False) for name in compiled)
+
+	def digest(self, compiled: Sequence[str]) -> str:
+		"""Identify objects as they are here."""
+		digest = hashlib.sha256()
+		for name in compiled:
+			digest.update((self.obj / name).read_bytes())
+		return digest.hexdigest()[:16]
+
+	def link(self, log: Path) -> None:
+		"""Link the kernel, with a symbol table of its own. Raises CannotJudge."""
+		script = self.origin.tree / "scripts/link-vmlinux.sh"
+		self._run(["sh", str(script), self.origin.env["LD"], "", "", build.BINARY], log, KBUILD_VERBOSE="1")
+		traced = re.findall(rf"^\+ (.* -o {build.BINARY} .*)$", log.read_text(encoding="utf-8"), re.MULTILINE)
+		if not traced:
+			raise CannotJudge(f"the link script does not show its last link: {log}")
+		self.last_link = traced[-1]
+
+	def relink(self, log: Path) -> None:
+		"""Repeat the last step of link(), with its symbol table: good for all but back traces."""
+		assert self.last_link, "link() comes first"
+		self._run(["sh", "-c", self.last_link], log)
+
+	def is_original(self) -> bool:
+		"""Tell whether the linked kernel is the original to the byte."""
+		return filecmp.cmp(self.obj / build.BINARY, self.origin.obj / LINKED, shallow=False)
+
+	def _command(self, name: str) -> str:
+		"""Return the command that compiled an object, with the mirrored source tree."""
+		saved = _saved(self.origin.obj, name).splitlines()[0]
+		command = saved.partition(" := ")[2].replace("$(pound)", "#").replace("$$", "$")
+		changed = re.sub(rf"{re.escape(str(self.origin.tree))}(?=/|\s)", str(self.tree), command)
+		if not saved.startswith("savedcmd_") or changed == command:
+			raise CannotJudge(f"Kbuild's command for {name} does not name the source tree")
+		return changed.replace(f" -c -o {name} ", f" {self.flags} -c -o {name} ", 1) if self.flags else changed
+
+	def _run(self, argv: Sequence[str], log: Path, **env: str) -> None:
+		with open(log, "a", encoding="utf-8") as output:
+			if subprocess.run(argv, cwd=self.obj, env={**self.origin.env, **env}, stdin=subprocess.DEVNULL,
+					  stdout=output, stderr=output).returncode:
+				text = log.read_text(encoding="utf-8", errors="replace")
+				raise CannotJudge(f"{build.explain(text, self.tree)}\n(all of it: {log})")
+
+
+def _mirror(source: Path, target: Path, files: Iterable[str]) -> None:
+	"""Make target a folder of links to what is in source; the folders on the way to files are real."""
+	below: dict[str, list[str]] = {}
+	for name in files:
+		head, slash, rest = name.partition("/")
+		if slash:
+			below.setdefault(head, []).append(rest)
+	target.mkdir(parents=True)
+	for entry in os.scandir(source):
+		if entry.name in below:
+			_mirror(Path(entry.path), target / entry.name, below[entry.name])
+		else:
+			(target / entry.name).symlink_to(entry.path)
+
+
+def _noted(obj: Path, name: str) -> Path:
+	"""Return where Kbuild notes the making of an object."""
+	return (obj / name).with_name(f".{Path(name).name}.cmd")
+
+
+def _saved(obj: Path, name: str) -> str:
+	"""Return what Kbuild noted of the making of an object: command and dependencies."""
+	try:
+		return _noted(obj, name).read_text(encoding="utf-8")
+	except OSError as error:
+		raise CannotJudge(f"Kbuild left no command for {name}: {error.strerror}") from error

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The road of a longterm pin: the functions that are reached from its entry points, each listed or left out for a reason."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..util.errors import UsageError
+from .coccinelle import Found
+
+
+@dataclass(frozen=True)
+class Road:
+	"""What road.toml says."""
+	path: Path
+	entries: tuple[str, ...]
+	functions: Mapping[str, Sequence[str]]		# by file
+	left_out: Mapping[str, Mapping[str, str]]	# by file: why not, by function; of "*", the others there
+	rebuild: Mapping[str, Sequence[str]]		# by header: the objects in which its mutants are tried
+
+	@property
+	def files(self) -> list[str]:
+		"""The files that functions of the road can be in."""
+		return list(dict.fromkeys([*self.functions, *self.left_out]))
+
+	def why_not(self, file: str, function: str) -> str:
+		"""Return why a function is left out, "" if nothing says so."""
+		reasons = self.left_out.get(file, {})
+		return reasons.get(function, reasons.get("*", ""))
+
+
+def load(path: Path) -> Road:
+	"""Return the road of a file. Raises UsageError for one that makes no sense."""
+	try:
+		tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+		left_out: dict[str, dict[str, str]] = {}
+		for table in tables.get("left-out", ()):
+			for name in table["functions"]:
+				if not table["why"] or name in left_out.setdefault(table["file"], {}):
+					raise UsageError(f"{path}: {table['file']}: {name} is left out without a why, or twice")
+				left_out[table["file"]][name] = str(table["why"])
+		functions, rebuild = ({str(name): tuple(found) for name, found in tables[what].items()} for what in ("functions", "rebuild"))
+		if bare := [name for name in functions if name.endswith(".h") and name not in rebuild]:
+			raise UsageError(f"{path}: nothing says what to rebuild for {bare[0]}")
+		return Road(path, tuple(tables["entries"]), functions, left_out, rebuild)
+	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+		raise UsageError(f"{path}: {error}") from error
+
+
+def reached(road: Road, found: Mapping[str, Found]) -> Iterator[tuple[str, str]]:
+	"""Give the functions, with their files, to which the entry points lead by any chain of uses.
+
+	A name means the function of the same file, or else those of that name in all the others.
+	"""
+	places: dict[str, list[str]] = {}
+	for file, seen in found.items():
+		for name in seen.defined:
+			places.setdefault(name, []).append(file)
+	todo = [(file, name) for name in road.entries for file in places.get(name, [])]
+	known = set(todo)
+	while todo:
+		file, function = todo.pop()
+		yield file, function
+		for name in found[file].uses.get(function, set()):
+			for place in [file] if name in found[file].defined else places.get(name, []):
+				if (place, name) not in known:
+					known.add((place, name))
+					todo.append((place, name))
+
+
+def problems(road: Road, found: Mapping[str, Found]) -> list[str]:
+	"""Return what does not fit together in the road and the sources."""
+	ends = {name for seen in found.values() for name in seen.defined}
+	told = [f"{name}: there is no such entry point in the files of the road" for name in road.entries if name not in ends]
+	there = set(reached(road, found))
+	for file, name in sorted(there):
+		listed, named = name in road.functions.get(file, []), name in road.left_out.get(file, {})
+		if listed and named:
+			told.append(f"{file}: {name} is both listed and left out")
+		elif not listed and not road.why_not(file, name):
+			told.append(f"{file}: {name} is reached, and neither listed nor left out")
+	told += [f"{file}: {name} is {'not defined there' if name not in found[file].defined else 'not reached'}"
+		 for file in road.files for name in [*road.functions.get(file, ()), *road.left_out.get(file, ())]
+		 if name != "*" and (file, name) not in there]
+	return told

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What patches are applied to, why that, and the states of the tree after each of them.
+
+The choice is never silent: base-commit: and prerequisite-patch-id: first, then what was asked for, then the
+prepared kernel with the chosen series.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from . import lookup, series, threeway, usertree, worktree
+from ..util.errors import CannotJudge, UsageError
+from ..util.git import Stack
+from ..util.proc import CommandFailed
+from ..util.progress import Progress
+from .patches import Patch, Submission
+from .series import NONE, Series
+from .store import Kernel, Store
+
+ID = 12			# digits of a commit's id that name it in a tree of the kernel's size
+
+
+@dataclass(frozen=True)
+class Wanted:
+	"""What was asked for; "" where nothing was."""
+	build_root: Path
+	series_root: Path
+	project: Path
+	kernel: str = "7.3"
+	tarball: str = ""
+	kdir: str = ""
+	base: str = ""		# commit of KDIR
+	series: str = ""
+	trusted: bool = False	# the base is what the patches were made from: their trailers need not be asked
+
+
+@dataclass(frozen=True)
+class Ground:
+	"""A base: a kernel and what lies on top of it, without our sources."""
+	kernel: Kernel
+	series: Series
+	applied: str		# commit
+	choice: tuple[str, ...]
+	precedes: bool = True	# it is known to have what comes before the first patch
+
+	@property
+	def base(self) -> str:
+		"""What it is, for people."""
+		return f"{self.kernel.base}, series {self.series.name}"
+
+
+@dataclass
+class States:
+	"""The commits to try: the base, then the tree after each patch, as far as they apply."""
+	commits: list[str] = field(default_factory=list)
+	merged: list[str] = field(default_factory=list)		# patches that did not apply beside what is ours, one sentence each
+	failure: str = ""	# why the next one is not there
+	nearest: str = ""	# a base that all of them apply to
+
+
+@contextmanager
+def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterator[Ground]:
+	"""Choose a base and prepare it; hold the lock of its worktree meanwhile.
+
+	Raises UsageError for what does not exist, CannotJudge if a chosen base cannot be had.
+	"""
+	choice: list[str] = []
+	kernels = wanted.build_root / "kernels"
+	if wanted.kdir:
+		name = usertree.name_of(Path(wanted.kdir))
+		ready = None
+	else:
+		store = Store(wanted.build_root, progress)
+		ready = store.tarball(Path(wanted.tarball)) if wanted.tarball else store.package(wanted.kernel)
+		name = ready.name
+	with worktree.locked(kernels, name):
+		if ready:
+			kernel, follows = ready, False
+			if submission.base_commit:
+				choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
+			choice.append(f"base: {kernel.base}, which is prepared")
+		else:
+			kernel, whole, follows = _of_user(wanted, submission, kernels, progress, choice)
+			wanted = replace(wanted, trusted=wanted.trusted or whole)
+		found, applied = _with_series(wanted, kernel, progress, choice)
+		needs = submission.missing or submission.prerequisites or submission.unnamed
+		precedes = bool(not needs or wanted.trusted or wanted.base or follows)
+		applied = _with_prerequisites(wanted, submission, kernel, found, applied, choice, precedes)
+		yield Ground(kernel, found, applied, tuple(choice), precedes)
+
+
+def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
+	"""Apply patches one after the other; our sources are in every state."""
+	result = States()
+	# A patch to what is ours can only be applied on top of it; any other below, where it never meets it.
+	ours = {source.path for source in worktree.sources(project)}
+	inside = any(name in ours for patch in patches for name in patch.files)
+	kernel = ground.kernel
+	composed = worktree.compose(kernel, ground.applied, project)
+	result.commits.append(composed)
+	with kernel.git.stack(composed if inside else ground.applied) as stack, kernel.git.stack(kernel.base_commit) as alone:
+		behind = 0
+		for number, patch in enumerate(patches):
+			if patch.problem:
+				result.failure = f"cannot be applied: {patch.place}: {patch.problem}"
+				break
+			try:
+				stack.push(patch.mail)
+			except CommandFailed as error:
+				try:
+					_merge(kernel, stack, alone, patches[behind:number + 1])
+					behind = number + 1
+				except threeway.Conflict as conflict:
+					where = series.stumbled(kernel.git, stack.commit, patch.path, error.output)
+					result.failure = f"does not apply to {ground.base}: {where}" + (f"; {conflict}" if str(conflict) else "")
+					break
+				result.merged.append(f"merged: patch {number + 1} with what is put on {kernel.base}, in {', '.join(patch.files)}")
+			result.commits.append(stack.commit if inside else worktree.compose(kernel, stack.commit, project))
+	return result
+
+
+def _merge(kernel: Kernel, stack: Stack, alone: Stack, patches: Sequence[Patch]) -> None:
+	"""Commit the last patch with what it does to the kernel alone: it may be only what is put on that which it does not apply to.
+
+	alone has the patches that come before these. Raises threeway.Conflict, without a word if the last one does not apply
+	to the kernel alone either.
+	"""
+	git = kernel.git
+	try:
+		for patch in patches:
+			before = alone.commit
+			alone.push(patch.mail)
+	except CommandFailed:
+		raise threeway.Conflict from None
+	try:
+		tree = threeway.merge(git, before, stack.commit, alone.commit)
+	except threeway.Conflict as conflict:
+		raise threeway.Conflict(f"it applies to {kernel.base} alone, but conflicts with what is put on it: {conflict}") from None
+	if not git.names(stack.commit, tree):
+		raise threeway.Conflict(f"it applies to {kernel.base} alone, but what is put on it does the same already")
+	stack.push(patches[-1].mail, git.between(stack.commit, tree))
+
+
+def nearest(ground: Ground, wanted: Wanted, patches: Sequence[Patch], progress: Progress) -> str:
+	"""Name a base that all patches apply to, and how to ask for it; "" if none is known."""
+	if wanted.kdir:
+		commit, words = _commit_of_blobs(wanted, patches)
+		kernel = replace(ground.kernel, base_commit=commit)
+		if commit and _apply(kernel, ground.series, patches):
+			return words
+	return next((words for words, kernel, found in _candidates(ground, wanted, progress) if _apply(kernel, found, patches)), "")
+
+
+def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> tuple[Kernel, bool, bool]:
+	"""Return the kernel for the commit of KDIR that trailers or options name, or HEAD; whether it is where the first patch was
+	committed, and whether it is at least where one like it was: then what comes before it is there."""
+	user = usertree.UserTree(Path(wanted.kdir))
+	first, named, at = submission.patches[0], "" if wanted.trusted else submission.base_commit, wanted.base or "HEAD"
+	# A branch that has the patch has all that it needs; trailers may name less, and less near.
+	there = "" if wanted.base else lookup.same(user, first)
+	if named and not there:
+		try:
+			at = user.commit(named)
+			choice.append(f"base: {at[:12]}, which base-commit: names")
+			return usertree.prepare(Path(wanted.kdir), kernels, progress, at), False, False
+		except UsageError:
+			choice.append(f"base-commit: {named} is not in {wanted.kdir}")
+	alike = "" if wanted.base or there else next(iter(lookup.alike(user, first)), "")
+	if there or alike:
+		at = user.commit(f"{there or alike}~1")
+		how = "for the first patch is" if there else "for with the first patch's subject and author there is"
+		choice.append(f"base: {at[:12]} of {wanted.kdir}, {how} its commit {(there or alike)[:12]}")
+	else:
+		choice.append(f"base: {user.commit(at)[:12]} of {wanted.kdir}, "
+			      + (f"as given ({wanted.base})" if wanted.base else "its HEAD"))
+	return usertree.prepare(Path(wanted.kdir), kernels, progress, at), bool(there), bool(there or alike)
+
+
+def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: list[str]) -> tuple[Series, str]:
+	"""Return the series that comes before the patches, and the commit of base and series."""
+	try:
+		applied = series.choose(wanted.series_root, wanted.series, kernel, progress)
+	except series.DoesNotApply as error:
+		if wanted.series or kernel.is_users:
+			raise
+		applied = series.choose(wanted.series_root, NONE, kernel, progress)
+		choice.append(f"series: {series.DEFAULT}, the default, is left out: {error}")
+	choice += applied.choice
+	return applied.series, applied.commit
+
+
+def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, found: Series, applied: str,
+			choice: list[str], precedes: bool) -> str:
+	"""Apply the patches that prerequisite-patch-id: trailers name, as far as the base has not got them.
+
+	Raises CannotJudge for what is nowhere, unless the base is known to have all that comes before the first patch.
+	"""
+	if wanted.trusted or not submission.prerequisites and not submission.unnamed:
+		return applied
+	there = {patch.patch_id for patch in found.ids()}
+	lying: dict[str, str] = {}
+	if wanted.kdir:
+		user = usertree.UserTree(Path(wanted.kdir))
+		lying = lookup.by_patch_id(user)
+		contained = user.git("rev-list", f"-n{lookup.LOOKED_BACK}", kernel.base_commit).splitlines()
+		there |= {name for name, commit in lying.items() if commit in contained}
+	todo = [name for name in submission.prerequisites if name not in there]
+	missing = [f"prerequisite-patch-id: {name}" for name in todo if name not in lying] + submission.unnamed
+	if missing and not precedes:
+		raise CannotJudge(f"a patch that comes before these is missing ({missing[0]}"
+				  + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
+				  + "): give KDIR=/a/tree/whose/branch/has/it, or the commit to judge on with BASE=")
+	choice += [f"{name} is taken to be in the base, which was given" for name in missing]
+	todo = [name for name in todo if name in lying]
+	if todo:
+		with kernel.git.stack(applied) as stack:
+			for name in todo:
+				mail = user.git("format-patch", "-1", "--stdout", "--no-signature", "--no-base", "--no-notes", *usertree.PLAIN, lying[name])
+				try:
+					stack.push(mail + "\n")
+				except CommandFailed as error:
+					raise CannotJudge(f"prerequisite {name} ({lying[name][:12]}) does not apply: "
+							  f"{error.output.strip().splitlines()[0]}") from error
+			applied = stack.commit
+		choice.append(f"prerequisites: {len(todo)} commits of {wanted.kdir} applied first")
+	return applied
+
+
+def _candidates(ground: Ground, wanted: Wanted, progress: Progress) -> Iterator[tuple[str, Kernel, Series]]:
+	"""Yield other bases that are at hand: without the series, with it, other kernels."""
+	others = Store(wanted.build_root, progress).prepared()
+	for kernel in [ground.kernel, *(other for other in others if other.name != ground.kernel.name)]:
+		there = series.names(wanted.series_root)
+		for name in dict.fromkeys(name for name in (NONE, ground.series.name, series.DEFAULT) if name in there):
+			found = series.find(wanted.series_root, name, kernel, progress)
+			where = "" if kernel.name == ground.kernel.name else f" --kernel={kernel.name}"
+			where += " instead of --kdir" if where and wanted.kdir else ""
+			yield f"{kernel.base}, series {name} (--series={name}{where})", kernel, found
+
+
+def _apply(kernel: Kernel, found: Series, patches: Sequence[Patch]) -> bool:
+	"""Tell whether patches apply to a base with all that is put on it."""
+	try:
+		with kernel.git.stack(series.apply(kernel, found)) as stack:
+			for patch in patches:
+				stack.push(patch.mail)
+	except (CannotJudge, CommandFailed):
+		return False
+	return True
+
+
+def _commit_of_blobs(wanted: Wanted, patches: Sequence[Patch]) -> tuple[str, str]:
+	"""Return the newest commit of KDIR's history with the files that the first patch was made from, and how to ask for it."""
+	text = patches[0].path.read_text(encoding="utf-8", errors="replace")
+	blobs = re.findall(r"^diff --git a/(\S+) b/.*\n(?:[a-z].*\n)*?index ([0-9a-f]{7,})\.\.", text, re.MULTILINE)
+	blobs = [(name, blob) for name, blob in blobs if set(blob) != {"0"}]
+	if not blobs:
+		return "", ""
+	user = usertree.UserTree(Path(wanted.kdir))
+	touching = user.git("rev-list", f"-n{lookup.LOOKED_BACK}", "HEAD", "--", *(name for name, _ in blobs)).splitlines()
+	for commit in touching:
+		lines = user.git("ls-tree", "-r", commit, "--", *(name for name, _ in blobs)).splitlines()
+		there = {line.partition("\t")[2]: line.split()[2] for line in lines}
+		if all(there.get(name, "").startswith(blob) for name, blob in blobs):
+			return commit, f"{commit[:12]} of {wanted.kdir}, which has the files that it was made from (--base={commit[:12]})"
+	return "", ""
+
+
+def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str, str]:
+	"""Return what to ask for to judge a range of KDIR's commits, a file with them as mails, and the range by ids.
+
+	Raises UsageError for a range that is none or empty, CannotJudge for one with merges.
+	"""
+	if not wanted.kdir:
+		raise UsageError("a range is one of commits of a tree: give --kdir, too")
+	user = usertree.UserTree(Path(wanted.kdir))
+	first, dots, last = commits.partition("..")
+	if not dots or not first:
+		raise UsageError(f"'{commits}' is no range: give A..B")
+	start, end = user.commit(first), user.commit(last.lstrip(".") or "HEAD")
+	try:
+		start = user.git("merge-base", start, end)
+	except CommandFailed as error:
+		raise UsageError(f"{first} and {last} have no commit in common") from error
+	if merges := user.git("rev-list", "--merges", f"{start}..{end}").splitlines():
+		raise CannotJudge(f"{commits} holds {len(merges)} merges ({merges[0][:12]}): give a range without, A..B")
+	# As mboxrd, lines of a message that look as if a mail began there have a > before them.
+	mails = user.git("format-patch", "--stdout", "--pretty=mboxrd", "--no-signature", "--no-attach", "--no-thread", "--no-cover-letter",
+			 "--no-base", "--no-notes", "--binary", "--full-index", *usertree.PLAIN, f"{start}..{end}")
+	if not mails:
+		raise UsageError(f"there is no commit in {commits}")
+	path = scratch / "range.mbox"
+	path.write_text(mails + "\n", encoding="utf-8", errors="surrogateescape")
+	return replace(wanted, base=start, trusted=True), str(path), f"{start[:ID]}..{end[:ID]}"

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the user asked for, and the command line that asks it again."""
+
+import os
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..util import buildroot
+from . import series
+from ..util.outputs import Output
+from ..util.project import PROGRAM, PROJECT
+
+
+@dataclass
+class Options:
+	"""What the user asked for."""
+	kernel: str = "7.3"
+	tarball: str = ""
+	kdir: str = ""
+	patches: str = ""	# folder of series; "": the project's
+	series: str = ""	# "": the default on a prepared kernel, of a tree of KDIR what it has
+	mutant: str = ""	# break the kernel with this one of the corpus
+	profile: str = "uml"
+	filter: str = ""
+	jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+	timeout: int = 0	# wall seconds; 0: the profile's
+	kernel_args: list[str] = field(default_factory=list)
+	kconfig_add: list[str] = field(default_factory=list)
+	make_options: list[str] = field(default_factory=list)
+	json: Output | None = None
+	junit: Output | None = None
+	report_url: str = ""	# where the report can be read
+	build_root: Path = buildroot.DEFAULT
+	update: bool = False
+
+	def reproduce(self, subcommand: str, kernel: str) -> str:
+		"""Return the command line that does the same again; kernel is what was found."""
+		words = self.source(subcommand, kernel)
+		words += [f"--series={self.named_series}"] if self.named_series and subcommand != "prove" else []
+		words += [f"--mutant={self.mutant}"] if self.mutant else []
+		words += [f"--profile={self.profile}"]
+		words += [f"--timeout={self.timeout}"] if self.timeout else []
+		return shlex.join([*words, *self.passed_on(), *([self.filter] if self.filter else [])])
+
+	def source(self, subcommand: str, kernel: str) -> list[str]:
+		"""Return the words that call the tool for a kernel; kernel is what was found."""
+		words = [PROGRAM, subcommand]
+		words += [f"--tarball={self.tarball}"] if self.tarball else []
+		words += [f"--kdir={self.kdir}"] if self.kdir else []
+		words += [] if self.tarball or self.kdir else [f"--kernel={kernel}"]
+		return words + ([f"--patches={self.patches}"] if self.patches else [])
+
+	def passed_on(self) -> list[str]:
+		"""Return the options that are handed on to make and to the kernel."""
+		return [f"--{name}={value}" for name in ("kernel_args", "kconfig_add", "make_options") for value in getattr(self, name)]
+
+	@property
+	def named_series(self) -> str:
+		"""The series, "" as long as it depends on the tree."""
+		return self.series or ("" if self.kdir else series.DEFAULT)
+
+	@property
+	def series_root(self) -> Path:
+		"""The folder of series."""
+		return Path(self.patches) if self.patches else PROJECT / "patches"

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Bring the worktree to base + series + our sources, touching only files that differ."""
+
+import datetime
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..mutation.corpus import Mutant
+from ..util.git import IDENTITY, Git
+from ..util.proc import lock
+from ..util.progress import Progress
+from .store import Kernel
+
+UNFINISHED = ".git/pinwait-unfinished"	# a checkout was begun and may not be complete
+REF_SECONDS = 5		# that a lock of git's on refs may be old
+OVERLAY = ("include", "mm", "Kconfig.kunit")
+MARK = "# pinwait: its suites and their options"
+HOOKS = {"mm/Kconfig": 'source "Kconfig.kunit"', "mm/Makefile": "obj-y += tests/"}
+
+
+@dataclass(frozen=True)
+class Source:
+	"""A file of ours and the mode git gives it."""
+	path: str
+	content: bytes
+	mode: str
+
+
+def sources(project: Path) -> Iterator[Source]:
+	"""Yield the project's files that go into the kernel tree, as they are on disk now."""
+	for name in OVERLAY:
+		top = project / name
+		for path in sorted(top.rglob("*") if top.is_dir() else [top]):
+			# Neither editors' backups and lock files, nor what a patch tool left.
+			if path.is_file() and not (path.name.startswith((".", "#"))
+						   or path.name.endswith(("~", ".orig", ".rej", ".o"))):
+				mode = "100755" if os.access(path, os.X_OK) else "100644"
+				yield Source(str(path.relative_to(project)), path.read_bytes(), mode)
+
+
+def compose(kernel: Kernel, applied: str, project: Path, broken: Sequence[Mutant] = ()) -> str:
+	"""Return the commit of our sources on top of applied (base plus series), with mutants if any are given."""
+	git = kernel.git
+	files = list(sources(project))
+	files += [_hooked(git, applied, path, line) for path, line in HOOKS.items()]
+	for mutant in broken:
+		files.append(_broken(git, applied, mutant, files))
+	digest = hashlib.sha256(applied.encode())
+	for file in files:
+		digest.update(f"{file.mode} {file.path} {len(file.content)}\n".encode() + file.content)
+	ref = f"refs/pinwait/composed-{digest.hexdigest()[:40]}"
+	return git.commit_of(ref) or _commit(git, applied, files, ref)
+
+
+def broken(kernel: Kernel, commit: str, mutant: Mutant) -> str:
+	"""Return a commit with a mutant in it. Raises UsageError if the file is not as the mutant takes it to be."""
+	file = _broken(kernel.git, commit, mutant, ())
+	ref = f"refs/pinwait/composed-{hashlib.sha256(commit.encode() + file.content).hexdigest()[:40]}"
+	return kernel.git.commit_of(ref) or _commit(kernel.git, commit, [file], ref)
+
+
+def with_files(kernel: Kernel, commit: str, other: str, names: Sequence[str]) -> str:
+	"""Return a commit in which files are as another commit has them, as far as they are there."""
+	git = kernel.git
+	listed = [line.partition("\t") for line in git("ls-tree", other, "--", *names).splitlines()]
+	files = [Source(name, (git("cat-file", "blob", head.split()[2]) + "\n").encode("utf-8", "surrogateescape"), head.split()[0])
+		 for head, _, name in listed]
+	digest = hashlib.sha256(commit.encode() + "".join(f"{file.path}\n" for file in files).encode()
+				+ b"".join(file.content for file in files))
+	ref = f"refs/pinwait/composed-{digest.hexdigest()[:40]}"
+	return git.commit_of(ref) or _commit(git, commit, files, ref)
+
+
+def _commit(git: Git, parent: str, files: Sequence[Source], ref: str) -> str:
+	"""Make ref a commit of files on top of parent, and return it."""
+	who = f"{IDENTITY['GIT_COMMITTER_NAME']} <{IDENTITY['GIT_COMMITTER_EMAIL']}> 946684800 +0000"
+	message = "pinwait's sources"
+	stream = f"commit {ref}\ncommitter {who}\ndata {len(message)}\n{message}\nfrom {parent}\n"
+	for file in files:
+		text = file.content.decode("utf-8", "surrogateescape")
+		stream += f"M {file.mode} inline {file.path}\ndata {len(file.content)}\n{text}\n"
+	git("fast-import", "--quiet", "--force", stdin=stream)
+	return git("rev-parse", ref)
+
+
+def _hooked(git: Git, commit: str, path: str, line: str) -> Source:
+	"""Return a file of the kernel with the line that makes it include ours."""
+	text = git("cat-file", "blob", f"{commit}:{path}") + "\n"
+	if line not in text.splitlines():
+		text += f"\n{MARK}\n{line}\n"
+	return Source(path, text.encode("utf-8", "surrogateescape"), "100644")
+
+
+def _broken(git: Git, commit: str, mutant: Mutant, files: Sequence[Source]) -> Source:
+	"""Return a file, one of ours or the kernel's, with a mutant in it."""
+	ours = [file.content.decode("utf-8", "surrogateescape") for file in files if file.path == mutant.file]
+	text = ours[-1] if ours else git("cat-file", "blob", f"{commit}:{mutant.file}") + "\n"
+	return Source(mutant.file, mutant.applied(text).encode("utf-8", "surrogateescape"), "100644")
+
+
+def check_out(kernel: Kernel, commit: str, strays: Path, progress: Progress) -> None:
+	"""Make the worktree equal to commit; files that do not differ keep their time stamps.
+
+	Edits made in the worktree itself are saved below strays, with a warning.
+	"""
+	git = kernel.git
+	unfinished = kernel.tree / UNFINISHED
+	# The caller holds the worktree's lock: this one is from a run that was killed.
+	(kernel.tree / ".git/index.lock").unlink(missing_ok=True)
+	# Objects of an old HEAD that were borrowed from KDIR may be gone: then nothing can be compared.
+	if not unfinished.exists() and git.has_tree("HEAD"):
+		edited = git("status", "--porcelain", "--untracked-files=no").splitlines()
+		head = git("rev-parse", "HEAD")
+		if head == commit and not edited:
+			return
+		_save_strays(kernel, [line[3:] for line in edited], _in_the_way(git, head, commit), strays, progress)
+	unfinished.touch()
+	git("reset", "-q", "--hard", commit)
+	unfinished.unlink()
+
+
+@contextmanager
+def locked(kernels: Path, name: str) -> Iterator[None]:
+	"""Hold the lock of a kernel's worktree, and have its repository free of what a killed git left."""
+	with lock(kernels / f"{name}.lock", f"the kernel worktree {name}"):
+		_free_refs(kernels / name / ".git")
+		yield
+
+
+def _free_refs(folder: Path) -> None:
+	"""Remove old locks of refs, for git itself holds none for long; and none of our own, which are no files of git's."""
+	for path in [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]:
+		try:
+			if not path.name.startswith("pinwait-") and time.time() - path.stat().st_mtime > REF_SECONDS:
+				path.unlink()
+		except FileNotFoundError:
+			pass
+
+
+def _in_the_way(git: Git, head: str, commit: str) -> list[str]:
+	"""Return files that git does not know but that commit brings and would overwrite."""
+	added = git("diff", "--name-only", "--no-renames", "--diff-filter=A", head, commit).splitlines()
+	return [name for name in added if (git.path / name).is_file()]
+
+
+def _save_strays(kernel: Kernel, edited: list[str], untracked: list[str], strays: Path,
+		 progress: Progress) -> None:
+	names = edited + untracked
+	if not names:
+		return
+	stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+	folder = strays / f"{kernel.name}-{stamp}"
+	folder.mkdir(parents=True, exist_ok=True)
+	(folder / "edits.diff").write_text(kernel.git("diff", "--binary", "HEAD") + "\n", encoding="utf-8",
+					   errors="surrogateescape")
+	for name in untracked:
+		(folder / name).parent.mkdir(parents=True, exist_ok=True)
+		shutil.copy2(kernel.tree / name, folder / name)
+	progress.say(f"warning: {len(names)} files were edited in {kernel.tree}, which is the tool's own: "
+		     f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}. They are restored, and your "
+		     f"edits are kept in {folder}. Edit the project's sources instead, or test a tree "
+		     f"of yours with KDIR.")

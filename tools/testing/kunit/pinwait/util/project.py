@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where the parts of the project are, and which version of it this is."""
+
+from pathlib import Path
+
+from .git import Git
+from .proc import CommandFailed
+
+PROJECT = Path(__file__).resolve().parents[5]
+CONFIGS = PROJECT / "lib/kunit-configs"
+MUTANTS = PROJECT / "tools/testing/mutants"
+GENERATED = MUTANTS / "generated"
+PROMISES = PROJECT / "Documentation/coverage.md"
+PROGRAM = str(PROJECT / "tools/testing/kunit/pinwait.py")
+
+
+def version() -> str:
+	"""Return the commit of the tool, with -dirty if it differs from that, "" if it is not in git."""
+	try:
+		return Git(PROJECT)("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+	except CommandFailed:
+		return ""
