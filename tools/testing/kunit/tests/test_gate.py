@@ -91,10 +91,10 @@ def _judged(tmp_path, monkeypatch):
 	monkeypatch.setattr(lint, "kernel_doc", lambda *_args: [])
 	monkeypatch.setattr(sandbox, "failure", lambda: "")
 
-	def start(*texts, asked=None, kdir="", **more):
+	def start(*texts, asked=None, kdir="", series="", **more):
 		box = tmp_path / "in.mbox"
 		box.write_text("".join(texts))
-		options = Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"), kdir=str(kdir))
+		options = Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"), kdir=str(kdir), series=series)
 		wanted = asked or Asked((str(box),), **more)
 		judgement, folder = engine.judge(options, wanted)
 		write_all(judgement, folder)

@@ -11,7 +11,8 @@ import pytest
 
 from pinwait.gate import trailers
 from pinwait.source import ground, lookup, patches, series, store, usertree
-from pinwait.source.ground import Wanted
+from pinwait.source.ground import Start
+from pinwait.source.options import Options
 from pinwait.util.errors import CannotJudge, UsageError
 from pinwait.util.progress import Progress
 
@@ -26,7 +27,7 @@ def _place(tmp_path):
 			      "include/linux/ours.h": "\n"})
 	fakes.write(tmp_path / "series", {"rfc/7.3/0001-x.patch": OTHER})
 	fakes.prepared(tmp_path / "build/kernels/7.3.4-1")
-	return Wanted(tmp_path / "build", tmp_path / "series", project)
+	return Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"))
 
 
 def _submission(tmp_path, *texts):
@@ -37,13 +38,13 @@ def _submission(tmp_path, *texts):
 	return patches.read([str(tmp_path / "in.mbox")], scratch)
 
 
-def _try(wanted, submission):
+def _try(options, submission, start=Start()):
 	"""Return the choice, the states and line 10, 20 and 30 of each."""
 	said = Progress(io.StringIO())
-	with ground.chosen(wanted, submission, said) as base:
-		states = ground.states(base, submission.patches, wanted.project)
+	with ground.chosen(options, start, submission, said) as base:
+		states = ground.states(base, submission.patches, options.series_root.parent / "project")
 		if states.failure:
-			states.nearest = ground.nearest(base, wanted, submission.patches, said)
+			states.nearest = ground.nearest(base, options, submission.patches, said)
 		texts = [base.kernel.git("show", f"{state}:mm/migrate.c").splitlines() for state in states.commits]
 		ours = [base.kernel.git("show", f"{state}:mm/tests/a_kunit.c") for state in states.commits]
 	return base, states, [[text[9], text[19], text[29]] for text in texts], ours
@@ -157,16 +158,16 @@ def test_uncommitted_change_is_a_patch(place, tmp_path):
 	assert user.uncommitted(staged=True) == ""
 	(tmp_path / "x").mkdir()
 	submission = patches.read_diff(user.uncommitted(staged=False), "x", tmp_path / "x")
-	_, states, _, _ = _try(replace(place, kdir=str(tree), series="none", base="HEAD", trusted=True), submission)
+	_, states, _, _ = _try(replace(place, kdir=str(tree), series="none"), submission, Start("HEAD", trusted=True))
 	assert not states.failure and submission.patches[0].bare
 
 
 def test_prerequisites(place, tmp_path):
 	tree = _user(tmp_path)
-	wanted = replace(place, kdir=str(tree), base="HEAD~2", series="none")
+	options = replace(place, kdir=str(tree), series="none")
 	first = _submission(tmp_path, ONE).patches[0].patch_id
 	submission = _submission(tmp_path, OTHER, f"\nprerequisite-patch-id: {first}\nprerequisite-patch-id: {'cd' * 20}\n")
-	base, _, texts, _ = _try(wanted, submission)
+	base, _, texts, _ = _try(options, submission, Start("HEAD~2"))
 	assert texts[0] == ["changed 10", "line 20", "line 30"]
 	assert f"prerequisite-patch-id: {'cd' * 20} is taken to be in the base, which was given" in base.choice
 	assert base.choice[-1] == f"prerequisites: 1 commits of {tree} applied first"
@@ -190,7 +191,7 @@ def test_what_comes_before_a_lone_patch(place, tmp_path):
 	assert _try(in_tree, lone)[0].precedes
 	other = _submission(tmp_path, OTHER.replace("[PATCH]", "[PATCH 2/2]"))
 	assert not _try(replace(in_tree, series="none"), other)[0].precedes
-	assert _try(replace(in_tree, series="none", base="HEAD"), other)[0].precedes
+	assert _try(replace(in_tree, series="none"), other, Start("HEAD"))[0].precedes
 
 
 def test_prerequisite_that_the_series_has(place, tmp_path):
@@ -245,9 +246,9 @@ def _with(tmp_path, text, name="mm/migrate.c"):
 def test_patch_of_ours_is_merged_beside_what_a_tree_has_changed(place, tmp_path, old, new):
 	text = fakes.MIGRATE.replace(old, new)
 	tree = _with(tmp_path, text)
-	wanted = replace(place, kdir=str(tree), series="rfc")
+	options = replace(place, kdir=str(tree), series="rfc")
 	for _ in range(2):		# the second time it is known
-		base, states, _, _ = _try(wanted, _submission(tmp_path, ONE))
+		base, states, _, _ = _try(options, _submission(tmp_path, ONE))
 		assert base.kernel.git.text(f"{base.applied}:mm/migrate.c") == text.replace("line 30", "changed 30")
 		assert base.choice[-1] == "merged: rfc/7.3/0001-x.patch in mm/migrate.c, by the difference of fake 7.3.4"
 		assert not states.failure
@@ -321,20 +322,20 @@ def test_series_that_does_not_apply_to_a_tree(place, tmp_path):
 	tree = _user(tmp_path)
 	fakes.write(tree, {"mm/migrate.c": "".join(f"other {number}\n" for number in range(40))})
 	fakes.git(tree, "commit", "-qam", "other")
-	wanted = replace(place, kdir=str(tree))
+	options = replace(place, kdir=str(tree))
 	new = ONE.replace(" line", " other").replace("-line", "-other")
-	base, _, _, _ = _try(wanted, _submission(tmp_path, new))
+	base, _, _, _ = _try(options, _submission(tmp_path, new))
 	assert base.series.name == "none"
 	with pytest.raises(CannotJudge, match="does not apply"):
-		_try(replace(wanted, series="rfc"), _submission(tmp_path, new))
+		_try(replace(options, series="rfc"), _submission(tmp_path, new))
 
 
 def test_nearer_commit_of_a_tree(place, tmp_path):
 	tree = _user(tmp_path)
 	text = fakes.git(tree, "format-patch", "-1", "--stdout", "HEAD~1").replace("changed 10", "otherwise 10") + "\n"
 	text = text.replace("Subject: [PATCH] ", "Subject: [PATCH] another ")
-	wanted = replace(place, kdir=str(tree), series="none")
-	_, states, _, _ = _try(wanted, _submission(tmp_path, text))
+	options = replace(place, kdir=str(tree), series="none")
+	_, states, _, _ = _try(options, _submission(tmp_path, text))
 	old = fakes.git(tree, "rev-parse", "HEAD~2")
 	assert old[:12] in states.nearest and f"--base={old[:12]}" in states.nearest
 
@@ -342,9 +343,10 @@ def test_nearer_commit_of_a_tree(place, tmp_path):
 def test_range(place, tmp_path):
 	tree = _user(tmp_path)
 	fakes.git(tree, "config", "diff.noprefix", "true")
-	wanted, box, commits = ground.with_range(replace(place, kdir=str(tree), series="none"), "HEAD~2..HEAD", tmp_path)
+	options = replace(place, kdir=str(tree), series="none")
+	start, box, commits = ground.with_range(options, "HEAD~2..HEAD", tmp_path)
 	assert fakes.git(tree, "rev-parse", *commits.split("..")) == fakes.git(tree, "rev-parse", "HEAD~2", "HEAD")
-	_, _, texts, _ = _try(wanted, patches.read([box], tmp_path))
+	_, _, texts, _ = _try(options, patches.read([box], tmp_path), start)
 	assert texts == [["line 10", "line 20", "line 30"], ["changed 10", "line 20", "line 30"], ["changed 10", "changed 20", "line 30"]]
 
 

@@ -225,7 +225,7 @@ def test_hook_runs_presubmit(tree, tmp_path, monkeypatch):
 	"""The command in the hook is one that the tool understands, whatever folder the tree is in."""
 	spaced = tmp_path / "my tree"
 	tree.rename(spaced)
-	presubmit.install_hook(Options(kdir=str(spaced), build_root=tmp_path / "b", jobs=3), False, "none")
+	presubmit.install_hook(Options(kdir=str(spaced), build_root=tmp_path / "b", jobs=3, series="none"), False)
 	from pinwait.commands import cli
 	import shlex
 	words = shlex.split((spaced / ".git/hooks/pre-push").read_text().splitlines()[-2])

@@ -2,15 +2,18 @@
 """No process is left behind, and two runs do not use one worktree at once."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import fakes
 from pinwait.util.project import PROJECT
+from pinwait.kernel.build import DoesNotBuild
 from pinwait.util import proc
 from pinwait.util.errors import CannotJudge
 
@@ -175,3 +178,10 @@ def test_full_disk_is_recognised():
 	assert proc.is_disk_full(OSError(28, "x"))
 	assert proc.is_disk_full(proc.CommandFailed(["tar"], 2, "tar: write error: No space left on device"))
 	assert not proc.is_disk_full(OSError(2, "x"))
+
+
+@pytest.mark.parametrize("error", [
+	proc.CommandFailed(["make", "x"], 2, "no rule\n"), DoesNotBuild("mm/migrate.c:1:1: error", Path("build.log")), CannotJudge("why")])
+def test_an_error_of_a_worker_arrives_as_it_was_raised(error):
+	again = pickle.loads(pickle.dumps(error))
+	assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

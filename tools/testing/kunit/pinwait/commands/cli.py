@@ -2,6 +2,7 @@
 """The command line: options, and which function answers which subcommand."""
 
 import argparse
+import dataclasses
 import io
 import os
 import re
@@ -195,13 +196,18 @@ def parser() -> Parser:
 
 def options(args: argparse.Namespace) -> Options:
 	"""Return the run options that were given, defaults for the others."""
-	given = {name: value for name, value in vars(args).items()
-		 if name in Options.__dataclass_fields__ and value is not None}
+	given = _fields(args, Options)
 	given["build_root"] = Path(args.build_root)
 	for name in PATHS:
 		if given.get(name):
 			given[name] = os.path.abspath(given[name])
 	return Options(**given)
+
+
+def _fields(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+	"""Return what was given of the fields of a dataclass."""
+	names = {field.name for field in dataclasses.fields(kind)}
+	return {name: value for name, value in vars(args).items() if name in names and value is not None}
 
 
 def _kernel_options(sub: argparse.ArgumentParser) -> None:
@@ -259,13 +265,12 @@ def _mutant_names(sub: argparse.ArgumentParser) -> None:
 
 
 def _mutants(args: argparse.Namespace) -> int:
-	shard = Shard.parse(args.shard)
 	if args.generated or any(":" in name for name in args.names):
-		return generated.generated(options(args), generated.Asked(tuple(args.names), args.sample, args.seed, args.functions, shard,
+		return generated.generated(options(args), generated.Asked(tuple(args.names), args.sample, args.seed, args.functions, Shard.parse(args.shard),
 									  args.resume, args.record))
 	if args.seed or args.functions or args.resume or args.record:
 		raise UsageError("--seed, --functions, --resume and --record are for --generated mutants")
-	return mutants.mutants(options(args), args.names, args.sample, shard)
+	return mutants.mutants(options(args), args.names, args.sample, Shard.parse(args.shard))
 
 
 def _coverage_options(sub: argparse.ArgumentParser) -> None:
@@ -324,8 +329,9 @@ def _print_option(sub: argparse.ArgumentParser) -> None:
 
 
 def _gate(args: argparse.Namespace) -> int:
-	asked = engine.Asked(tuple(args.sources), args.range, args.base, args.series or "", args.profiles, args.checks, args.only,
-			   args.repeat, Shard.parse(args.shard), args.isolation, args.staged, args.anew, review=REVIEWS.get(args.form, ""))
+	given = _fields(args, engine.Asked)
+	given |= {"sources": tuple(args.sources), "shard": Shard.parse(args.shard)}
+	asked = engine.Asked(**given, review=REVIEWS.get(args.form, ""))
 	judgement, folder = engine.judge(options(args), asked)
 	if args.results:
 		outputs.attempt(f"the results could not be copied to {args.results}",
@@ -361,12 +367,12 @@ def _presubmit_options(sub: argparse.ArgumentParser) -> None:
 def _presubmit(args: argparse.Namespace) -> int:
 	given = options(args)
 	if args.install_hook:
-		return presubmit.install_hook(given, args.full, args.series or "")
+		return presubmit.install_hook(given, args.full)
 	if args.remove_hook:
 		return presubmit.remove_hook(given)
 	if args.pushed:
-		return presubmit.pushed(given, sys.stdin, args.full, args.series or "")
-	return presubmit.presubmit(given, args.staged, args.range, args.full, args.series or "")
+		return presubmit.pushed(given, sys.stdin, args.full)
+	return presubmit.presubmit(given, args.staged, args.range, args.full)
 
 
 def _merge_options(sub: argparse.ArgumentParser) -> None:

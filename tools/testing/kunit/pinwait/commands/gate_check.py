@@ -121,7 +121,7 @@ def _judge_all(options: Options, progress: Progress, ready: Prepared, folder: Pa
 
 def _command(options: Options, ready: Prepared) -> list[str]:
 	"""Return the words that call the gate, without an input."""
-	words = shlex.split(engine.Asked(series=ready.series.name).reproduce(options, ready.kernel.name))[1:]
+	words = shlex.split(engine.Asked().reproduce(dataclasses.replace(options, series=ready.series.name), ready.kernel.name))[1:]
 	return [sys.executable, str(TOOL), *words, f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
 
 

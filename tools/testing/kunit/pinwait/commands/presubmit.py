@@ -40,22 +40,21 @@ TOOL = PROJECT / "tools/testing/kunit/pinwait.py"
 MANY = 50		# commits: more than that are no series, but somebody else's history
 
 
-def presubmit(options: Options, staged: bool, commits: str, full: bool, series: str = "") -> int:
+def presubmit(options: Options, staged: bool, commits: str, full: bool) -> int:
 	"""Judge what is about to be sent; return the exit code.
 
-	commits is a range A..B, or a number as in -1, or "" for what the upstream branch has not; series is what
-	comes before them, "" for the default.
+	commits is a range A..B, or a number as in -1, or "" for what the upstream branch has not.
 	"""
 	user = usertree.UserTree(Path(options.kdir))
 	asked, why = chosen(user, staged, commits)
 	print(f"presubmit: {why}", file=sys.stderr, flush=True)
-	judgement, folder = _judge(options, replace(asked, series=series), full)
+	judgement, folder = _judge(options, asked, full)
 	outputs.to_stdout(lambda: print_judgement(judgement, sys.stdout))
 	print(f"results: {folder}", file=sys.stderr)
 	return judgement.exit_code
 
 
-def pushed(options: Options, lines: Iterator[str], full: bool, series: str = "") -> int:
+def pushed(options: Options, lines: Iterator[str], full: bool) -> int:
 	"""Judge what git is about to push, as it says on the standard input of a pre-push hook.
 
 	Only a patch that fails stops the push: what cannot be judged is said, and is the developer's to decide.
@@ -66,7 +65,7 @@ def pushed(options: Options, lines: Iterator[str], full: bool, series: str = "")
 			if set(local) == {"0"}:
 				continue
 			commits = _range_of(usertree.UserTree(Path(options.kdir)), local, remote)
-			code = presubmit(options, False, commits, full, series)
+			code = presubmit(options, False, commits, full)
 		except (PinwaitError, OSError, ValueError) as error:
 			print(f"presubmit: {line.strip()}: not checked: {error}", file=sys.stderr)
 			continue
@@ -98,12 +97,12 @@ def chosen(user: usertree.UserTree, staged: bool, commits: str) -> tuple[Asked, 
 	return Asked(range="HEAD~1..HEAD"), f"the last commit, for {why} and nothing is staged"
 
 
-def install_hook(options: Options, full: bool, series: str = "") -> int:
+def install_hook(options: Options, full: bool) -> int:
 	"""Have git run presubmit before a push from the tree, with the same options.
 
 	Raises UsageError if another hook is there, or hooks are not the tree's alone.
 	"""
-	path, command = _hook(options), _command(options, full, series)
+	path, command = _hook(options), _command(options, full)
 	if os.path.lexists(path) and not _is_ours(path):
 		raise UsageError(f"{path} is there and not pinwait's: it is left alone; to have both, call this from it, with its "
 				 f"standard input: {command}")
@@ -171,6 +170,6 @@ def _is_ours(path: Path) -> bool:
 	return path.is_file() and not path.is_symlink() and bool(OURS.fullmatch(path.read_text(encoding="utf-8", errors="replace")))
 
 
-def _command(options: Options, full: bool, series: str) -> str:
+def _command(options: Options, full: bool) -> str:
 	words = [sys.executable, str(TOOL), "presubmit", f"--kdir={options.kdir}", f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
-	return shlex.join([*words, "--pushed", *([f"--series={series}"] if series else []), *(["--full"] if full else [])])
+	return shlex.join([*words, "--pushed", *([f"--series={options.series}"] if options.series else []), *(["--full"] if full else [])])

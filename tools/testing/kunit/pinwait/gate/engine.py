@@ -29,7 +29,7 @@ from ..kernel.sandbox import Sandbox
 from ..log.results import LABELS, Ending, Outcome
 from ..report.files import write_all
 from ..report.judgement import Change, Check, Finding, Judgement, PatchJudgement
-from ..source.ground import Ground, States, Wanted
+from ..source.ground import Ground, Start, States
 from ..source.options import Options
 from ..source.patches import Patch, Submission
 from ..util.errors import CannotJudge, PinwaitError, UsageError
@@ -55,7 +55,6 @@ class Asked:
 	sources: tuple[str, ...] = ()
 	range: str = ""
 	base: str = ""
-	series: str = ""		# "" for the default
 	profiles: tuple[str, ...] = ("uml",)
 	checks: tuple[str, ...] = ()	# only these
 	only: int = 0			# only this patch
@@ -70,7 +69,7 @@ class Asked:
 	def reproduce(self, options: Options, kernel: str) -> str:
 		"""Return the command line that asks the same again."""
 		words = options.source("gate", kernel)
-		words += [f"--series={self.series}"] if self.series else []
+		words += [f"--series={options.series}"] if options.series else []
 		words += [f"--base={self.base}"] if self.base and not self.range else []
 		words += [f"--range={self.range}"] if self.range else []
 		words += ["--staged"] if self.staged else []
@@ -117,7 +116,7 @@ class _Gate:
 		now = time.gmtime()
 		self.folder = new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', now)}-gate")
 		self.judgement = Judgement(
-			kernel="", base="", base_commit="", choice=[], series=asked.series or ("" if options.kdir else series.DEFAULT), before=[],
+			kernel="", base="", base_commit="", choice=[], series=options.named_series, before=[],
 			profiles=list(asked.profiles), checks=self.checks, command=asked.reproduce(options, options.kernel),
 			started=time.strftime("%Y-%m-%dT%H:%M:%SZ", now), compiler="", isolation="",
 			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=version(),
@@ -171,9 +170,7 @@ class _Gate:
 
 	def _judge(self, scratch: Path) -> None:
 		judgement = self.judgement
-		wanted = Wanted(self.options.build_root, self.options.series_root, PROJECT, self.options.kernel,
-				self.options.tarball, self.options.kdir, self.asked.base, self.asked.series)
-		wanted, submission = self._submission(wanted, scratch)
+		start, submission = self._submission(scratch)
 		self.patches = submission.patches
 		if self.asked.only > len(self.patches):
 			raise UsageError(f"there is no patch {self.asked.only}, only {len(self.patches)}")
@@ -184,7 +181,7 @@ class _Gate:
 			for number, patch in enumerate(self.patches, 1)]
 		self._keep_input(submission)
 		closed = self._closed()
-		with ground.chosen(wanted, submission, self.progress) as base:
+		with ground.chosen(self.options, start, submission, self.progress) as base:
 			judgement.kernel, judgement.base = base.kernel.version, base.base
 			judgement.base_commit = base.kernel.base_commit
 			judgement.choice, judgement.series = list(base.choice), base.series.name
@@ -197,7 +194,7 @@ class _Gate:
 			with self.progress.stage("apply", f"{len(self.patches)} patches to {base.base}"):
 				states = ground.states(base, self.patches, PROJECT)
 				if states.failure and not any(patch.problem for patch in self.patches):
-					states.nearest = ground.nearest(base, wanted, self.patches, self.progress)
+					states.nearest = ground.nearest(base, self.options, self.patches, self.progress)
 			for line in states.merged:
 				judgement.choice.append(line)
 				self.progress.say(line)
@@ -211,9 +208,9 @@ class _Gate:
 				self._prepare(base, states, closed)
 				self._try_all(len(states.commits) - 1)
 
-	def _submission(self, wanted: Wanted, scratch: Path) -> tuple[Wanted, Submission]:
-		"""Return the patches to judge, and what to apply them to."""
-		asked = self.asked
+	def _submission(self, scratch: Path) -> tuple[Start, Submission]:
+		"""Return where in a tree the patches to judge begin, and the patches."""
+		asked, start = self.asked, Start(self.asked.base)
 		if sum(map(bool, (asked.sources, asked.range, asked.staged))) > 1:
 			raise UsageError("give patches, or a range, or --staged")
 		place = scratch / "mails"
@@ -223,24 +220,24 @@ class _Gate:
 			alone = None if asked.review == b4.SERIES else patches.read(asked.sources, place)
 			commits = b4.under_review(tree, alone.patches[0] if alone else None)
 			if alone and not commits:
-				return wanted, alone
+				return start, alone
 			if not commits:
 				raise CannotJudge("b4 does not say which commits this series has become: check it out in `b4 review` (r), "
 						  "then have it checked once more (c, R)")
 			self.asked = asked = replace(asked, range=commits, sources=())
 		if asked.range:
-			wanted, box, commits = ground.with_range(wanted, asked.range, scratch)
+			start, box, commits = ground.with_range(self.options, asked.range, scratch)
 			self.asked = replace(asked, range=commits)
-			return wanted, patches.read([box], place, keep_cr=True)
+			return start, patches.read([box], place, keep_cr=True)
 		if asked.sources:
-			return wanted, patches.read(asked.sources, place)
+			return start, patches.read(asked.sources, place)
 		if not self.options.kdir:
 			raise UsageError("there is nothing to judge: give PATCH=file, or KDIR=tree for what is uncommitted there")
 		diff = usertree.UserTree(Path(self.options.kdir)).uncommitted(asked.staged)
 		what = "staged" if asked.staged else "uncommitted"
 		if not diff:
 			raise UsageError(f"nothing is {what} in {self.options.kdir}: give a patch or a range")
-		return replace(wanted, base="HEAD", trusted=True), patches.read_diff(diff, f"{what} change", place)
+		return Start("HEAD", trusted=True), patches.read_diff(diff, f"{what} change", place)
 
 	def _keep_input(self, submission: Submission) -> None:
 		"""Keep the patches as they were understood; what will not be there any more can be judged again from there."""

@@ -16,7 +16,9 @@ from ..util.errors import CannotJudge, UsageError
 from ..util.git import Stack
 from ..util.proc import CommandFailed
 from ..util.progress import Progress
+from .options import Options
 from .patches import Patch, Submission
+from .prepared import held
 from .series import NONE, Series
 from .store import Kernel, Store
 
@@ -24,17 +26,10 @@ ID = 12			# digits of a commit's id that name it in a tree of the kernel's size
 
 
 @dataclass(frozen=True)
-class Wanted:
-	"""What was asked for; "" where nothing was."""
-	build_root: Path
-	series_root: Path
-	project: Path
-	kernel: str = "7.3"
-	tarball: str = ""
-	kdir: str = ""
-	base: str = ""		# commit of KDIR
-	series: str = ""
-	trusted: bool = False	# the base is what the patches were made from: their trailers need not be asked
+class Start:
+	"""Where in a tree of KDIR patches begin."""
+	commit: str = ""	# as given, "" if it has to be found out
+	trusted: bool = False	# the patches were made from it: their trailers need not be asked
 
 
 @dataclass(frozen=True)
@@ -62,33 +57,25 @@ class States:
 
 
 @contextmanager
-def chosen(wanted: Wanted, submission: Submission, progress: Progress) -> Iterator[Ground]:
+def chosen(options: Options, start: Start, submission: Submission, progress: Progress) -> Iterator[Ground]:
 	"""Choose a base and prepare it; hold the lock of its worktree meanwhile.
 
 	Raises UsageError for what does not exist, CannotJudge if a chosen base cannot be had.
 	"""
 	choice: list[str] = []
-	kernels = wanted.build_root / "kernels"
-	if wanted.kdir:
-		name = usertree.name_of(Path(wanted.kdir))
-		ready = None
-	else:
-		store = Store(wanted.build_root, progress)
-		ready = store.tarball(Path(wanted.tarball)) if wanted.tarball else store.package(wanted.kernel)
-		name = ready.name
-	with worktree.locked(kernels, name):
-		if ready:
-			kernel, follows = ready, False
-			if submission.base_commit:
-				choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
-			choice.append(f"base: {kernel.base}, which is prepared")
-		else:
-			kernel, whole, follows = _of_user(wanted, submission, kernels, progress, choice)
-			wanted = replace(wanted, trusted=wanted.trusted or whole)
-		found, applied = _with_series(wanted, kernel, progress, choice)
+	at, follows = "", False
+	if options.kdir:
+		at, whole, follows = _of_user(options, start, submission, choice)
+		start = replace(start, trusted=start.trusted or whole)
+	elif submission.base_commit:
+		choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
+	with held(options, progress, at) as kernel:
+		choice += [] if options.kdir else [f"base: {kernel.base}, which is prepared"]
+		found, applied = _with_series(options, kernel, progress, choice)
 		needs = submission.missing or submission.prerequisites or submission.unnamed
-		precedes = bool(not needs or wanted.trusted or wanted.base or follows)
-		applied = _with_prerequisites(wanted, submission, kernel, found, applied, choice, precedes)
+		precedes = bool(not needs or start.trusted or start.commit or follows)
+		if not start.trusted:
+			applied = _with_prerequisites(options, submission, kernel, found, applied, choice, precedes)
 		yield Ground(kernel, found, applied, tuple(choice), precedes)
 
 
@@ -144,66 +131,66 @@ def _merge(kernel: Kernel, stack: Stack, alone: Stack, patches: Sequence[Patch])
 	stack.push(patches[-1].mail, git.between(stack.commit, tree))
 
 
-def nearest(ground: Ground, wanted: Wanted, patches: Sequence[Patch], progress: Progress) -> str:
+def nearest(ground: Ground, options: Options, patches: Sequence[Patch], progress: Progress) -> str:
 	"""Name a base that all patches apply to, and how to ask for it; "" if none is known."""
-	if wanted.kdir:
-		commit, words = _commit_of_blobs(wanted, patches)
+	if options.kdir:
+		commit, words = _commit_of_blobs(options, patches)
 		kernel = replace(ground.kernel, base_commit=commit)
 		if commit and _apply(kernel, ground.series, patches):
 			return words
-	return next((words for words, kernel, found in _candidates(ground, wanted, progress) if _apply(kernel, found, patches)), "")
+	return next((words for words, kernel, found in _candidates(ground, options, progress) if _apply(kernel, found, patches)), "")
 
 
-def _of_user(wanted: Wanted, submission: Submission, kernels: Path, progress: Progress, choice: list[str]) -> tuple[Kernel, bool, bool]:
-	"""Return the kernel for the commit of KDIR that trailers or options name, or HEAD; whether it is where the first patch was
+def _of_user(options: Options, start: Start, submission: Submission, choice: list[str]) -> tuple[str, bool, bool]:
+	"""Return the commit of KDIR that trailers or options name, or HEAD; whether it is where the first patch was
 	committed, and whether it is at least where one like it was: then what comes before it is there."""
-	user = usertree.UserTree(Path(wanted.kdir))
-	first, named, at = submission.patches[0], "" if wanted.trusted else submission.base_commit, wanted.base or "HEAD"
+	user = usertree.UserTree(Path(options.kdir))
+	first, named, at = submission.patches[0], "" if start.trusted else submission.base_commit, start.commit or "HEAD"
 	# A branch that has the patch has all that it needs; trailers may name less, and less near.
-	there = "" if wanted.base else lookup.same(user, first)
+	there = "" if start.commit else lookup.same(user, first)
 	if named and not there:
 		try:
 			at = user.commit(named)
 			choice.append(f"base: {at[:12]}, which base-commit: names")
-			return usertree.prepare(Path(wanted.kdir), kernels, progress, at), False, False
+			return at, False, False
 		except UsageError:
-			choice.append(f"base-commit: {named} is not in {wanted.kdir}")
-	alike = "" if wanted.base or there else next(iter(lookup.alike(user, first)), "")
+			choice.append(f"base-commit: {named} is not in {options.kdir}")
+	alike = "" if start.commit or there else next(iter(lookup.alike(user, first)), "")
 	if there or alike:
 		at = user.commit(f"{there or alike}~1")
 		how = "for the first patch is" if there else "for with the first patch's subject and author there is"
-		choice.append(f"base: {at[:12]} of {wanted.kdir}, {how} its commit {(there or alike)[:12]}")
+		choice.append(f"base: {at[:12]} of {options.kdir}, {how} its commit {(there or alike)[:12]}")
 	else:
-		choice.append(f"base: {user.commit(at)[:12]} of {wanted.kdir}, "
-			      + (f"as given ({wanted.base})" if wanted.base else "its HEAD"))
-	return usertree.prepare(Path(wanted.kdir), kernels, progress, at), bool(there), bool(there or alike)
+		choice.append(f"base: {user.commit(at)[:12]} of {options.kdir}, "
+			      + (f"as given ({start.commit})" if start.commit else "its HEAD"))
+	return at, bool(there), bool(there or alike)
 
 
-def _with_series(wanted: Wanted, kernel: Kernel, progress: Progress, choice: list[str]) -> tuple[Series, str]:
+def _with_series(options: Options, kernel: Kernel, progress: Progress, choice: list[str]) -> tuple[Series, str]:
 	"""Return the series that comes before the patches, and the commit of base and series."""
 	try:
-		applied = series.choose(wanted.series_root, wanted.series, kernel, progress)
+		applied = series.choose(options.series_root, options.series, kernel, progress)
 	except series.DoesNotApply as error:
-		if wanted.series or kernel.is_users:
+		if options.series or kernel.is_users:
 			raise
-		applied = series.choose(wanted.series_root, NONE, kernel, progress)
+		applied = series.choose(options.series_root, NONE, kernel, progress)
 		choice.append(f"series: {series.DEFAULT}, the default, is left out: {error}")
 	choice += applied.choice
 	return applied.series, applied.commit
 
 
-def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, found: Series, applied: str,
+def _with_prerequisites(options: Options, submission: Submission, kernel: Kernel, found: Series, applied: str,
 			choice: list[str], precedes: bool) -> str:
 	"""Apply the patches that prerequisite-patch-id: trailers name, as far as the base has not got them.
 
 	Raises CannotJudge for what is nowhere, unless the base is known to have all that comes before the first patch.
 	"""
-	if wanted.trusted or not submission.prerequisites and not submission.unnamed:
+	if not submission.prerequisites and not submission.unnamed:
 		return applied
 	there = {patch.patch_id for patch in found.ids()}
 	lying: dict[str, str] = {}
-	if wanted.kdir:
-		user = usertree.UserTree(Path(wanted.kdir))
+	if options.kdir:
+		user = usertree.UserTree(Path(options.kdir))
 		lying = lookup.by_patch_id(user)
 		contained = user.git("rev-list", f"-n{lookup.LOOKED_BACK}", kernel.base_commit).splitlines()
 		there |= {name for name, commit in lying.items() if commit in contained}
@@ -225,19 +212,19 @@ def _with_prerequisites(wanted: Wanted, submission: Submission, kernel: Kernel, 
 					raise CannotJudge(f"prerequisite {name} ({lying[name][:12]}) does not apply: "
 							  f"{error.output.strip().splitlines()[0]}") from error
 			applied = stack.commit
-		choice.append(f"prerequisites: {len(todo)} commits of {wanted.kdir} applied first")
+		choice.append(f"prerequisites: {len(todo)} commits of {options.kdir} applied first")
 	return applied
 
 
-def _candidates(ground: Ground, wanted: Wanted, progress: Progress) -> Iterator[tuple[str, Kernel, Series]]:
+def _candidates(ground: Ground, options: Options, progress: Progress) -> Iterator[tuple[str, Kernel, Series]]:
 	"""Yield other bases that are at hand: without the series, with it, other kernels."""
-	others = Store(wanted.build_root, progress).prepared()
+	others = Store(options.build_root, progress).prepared()
 	for kernel in [ground.kernel, *(other for other in others if other.name != ground.kernel.name)]:
-		there = series.names(wanted.series_root)
+		there = series.names(options.series_root)
 		for name in dict.fromkeys(name for name in (NONE, ground.series.name, series.DEFAULT) if name in there):
-			found = series.find(wanted.series_root, name, kernel, progress)
+			found = series.find(options.series_root, name, kernel, progress)
 			where = "" if kernel.name == ground.kernel.name else f" --kernel={kernel.name}"
-			where += " instead of --kdir" if where and wanted.kdir else ""
+			where += " instead of --kdir" if where and options.kdir else ""
 			yield f"{kernel.base}, series {name} (--series={name}{where})", kernel, found
 
 
@@ -252,31 +239,31 @@ def _apply(kernel: Kernel, found: Series, patches: Sequence[Patch]) -> bool:
 	return True
 
 
-def _commit_of_blobs(wanted: Wanted, patches: Sequence[Patch]) -> tuple[str, str]:
+def _commit_of_blobs(options: Options, patches: Sequence[Patch]) -> tuple[str, str]:
 	"""Return the newest commit of KDIR's history with the files that the first patch was made from, and how to ask for it."""
 	text = patches[0].path.read_text(encoding="utf-8", errors="replace")
 	blobs = re.findall(r"^diff --git a/(\S+) b/.*\n(?:[a-z].*\n)*?index ([0-9a-f]{7,})\.\.", text, re.MULTILINE)
 	blobs = [(name, blob) for name, blob in blobs if set(blob) != {"0"}]
 	if not blobs:
 		return "", ""
-	user = usertree.UserTree(Path(wanted.kdir))
+	user = usertree.UserTree(Path(options.kdir))
 	touching = user.git("rev-list", f"-n{lookup.LOOKED_BACK}", "HEAD", "--", *(name for name, _ in blobs)).splitlines()
 	for commit in touching:
 		lines = user.git("ls-tree", "-r", commit, "--", *(name for name, _ in blobs)).splitlines()
 		there = {line.partition("\t")[2]: line.split()[2] for line in lines}
 		if all(there.get(name, "").startswith(blob) for name, blob in blobs):
-			return commit, f"{commit[:12]} of {wanted.kdir}, which has the files that it was made from (--base={commit[:12]})"
+			return commit, f"{commit[:12]} of {options.kdir}, which has the files that it was made from (--base={commit[:12]})"
 	return "", ""
 
 
-def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str, str]:
-	"""Return what to ask for to judge a range of KDIR's commits, a file with them as mails, and the range by ids.
+def with_range(options: Options, commits: str, scratch: Path) -> tuple[Start, str, str]:
+	"""Return where a range of KDIR's commits starts, a file with them as mails, and the range by ids.
 
 	Raises UsageError for a range that is none or empty, CannotJudge for one with merges.
 	"""
-	if not wanted.kdir:
+	if not options.kdir:
 		raise UsageError("a range is one of commits of a tree: give --kdir, too")
-	user = usertree.UserTree(Path(wanted.kdir))
+	user = usertree.UserTree(Path(options.kdir))
 	first, dots, last = commits.partition("..")
 	if not dots or not first:
 		raise UsageError(f"'{commits}' is no range: give A..B")
@@ -294,4 +281,4 @@ def with_range(wanted: Wanted, commits: str, scratch: Path) -> tuple[Wanted, str
 		raise UsageError(f"there is no commit in {commits}")
 	path = scratch / "range.mbox"
 	path.write_text(mails + "\n", encoding="utf-8", errors="surrogateescape")
-	return replace(wanted, base=start, trusted=True), str(path), f"{start[:ID]}..{end[:ID]}"
+	return Start(start, trusted=True), str(path), f"{start[:ID]}..{end[:ID]}"

@@ -25,6 +25,21 @@ class Prepared:
 
 
 @contextmanager
+def held(options: Options, progress: Progress, at: str = "") -> Iterator[Kernel]:
+	"""Get the kernel that was asked for, of a tree of KDIR its commit `at` or what is there now; hold its worktree's lock meanwhile."""
+	kernels = options.build_root / "kernels"
+	if options.kdir:
+		tree = Path(options.kdir)
+		with worktree.locked(kernels, usertree.name_of(tree)):
+			yield usertree.prepare(tree, kernels, progress, at)
+		return
+	store = Store(options.build_root, progress)
+	kernel = store.tarball(Path(options.tarball)) if options.tarball else store.package(options.kernel, options.update)
+	with worktree.locked(kernels, kernel.name):
+		yield kernel
+
+
+@contextmanager
 def prepared(options: Options, progress: Progress,
 	     known: Callable[[Kernel], None] = lambda _kernel: None,
 	     chosen: Callable[[series.Applied], None] = lambda _applied: None
@@ -33,17 +48,7 @@ def prepared(options: Options, progress: Progress,
 
 	known is called with the kernel, before anything can fail to apply, chosen with what was put on it.
 	"""
-	kernels = options.build_root / "kernels"
-	store = Store(options.build_root, progress)
-	ready: Kernel | None = None
-	if options.kdir:
-		name = usertree.name_of(Path(options.kdir))
-	else:
-		ready = (store.tarball(Path(options.tarball)) if options.tarball
-			 else store.package(options.kernel, options.update))
-		name = ready.name
-	with worktree.locked(kernels, name):
-		kernel = ready or usertree.prepare(Path(options.kdir), kernels, progress)
+	with held(options, progress) as kernel:
 		known(kernel)
 		generated = ":" in options.mutant
 		deps.ensure(deps.PARSER if generated else {})

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """Exceptions that end the tool with a sentence and an exit code."""
 
+from typing import Any
+
 
 class PinwaitError(Exception):
 	"""The tool cannot go on; exit_code is what the process returns."""
 
 	exit_code = 2
+
+	def __reduce__(self) -> tuple[Any, ...]:
+		"""Arrive from another process as what was raised there, whatever the constructor takes."""
+		return _again, (type(self), self.args, self.__dict__)
 
 
 class UsageError(PinwaitError):
@@ -22,3 +28,9 @@ class CannotJudge(PinwaitError):
 
 class Untestable(CannotJudge):
 	"""It is the source that prevents a verdict: on the next commit all may be well."""
+
+
+def _again(kind: type[PinwaitError], args: tuple[Any, ...], state: dict[str, Any]) -> PinwaitError:
+	error = kind.__new__(kind, *args)
+	error.__dict__.update(state)
+	return error
