@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """One run from kernel source to verdict, and what a run does only half of: list the cases, prepare the tree."""
 
-import re
-import tempfile
 from collections.abc import Callable
 
-from ..kernel import boot, build, profile
+from ..kernel import build, profile
 from ..log import expected, verdict
 from ..source import series
-from ..util import deps, proc
+from ..util import deps
 from ..log.results import LogResult, Verdict
+from ..kernel.boot import Boot
 from ..source.options import Options
 from ..source.prepared import prepared
 from ..util.errors import UsageError
@@ -37,13 +36,11 @@ def list_tests(options: Options) -> int:
 	progress = Progress()
 	chosen = profile.load(CONFIGS, options.profile)
 	request = build.Request(chosen, options.jobs, options.kconfig_add, options.make_options)
-	with prepared(options, progress) as ready, tempfile.TemporaryDirectory(prefix="pinwait-") as home:
+	with prepared(options, progress) as ready:
 		done = build.build(ready.kernel, ready.commit, request, options.build_root,
 				   options.build_root / "build.log", progress)
-		argv = boot.command(ready.kernel, done, chosen, options.filter, options.kernel_args,
-				    options.timeout or chosen.timeout)
-		listed = proc.run([*argv, "--list_tests"], env=boot.environment(home))
-	print(*re.findall(r"^[^\s.]+\.[^\s.]+$", listed, re.MULTILINE), sep="\n")
+		listed = Boot(ready.kernel, done, chosen, options.kernel_args, options.filter, options.timeout).cases()
+	print(*listed, sep="\n")
 	return 0
 
 

@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..kernel import boot, build, profile
-from ..log import expected, ktap
+from ..kernel import build, profile
+from ..log import expected
 from ..report import summary
 from ..source import series
 from ..util import outputs, proc
+from ..kernel.boot import Boot
 from ..log.results import LogResult, Outcome, RunInfo, Verdict
 from ..source.options import Options
 from ..source.prepared import Prepared, prepared
@@ -86,12 +87,11 @@ class Session:
 
 	def boot(self, kernel: Kernel, done: build.Built, folder: Path) -> LogResult:
 		"""Boot once and read the log, which is kept in folder."""
-		argv = boot.command(kernel, done, self.profile, self.options.filter,
-				    [*series.promises(self.promised), *self.options.kernel_args], self.timeout)
-		with self.progress.stage("boot", f"profile {self.profile.name}"):
-			console = boot.boot(argv, self.timeout, folder)
+		how = Boot(kernel, done, self.profile, [*series.promises(self.promised), *self.options.kernel_args], self.options.filter,
+			   self.timeout)
+		console = how.run(folder, self.progress)
 		self.chatter = console.chatter
-		return ktap.read_log(console.lines, kernel.tree / "tools/testing/kunit", console.timed_out)
+		return how.read(console)
 
 	def finish(self, log: LogResult, answer: Verdict) -> int:
 		"""Write and print the results; return the exit code, whatever cannot be written or printed."""

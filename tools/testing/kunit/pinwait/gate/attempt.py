@@ -18,6 +18,7 @@ from typing import Any
 from ..kernel import boot, build
 from ..log import expected as expected_cases, ktap, results, splat, verdict
 from ..source import series
+from ..kernel.boot import Boot
 from ..kernel.build import Built, DoesNotBuild, Request
 from ..log.expected import Expected
 from ..log.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
@@ -160,17 +161,17 @@ class Trials:
 
 	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0) -> tuple[LogResult, Verdict]:
 		"""Boot a state that was built, once more; the console is kept in folder."""
-		limit = timeout or self.timeout
-		place = result.folder / BOOT
-		argv = boot.command(self.kernel, Built(place, ""), self.request.profile, "", self.arguments(result.promises), limit)
-		argv = self.request.sandbox.command(argv, [place])
-		with progress.stage("boot", f"profile {self.request.profile.name}"):
-			console = boot.boot(argv, limit, folder, self.request.sandbox.closed)
-		log = ktap.read_log(console.lines, self.parser_dir, console.timed_out)
+		how = self.how(Built(result.folder / BOOT, ""), result.promises, timeout)
+		log = how.read(how.run(folder, progress))
 		# A patch may bring cases of its own.
 		name = self.request.profile.name
 		expected = replace(self.expected, promises=result.promises).with_others(log.cases, name)
 		return log, verdict.judge(log, expected, name, "")
+
+	def how(self, built: Built, promises: str, timeout: int = 0) -> Boot:
+		"""Return how a kernel is booted of which a series' promises are asserted."""
+		return Boot(self.kernel, built, self.request.profile, self.arguments(promises), timeout=timeout or self.timeout,
+			    box=self.request.sandbox, parser=self.parser_dir)
 
 	def arguments(self, promises: str) -> list[str]:
 		"""Return the arguments of a kernel of which a series' promises are asserted."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..kernel import boot, build, gcov
+from ..kernel import build, gcov
 from ..source import worktree
 from . import lint
 from ..report.judgement import Covered
@@ -258,10 +258,7 @@ class Workshop:
 		built = build.build(self.kernel, self.states[index], trial.request, trial.root, folder / "build.log", progress)
 		for old in built.obj.rglob("*.gcda"):
 			old.unlink()
-		limit = self.patience(COVERAGE_PROFILE) or trial.timeout
-		argv = boot.command(self.kernel, built, trial.request.profile, "",
-				    trial.arguments(trial.promised(self.states[index])), limit)
-		boot.boot(trial.request.sandbox.command(argv, [built.obj]), limit, folder, trial.request.sandbox.closed)
+		trial.how(built, trial.promised(self.states[index]), self.patience(COVERAGE_PROFILE)).run(folder, progress)
 		objects = [built.obj / Path(name).with_suffix(".gcda") for name in files if name.endswith(".c")]
 		# Of the base all is noted: most patches to it find what they need.
 		if index == 0 or any(name.endswith(".h") for name in files):

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..log.results import LogLine
+from ..log import ktap
+from ..log.results import LogLine, LogResult
 from ..source.store import Kernel
 from ..util.errors import CannotJudge
-from ..util.proc import kill_descendants
+from ..util.proc import kill_descendants, run
+from ..util.progress import Progress
 from .build import Built, kunit_command
 from .profile import Profile
+from .sandbox import Sandbox
 
 TEMPORARY = ("TMPDIR", "TMP", "TEMP")	# in which UML looks for a folder
 GRACE = 15	# seconds beyond the timeout after which kunit.py itself is taken to hang
@@ -34,13 +37,43 @@ class Console:
 	chatter: list[str] = field(default_factory=list)	# what kunit.py said for itself
 
 
-def command(kernel: Kernel, built: Built, profile: Profile, filter_glob: str,
-	    kernel_args: Sequence[str], timeout: int) -> list[str]:
-	"""Return the kunit.py command line that boots."""
-	return [*kunit_command(kernel), "exec", "--raw_output=all", f"--build_dir={built.obj}",
-		f"--arch={profile.arch}", f"--timeout={timeout}",
-		*(f"--kernel_args={arg}" for arg in (*profile.kernel_args, *kernel_args)),
-		*([filter_glob] if filter_glob else [])]
+@dataclass(frozen=True)
+class Boot:
+	"""How a kernel that was built is booted, each time run() is called."""
+	kernel: Kernel
+	built: Built
+	profile: Profile
+	arguments: Sequence[str] = ()	# of the kernel, behind the profile's
+	filter: str = ""		# glob of the cases to run
+	timeout: int = 0		# wall seconds; 0: the profile's
+	box: Sandbox | None = None	# around the kernel, which sees the caller's environment otherwise
+	parser: Path | None = None	# folder of a kunit_parser.py that can be trusted; None: the tree's
+
+	def run(self, folder: Path, progress: Progress) -> Console:
+		"""Boot once; the console is kept in folder. Raises CannotJudge if no kernel started."""
+		with progress.stage("boot", f"profile {self.profile.name}"):
+			argv = self.box.command(self._command(), [self.built.obj]) if self.box else self._command()
+			return boot(argv, self._limit, folder, bool(self.box and self.box.closed))
+
+	def read(self, console: Console) -> LogResult:
+		"""Return what a console says."""
+		return ktap.read_log(console.lines, self.parser or self.kernel.tree / "tools/testing/kunit", console.timed_out)
+
+	def cases(self) -> list[str]:
+		"""Return the cases that the kernel has, as KUnit lists them."""
+		with tempfile.TemporaryDirectory(prefix="pinwait-") as home:
+			listed = run([*self._command(), "--list_tests"], env=environment(home))
+		return re.findall(r"^[^\s.]+\.[^\s.]+$", listed, re.MULTILINE)
+
+	@property
+	def _limit(self) -> int:
+		return self.timeout or self.profile.timeout
+
+	def _command(self) -> list[str]:
+		return [*kunit_command(self.kernel), "exec", "--raw_output=all", f"--build_dir={self.built.obj}",
+			f"--arch={self.profile.arch}", f"--timeout={self._limit}",
+			*(f"--kernel_args={word}" for word in (*self.profile.kernel_args, *self.arguments)),
+			*([self.filter] if self.filter else [])]
 
 
 def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False) -> Console:
