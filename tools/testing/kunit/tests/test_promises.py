@@ -3,29 +3,66 @@
 
 import re
 
+import pytest
+
 from pinwait.log import expected
 from pinwait.mutation import corpus, promises
 from pinwait.mutation.promises import Promise
+from pinwait.util.errors import UsageError
 from pinwait.util.project import CONFIGS, MUTANTS, PROJECT, PROMISES
 
-TABLE = """\
+PAGE = """\
 # A page
+
+<!-- promises -->
+
+old
+
+<!-- end of promises -->
+
+the end
+"""
+
+
+def test_tables_are_made_anew():
+	sections = [promises.Section("One", (Promise("waits", ("s.waits", "s.waits_long"), ("no-wait",)),), "As said."),
+		    promises.Section("Two", (Promise("wakes", ("t.wakes",), ("no-wake",)),))]
+	assert promises.documented(PAGE, sections) == """\
+# A page
+
+<!-- promises -->
+
+### One
+
+As said.
 
 | promise | case | mutant |
 |---|---|---|
 | waits | `s.waits`, `s.waits_long` | `no-wait` |
-| wakes | `t.wakes` | |
 
-| other | table | altogether |
+### Two
+
+| promise | case | mutant |
 |---|---|---|
-| a | `b` | `c` |
+| wakes | `t.wakes` | `no-wake` |
+
+<!-- end of promises -->
+
+the end
 """
 
 
-def test_reads_rows_of_its_own_tables_only(tmp_path):
-	(tmp_path / "t.md").write_text(TABLE)
-	assert promises.load(tmp_path / "t.md") == [
-		Promise("waits", ("s.waits", "s.waits_long"), ("no-wait",)), Promise("wakes", ("t.wakes",), ())]
+def test_documentation_is_up_to_date():
+	text = (PROJECT / "Documentation/coverage.md").read_text()
+	assert promises.documented(text, promises.load(PROMISES)) == text, "run tools/testing/kunit/promises.py"
+	assert promises.documented(text, []) != text
+
+
+@pytest.mark.parametrize("text", ["", "[[section]]\ntitle = 'x'\n", "[[section]]\ntitle = 'x'\n[[section.promise]]\ntext = 'y'\ncases = []\n", "["])
+def test_faulty_file_is_named(tmp_path, text):
+	(tmp_path / "p.toml").write_text(text)
+	with pytest.raises(UsageError, match="p.toml: "):
+		promises.load(tmp_path / "p.toml")
 
 
 def test_gaps():
@@ -42,7 +79,7 @@ def test_each_mutant_of_a_row_is_caught_by_a_case_of_it():
 
 def test_the_table_is_complete_and_true():
 	listed = expected.load(CONFIGS / "expected-cases.txt").cases.values()
-	rows = promises.load(PROMISES)
+	rows = promises.rows(promises.load(PROMISES))
 	names = [mutant.name for mutant in corpus.load(MUTANTS)]
 	assert rows and not promises.gaps(rows, list(dict.fromkeys(f"{case.suite}.{case.name}" for case in listed)), names)
 

@@ -112,7 +112,7 @@ def _judgements(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -
 
 def _mutants(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
 	fates = [mutants.Fate(**fate) for part in parts for fate in part.content["fates"]]
-	unkept = promises.unkept(promises.load(PROMISES), mutants.killed(fates))
+	unkept = promises.unkept(promises.rows(promises.load(PROMISES)), mutants.killed(fates))
 	mutants.tell(fates, unkept)
 	return _done(folder, "mutants", mutants.score(fates, len(unkept)), missing, {"fates": [vars(fate) for fate in fates]})
 

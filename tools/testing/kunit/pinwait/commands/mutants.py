@@ -93,7 +93,7 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 			   "job": session.job() | {"profile": options.profile, "names": names, "sample": sample}}
 		attempt("mutants.json could not be written", lambda: write_whole(
 			session.folder / "mutants.json", json.dumps(content, indent=1) + "\n"))
-		unkept = promises.unkept(promises.load(PROMISES), killed(fates))
+		unkept = promises.unkept(promises.rows(promises.load(PROMISES)), killed(fates))
 		to_stdout(lambda: tell(fates, unkept))
 		code = session.finish(tried[0][0], score(fates, len(unkept)))
 	session.say_where()

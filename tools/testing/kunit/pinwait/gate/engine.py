@@ -612,7 +612,7 @@ class _Gate:
 							  "one boot of each proves nothing")
 			return found
 		suites = {weakening.suite_of(name) for name in tests}
-		mutants = weakening.select(promises.load(PROMISES), corpus.load(MUTANTS), suites, cases)
+		mutants = weakening.select(promises.rows(promises.load(PROMISES)), corpus.load(MUTANTS), suites, cases)
 		for mutant in mutants:
 			try:
 				at = [shop.also(worktree.broken(shop.kernel, shop.states[index], mutant)) for index in (number - 1, number)]

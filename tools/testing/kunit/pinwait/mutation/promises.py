@@ -1,38 +1,64 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The table promise -> case -> mutant of Documentation/coverage.md, read and checked.
+"""Promise, case, mutant: tools/testing/promises.toml, checked, and the tables of Documentation/coverage.md made of it.
 
-A row is `| promise | cases | mutants |`: cases as suite.case, mutants by name, both in backquotes.
 Each promise has a mutant that breaks it and a case that catches the mutant.
 """
 
 import re
-from collections.abc import Collection, Mapping
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-NAME = re.compile(r"`([^`]+)`")
+from ..util.errors import UsageError
+
+HEAD = "| promise | case | mutant |\n|---|---|---|\n"
+# The part of the documentation that is generated.
+TABLES = re.compile(r"(?<=<!-- promises -->\n\n).*(?=<!-- end of promises -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Promise:
 	"""One row."""
 	text: str
-	cases: tuple[str, ...]
+	cases: tuple[str, ...]		# suite.case
 	mutants: tuple[str, ...]
 
 
-def load(path: Path) -> list[Promise]:
-	"""Return the rows of all tables in a file whose heading is promise, case, mutant."""
-	found, inside = [], False
-	for line in path.read_text(encoding="utf-8").splitlines():
-		cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
-		if [cell.lower() for cell in cells] == ["promise", "case", "mutant"]:
-			inside = True
-		elif not cells:
-			inside = False
-		elif inside and not set(line) <= set("|-: "):
-			found.append(Promise(cells[0], *(tuple(NAME.findall(cell)) for cell in cells[1:3])))
-	return found
+@dataclass(frozen=True)
+class Section:
+	"""Promises about one thing."""
+	title: str
+	promises: tuple[Promise, ...]
+	note: str = ""
+
+
+def load(path: Path) -> list[Section]:
+	"""Return the sections of a file. Raises UsageError, naming file and fault."""
+	try:
+		tables: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["section"]
+		return [Section(table["title"], tuple(Promise(row["text"], tuple(row["cases"]), tuple(row["mutants"])) for row in table["promise"]),
+				table.get("note", "")) for table in tables]
+	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+		raise UsageError(f"{path}: {error!r}") from error
+
+
+def rows(sections: Iterable[Section]) -> list[Promise]:
+	"""Return all promises."""
+	return [promise for section in sections for promise in section.promises]
+
+
+def documented(text: str, sections: Iterable[Section]) -> str:
+	"""Return a page of documentation with its tables made anew."""
+	tables = "".join(f"### {section.title}\n\n" + (f"{section.note}\n\n" if section.note else "") + HEAD
+			 + "".join(map(_row, section.promises)) + "\n" for section in sections)
+	return TABLES.sub(lambda _: tables, text)
+
+
+def _row(promise: Promise) -> str:
+	cells = [promise.text, *(", ".join(f"`{name}`" for name in names) for names in (promise.cases, promise.mutants))]
+	return f"| {' | '.join(cells)} |\n"
 
 
 def gaps(promises: Collection[Promise], cases: Collection[str], mutants: Collection[str]) -> list[str]:

@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parents[5]
 CONFIGS = PROJECT / "lib/kunit-configs"
 MUTANTS = PROJECT / "tools/testing/mutants"
 GENERATED = MUTANTS / "generated"
-PROMISES = PROJECT / "Documentation/coverage.md"
+PROMISES = PROJECT / "tools/testing/promises.toml"
 PROGRAM = str(PROJECT / "tools/testing/kunit/pinwait.py")
 
 
