@@ -13,22 +13,21 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..kernel import build, profile, sandbox
 from ..log import expected
-from ..mutation import corpus, promises
 from ..report import words
 from ..source import b4, ground, mails, patches, series, usertree, worktree
 from ..util import deps, outputs, proc, shard
-from . import compare, lint, repeat, trailers, weakening
+from . import compare, lint, repeat
 from ..kernel.build import Request
 from ..kernel.sandbox import Sandbox
-from ..log.results import LABELS, Ending, Outcome
+from ..log.results import LABELS, Outcome
 from ..report.files import write_all
-from ..report.judgement import Change, Check, Finding, Judgement, PatchJudgement
+from ..report.judgement import Check, Judgement, PatchJudgement
 from ..source.ground import Ground, Start, States
 from ..source.options import Options
 from ..source.patches import Patch, Submission
@@ -36,17 +35,16 @@ from ..util.errors import CannotJudge, PinwaitError, UsageError
 from ..util.files import finish_folder, new_folder
 from ..util.proc import RESUMES
 from ..util.progress import Progress
-from ..util.project import CONFIGS, MUTANTS, PROJECT, PROMISES, version
+from ..util.project import CONFIGS, PROJECT, version
 from ..util.shard import Shard
-from .attempt import Result, Trials
-from .seen import COUNTED, text_of, why_not
+from .attempt import Trials
+from .checks import Examiner, Executed, Scene, Text, Warnings
 from .states import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
+from .suites import Stubs, Suite
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
 OF_THE_TEXT = ("checkpatch", "sign-off", "fixes")	# kinds of findings that no other patch can be to blame for
-NAMED = 3		# findings that a reason names
 TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/proc", "/run")
-REPEATED = 4		# times what a boot of the base took in real time: so long boots may take that are repeated
 
 
 @dataclass(frozen=True)
@@ -101,9 +99,7 @@ def no_judgement(command: str, reason: str, exit_code: int, part: str = "") -> J
 
 class _Gate:
 	"""A judgement in the making."""
-	shop: Workshop
-	tools: Path		# scripts of the base, which judge
-	box: Sandbox		# around all that is the patches'
+	scene: Scene
 	missing = ""		# which patches before these are not there, so that nothing may come of them
 
 	def __init__(self, options: Options, asked: Asked, progress: Progress):
@@ -271,9 +267,9 @@ class _Gate:
 		"""Make ready for trying states of the base."""
 		kernel = base.kernel
 		kunit = "tools/testing/kunit"
-		self.tools = lint.export_tools(kernel.git, base.applied, self.root / "tools")
-		self.box = box = Sandbox(closed, (kernel.tree, PROJECT / "lib", PROJECT / kunit, self.tools),
-					 {kernel.tree / name: self.tools / name for name in (kunit, *lint.CALLED)})
+		tools = lint.export_tools(kernel.git, base.applied, self.root / "tools")
+		box = Sandbox(closed, (kernel.tree, PROJECT / "lib", PROJECT / kunit, tools),
+			      {kernel.tree / name: tools / name for name in (kunit, *lint.CALLED)})
 		self.judgement.isolation = sandbox.DESCRIPTION if closed else ""
 		cases = expected.load(CONFIGS / "expected-cases.txt")
 
@@ -286,16 +282,17 @@ class _Gate:
 		trials = {}
 		for name, found in self.profiles.items():
 			request = Request(found, self.options.jobs, self.options.kconfig_add, self.options.make_options, box)
-			trials[name] = Trials(kernel, request, cases, self.root, self.tools / kunit, promised, self.options.kernel_args,
+			trials[name] = Trials(kernel, request, cases, self.root, tools / kunit, promised, self.options.kernel_args,
 					      self.options.timeout, name != STUBS_PROFILE, self.asked.anew)
 			self._seed(trials[name].obj)
 		main = self.asked.profiles[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)
 		self.judgement.not_checked += [f"{name}: patched, but what judges is the base's" for name in dict.fromkeys(
 			name for patch in self.patches for name in patch.files if lint.judges(name))]
-		self.shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches[:len(states.commits) - 1])], trials,
-				     main,
-				     self.options.build_root / "strays", self.progress)
+		shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches[:len(states.commits) - 1])], trials, main,
+				self.options.build_root / "strays", self.progress)
+		self.scene = Scene(shop, self.patches, self.asked.profiles, self.asked.repeat, tools, box, self.options.kdir, self.folder,
+				   self.progress, self.judgement.not_checked.append)
 
 	def _seed(self, obj: Path) -> None:
 		"""Begin with objects that `run` has made: the gate's own are apart, for patched code could write to them."""
@@ -321,73 +318,52 @@ class _Gate:
 
 	def _try_all(self, count: int) -> None:
 		"""Judge the first patches, as many as apply."""
-		if (self.shop.kernel.tree / worktree.UNFINISHED).exists():
-			self.shop.check_out(0)	# a look at the text alone needs a tree, too
+		shop = self.scene.shop
+		if (shop.kernel.tree / worktree.UNFINISHED).exists():
+			shop.check_out(0)	# a look at the text alone needs a tree, too
 		units = self.asked.shard.block(shard.units(self.checks, len(self.patches), self.asked.only))
+		examiners = {one.name: one for one in (Text(self.scene), Warnings(self.scene), Stubs(self.scene), Executed(self.scene),
+						       *(Suite(self.scene, name) for name in self.asked.profiles))}
 		for number in sorted({number for _, number in units if number <= count}):
-			here = [check for check in self.checks if (check, number) in units]
+			here = [examiners[check] for check in self.checks if (check, number) in units]
 			patch = self.judgement.patches[number - 1]
 			with self.progress.stage("judge", f"patch {number} of {len(self.patches)}: {patch.subject}"):
 				# One after the other: what was found stays, should anything break afterwards.
-				for name in here:
-					if name != STATIC:
+				for examiner in here:
+					if examiner.name != STATIC:
 						self._look(number, here)
-					patch.checks.append(self._check(name, number))
+					patch.checks.append(self._check(examiner, number))
+			patch.covered = self.scene.covered.get(number)
 			self.progress.say(f"patch {number} of {len(self.patches)}: {LABELS[patch.outcome]}: {patch.subject}")
 
-	def _look(self, number: int, checks: Sequence[str]) -> None:
+	def _look(self, number: int, examiners: Sequence[Examiner]) -> None:
 		"""Find out what the checks need to know of the state before a patch, and of the one after it."""
-		shop, main = self.shop, self.asked.profiles[0]
-		builds = list(dict.fromkeys([*([main] if WARNINGS in checks else []),
-					     *(STUBS_PROFILE if name == STUBS else name for name in checks
-					       if name not in (STATIC, WARNINGS, COVERAGE))]))
-		compiled = any(name.endswith((".c", ".h")) for name in self.patches[number - 1].files)
-		more = [WARNINGS] if WARNINGS in checks and compiled else []
-		counts = [COVERAGE] if COVERAGE in checks and self._is_measured(number) else []
-		shop.look(number - 1, builds)
-		for name in builds if number == 1 else ():
-			self._is_sound(name)
-		shop.look(number - 1, [*more, *counts])
+		shop = self.scene.shop
+		wanted = list(dict.fromkeys(name for examiner in examiners for name in examiner.needs(number)))
+		profiles = [name for name in wanted if name in shop.trials]
+		shop.look(number - 1, profiles)
+		for name in profiles if number == 1 else ():
+			shop.expect_sound_base(name)
+		shop.look(number - 1, [name for name in wanted if name not in profiles])
 		if all(build.NOT_BUILT.match(name) for name in self.patches[number - 1].files):
 			shop.same(number)
 		# All objects would be compiled once more for what most of them include: what is executed before it has to do.
-		shop.look(number, [*builds, *more, *(counts if counts and not shop.wide(number) else [])])
+		shop.look(number, [name for name in wanted if name != COVERAGE or not shop.wide(number)])
 
-	def _is_sound(self, name: str) -> None:
-		"""Raise CannotJudge if the base itself does not build, or does not come to the tests."""
-		why = self._unsound(0, name)
-		if why:
-			raise CannotJudge(f"no patch can be judged in profile {name}, for the base {why}")
-
-	def _unsound(self, index: int, name: str) -> str:
-		"""Say why nothing can be compared with a state, "" if something can."""
-		result = self.shop.result(index, name)
-		if result.error:
-			return f"does not build: {result.error}"
-		if self.shop.trials[name].boots and (not result.log.started or result.log.ending is Ending.TRUNCATED):
-			return f"does not come to the tests, or not to their end: {result.verdict.reason}"
-		return ""
-
-	def _is_measured(self, number: int) -> bool:
-		"""Tell whether what is executed is to be counted for a patch; not if two states in a row would be compiled whole."""
-		counted = any(name.endswith(COUNTED) and not build.NOT_BUILT.match(name) for name in self.patches[number - 1].files)
-		return counted and not (self.shop.wide(number) and any(map(self.shop.wide, range(1, number))))
-
-	def _check(self, name: str, number: int) -> Check:
+	def _check(self, examiner: Examiner, number: int) -> Check:
 		"""Return what one check says of a patch."""
 		start = time.monotonic()
-		made = {STATIC: self._static, WARNINGS: self._warnings, STUBS: self._stubs, COVERAGE: self._coverage}
-		check = made[name](number) if name in made else self._suite(name, number)
+		check = examiner.judge(number)
 		check.findings = compare.held_first(check.findings)
 		if check.held and check.outcome is Outcome.PASS:
-			check.outcome, check.reason = Outcome.FAIL, _named(check.held)
+			check.outcome, check.reason = Outcome.FAIL, words.named(check.held)
 		if self.missing and check.outcome is Outcome.FAIL:
 			self._excuse(check)
-		answer = self.shop.answers.get((number, STUBS_PROFILE if name == STUBS else name))
+		answer = examiner.answered(number)
 		check.seconds = round(time.monotonic() - start + (answer.seconds if answer else 0), 1)
 		check.cached = bool(answer and answer.result and answer.result.cached)
-		check.command = replace(self.asked, checks=(name,), only=number if len(self.patches) > 1 else 0,
-					shard=Shard()).reproduce(self.options, self.shop.kernel.name)
+		check.command = replace(self.asked, checks=(examiner.name,), only=number if len(self.patches) > 1 else 0,
+					shard=Shard()).reproduce(self.options, self.scene.shop.kernel.name)
 		return check
 
 	def _excuse(self, check: Check) -> None:
@@ -396,256 +372,6 @@ class _Gate:
 		if not check.held:
 			check.outcome, check.reason = Outcome.CANNOT_JUDGE, f"{self.missing}, and without that: {check.reason}"
 
-	def _static(self, number: int) -> Check:
-		"""The patch as a text: checkpatch, trailers, kernel-doc."""
-		patch = self.patches[number - 1]
-		check = Check(STATIC, Outcome.PASS, "checkpatch, trailers and kernel-doc have no error")
-		for level, kind, text in lint.checkpatch(self.box, self.tools, self.shop.kernel.tree, patch.path, not patch.bare):
-			what = "sign-off" if kind == "MISSING_SIGN_OFF" else "checkpatch"
-			if what == "sign-off" and patch.cut:
-				text += "\nA Signed-off-by: stands behind the first --- line, where git am cuts the message: what is committed has none"
-			place = re.search(r"^#\d+: FILE: (\S+?):?$", text, re.MULTILINE)
-			check.findings.append(Finding(what, f"{kind}: {text.splitlines()[0]}", Change.NEW, level == "ERROR",
-						      f"{level}:{kind}: {text}", place[1] if place else ""))
-		check.findings += compare.items({}, trailers.fixes(patch.message, self.options.kdir))
-		before, after = (self._kernel_doc(index, patch) for index in (number - 1, number))
-		check.findings += compare.items(before, after)
-		if patch.no_author:
-			check.findings = [replace(finding, held=False) for finding in check.findings]
-			check.outcome, check.reason = Outcome.CANNOT_JUDGE, f"whose sign-off it needs is not known: {patch.place}: {patch.no_author}"
-			return check
-		notes = len([finding for finding in check.findings if not finding.held and finding.change is Change.NEW])
-		if notes:
-			check.reason += f"; {notes} remark{'s' if notes > 1 else ''}"
-		if patch.bare:
-			check.reason += "; there is no message to look at"
-		return check
-
-	def _kernel_doc(self, index: int, patch: Patch) -> dict[str, compare.Item]:
-		"""Return what kernel-doc says of a patch's files in a state."""
-		git = self.shop.kernel.git
-		sources = [name for name in patch.files if name.endswith((".c", ".h"))]
-		listed = git("ls-tree", "--name-only", "-r", self.shop.states[index], "--", *sources).splitlines() if sources else []
-		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
-			for name in listed:
-				path = Path(scratch, name)
-				path.parent.mkdir(parents=True, exist_ok=True)
-				path.write_text(git("cat-file", "blob", f"{self.shop.states[index]}:{name}") + "\n", encoding="utf-8",
-						errors="surrogateescape")
-			return compare.messages(lint.kernel_doc(self.tools, Path(scratch), listed), "kernel-doc", dict(patch.renamed))
-
-	def _warnings(self, number: int) -> Check:
-		"""What W=1 and sparse say of what the patch touches, that they did not say before."""
-		shop = self.shop
-		result = shop.result(number, shop.main)
-		sources = self._looked_at(number)
-		check = Check(WARNINGS, Outcome.PASS, "nothing that it touches is compiled")
-		if result.error:
-			return Check(WARNINGS, Outcome.CANNOT_JUDGE, f"it does not compile: see {shop.main}")
-		headers = [name for name in self.patches[number - 1].files if name.endswith(".h")]
-		looked_at = [*sources, *headers]
-		before, after = (self._said(index, looked_at, dict(self.patches[number - 1].renamed)) for index in (number - 1, number))
-		check.findings = compare.items(before, after)
-		if sources:
-			check.reason = f"W=1 and sparse say nothing new of {', '.join(sources[:NAMED])}"
-			check.reason += f" and {len(sources) - NAMED} more" if len(sources) > NAMED else ""
-		answer = shop.answers.get((number, WARNINGS))
-		self.judgement.not_checked += [f"patch {number}: {answer.problem}"] if answer and answer.problem else []
-		return check
-
-	def _looked_at(self, number: int) -> list[str]:
-		"""Return the C files through which a patch's files were looked at before it or after it."""
-		found: dict[str, None] = {}
-		for index in (number, number - 1):
-			answer = self.shop.answers.get((index, WARNINGS))
-			for name in self.patches[number - 1].files:
-				found |= dict.fromkeys((answer.sources or {}).get(name, ()) if answer else ())
-		return list(found)
-
-	def _said(self, index: int, names: Sequence[str], renamed: Mapping[str, str]) -> dict[str, compare.Item]:
-		answer = self.shop.answers.get((index, WARNINGS))
-		lines = answer.lines if answer and answer.lines else {}
-		return compare.messages((line for name in names for line in lines.get(name, ())), renamed=renamed)
-
-	def _stubs(self, number: int) -> Check:
-		"""Does it build without page migration and without KUnit?"""
-		check = self._compared(STUBS, STUBS_PROFILE, number)
-		if check.outcome is Outcome.PASS:
-			check.reason = "it builds without page migration and without KUnit"
-		return check
-
-	def _coverage(self, number: int) -> Check:
-		"""Is any of the code that it changes executed? What is not is told, and held against nobody."""
-		patch = self.judgement.patches[number - 1]
-		wide = "" if (number - 1, COVERAGE) in self.shop.answers or not self.shop.wide(number) else \
-			"an earlier patch changes a header that most files include, too, and all would have to be compiled twice more"
-		problem = wide or next((answer.problem for index in (number, number - 1)
-				if (answer := self.shop.answers.get((index, COVERAGE))) and answer.problem), "")
-		if problem:
-			self.judgement.not_checked.append(f"patch {number}: which of the changed lines are executed: {problem}")
-			return Check(COVERAGE, Outcome.PASS, f"not measured: {problem}")
-		patch.covered, compiled = self.shop.covered(number)
-		if not patch.covered:
-			return Check(COVERAGE, Outcome.PASS, "it changes no code")
-		executed, missed, removed = (sum(len(getattr(file, name)) for file in patch.covered) for name in ("executed", "missed", "removed"))
-		if not executed and not removed:
-			return Check(COVERAGE, Outcome.NOT_SEEN, f"none of the code that it changes is executed: {why_not(patch.covered, compiled)}")
-		told = [f"{executed} of {executed + missed} changed lines with code are executed"] if executed + missed else []
-		told += [f"{removed} of those that it removes were"] if removed else []
-		return Check(COVERAGE, Outcome.PASS, ", ".join(told))
-
-	def _suite(self, name: str, number: int) -> Check:
-		"""What the suites say in a profile, compared with what they said before."""
-		check = self._compared(name, name, number)
-		if check.outcome is Outcome.PASS and not check.held:
-			after, index = self.shop.result(number, name), self._last_sound(number, name)
-			added = after.cases - self.shop.result(index, name).cases
-			flakes = repeat.flakes(check.findings)
-			check.reason = "" if after.verdict.outcome is Outcome.PASS else "nothing new: "
-			check.reason = f"suspected flake, held against nobody: {_named(flakes)}; " if flakes else check.reason
-			check.reason += after.verdict.reason + (f", {len(added)} of them added by the patch" if added else "")
-			check.reason += f", compared with the state after patch {index}, the last one that came to the tests" if index < number - 1 else ""
-		return check
-
-	def _last_sound(self, number: int, name: str) -> int:
-		"""Return the last state before a patch that came to the tests; the base does, or nothing can be judged."""
-		index = number - 1
-		while index and self._unsound(index, name):
-			index -= 1
-			self.shop.look(index, [name])
-		if not index:
-			self._is_sound(name)
-		return index
-
-	def _compared(self, check_name: str, name: str, number: int) -> Check:
-		"""Compare the state after a patch with the last one before it that was built."""
-		shop = self.shop
-		after = shop.result(number, name)
-		before = shop.result(number - 1 if after.error else self._last_sound(number, name), name)
-		check = Check(check_name, Outcome.PASS, "", log=self._keep_logs(number, check_name, after.folder))
-		check.findings = (compare.compare if shop.trials[name].boots else compare.builds)(before, after)
-		if after.error and before.error:
-			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "the tree does not build since an earlier patch"
-			if any(finding.change is Change.NEW for finding in check.findings):
-				check.reason += ", and now fails in another way"
-				check.findings = [replace(finding, held=False) for finding in check.findings]
-			return check
-		check.counts = after.counts
-		if number > 1 and self._unsound(number, name) and self._unsound(number - 1, name) and not after.error:
-			check.outcome, check.findings = Outcome.CANNOT_JUDGE, []
-			check.reason = f"since an earlier patch the kernel {self._unsound(number, name)}"
-			return check
-		if after.error or not shop.trials[name].boots:
-			check.findings += [] if after.error else self._new_warnings(name, number, after)
-			return check
-		check.findings = self._repeated(name, before, after, check.findings, check.log or f"patch-{number}/{check_name}")
-		check.findings += self._new_warnings(name, number, after)
-		if name == shop.main:
-			check.findings += self._weakened(number)
-		if (unknown := compare.unknown(before.log, after.log)) and not check.held:
-			check.outcome = Outcome.CANNOT_JUDGE
-			check.reason = f"{', '.join(unknown[:NAMED])}: failed, but before the patch the kernel was gone by then"
-		if after.log.blind and not before.log.blind and not check.held:
-			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "; ".join(after.log.blind)
-		return check
-
-	def _keep_logs(self, number: int, check: str, folder: Path) -> str:
-		"""Copy the logs of a state to the results, and return where they are there."""
-		place = Path(f"patch-{number}", check)
-		def keep() -> None:
-			(self.folder / place).mkdir(parents=True, exist_ok=True)
-			for name in ("build.log", "kernel.log"):
-				if (folder / name).exists():
-					shutil.copyfile(folder / name, self.folder / place / name)
-		return str(place) if outputs.attempt(f"the logs in {folder} could not be kept", keep) else ""
-
-	def _repeated(self, name: str, before: Result, after: Result, findings: list[Finding], place: str) -> list[Finding]:
-		"""Boot base and patch again where something new was seen, and say whether the patch is to blame."""
-		trial, suspects = self.shop.trials[name], [finding for finding in findings if finding.held]
-		if not suspects or before.error or after.error or not trial.boots:
-			return findings
-		virtual = trial.request.profile.virtual_time
-		# A boot that hangs takes its whole time limit: one that the base needs a fraction of is enough, and the same for both.
-		limit = self.shop.patience(name) or min(trial.timeout, round(REPEATED * max(before.log.wall_seconds or trial.timeout, 1.0)))
-
-		def boot(result: Result, label: str) -> Result:
-			folder = self.folder / place / label
-			folder.mkdir(parents=True)
-			log, answer = trial.boot(result, folder, self.progress, limit)
-			return replace(result, log=log, verdict=answer)
-		# Each patch can need one test a profile, and one more of the tests as they were.
-		rule = repeat.Rule.of(len(self.patches) * (len(self.asked.profiles) + 1), self.asked.repeat)
-		told = repeat.repeated(before, after, suspects, rule, virtual, boot)
-		return [*told, *(finding for finding in findings if not finding.held)]
-
-	def _weakened(self, number: int) -> list[Finding]:
-		"""Return what the suites as they were find, and what they caught of broken kernels and catch no more, if the
-		patch touches them."""
-		shop, main = self.shop, self.shop.main
-		tests = [name for name in self.patches[number - 1].files if weakening.is_test(name)]
-		if not tests:
-			return []
-		pristine = shop.also(worktree.with_files(shop.kernel, shop.states[number], shop.states[number - 1], tests))
-		shop.look(pristine, [main])
-		found = []
-		was, now = shop.result(number - 1, main), shop.result(pristine, main)
-		for finding in self._repeated(main, was, now, compare.compare(was, now), f"patch-{number}/tests-as-they-were"):
-			# An interface that the patch changes, tests included, is not for the old tests to judge.
-			if finding.held and finding.kind != "error":
-				found.append(replace(finding, id=f"{finding.id} (tests as they were)", text="Before the patch's change of the "
-						     f"tests, and with its other changes:\n{finding.text}"))
-		cases: set[str] = set()
-		for name in tests:
-			before, after = (text_of(shop.kernel.git, shop.states[index], name) for index in (number - 1, number))
-			diff = shop.kernel.git.changed(shop.states[number - 1], shop.states[number], name)
-			found += [Finding("weakened", f"{weakening.suite_of(name) or name}: {function}(): {what}", Change.NEW, True,
-					  f"{function}() in {name} asserted what {what} is equal to, and now only {relation}", name)
-				  for what, function, relation in weakening.loosened(before, after)]
-			found += [Finding("weakened", f"{weakening.suite_of(name) or name}: {function}(): {assertion} is gone", Change.NEW, True,
-					  f"{function}() in {name} asserted {assertion}, and nothing came in its place", name)
-				  for assertion, function in weakening.dropped(before, after)]
-			cases |= {f"{weakening.suite_of(name)}.{case}" for case in weakening.touched_cases(before, after, diff)}
-		if found:
-			return found	# enough is known, and broken kernels take their time
-		if not shop.trials[main].request.profile.virtual_time:
-			self.judgement.not_checked.append(f"patch {number}: the tests on broken kernels: profile {main} runs in real time, where "
-							  "one boot of each proves nothing")
-			return found
-		suites = {weakening.suite_of(name) for name in tests}
-		mutants = weakening.select(promises.rows(promises.load(PROMISES)), corpus.load(MUTANTS), suites, cases)
-		for mutant in mutants:
-			try:
-				at = [shop.also(worktree.broken(shop.kernel, shop.states[index], mutant)) for index in (number - 1, number)]
-			except UsageError:
-				self.judgement.not_checked.append(f"patch {number}: the tests on mutant {mutant.name}, whose place is not there")
-				continue
-			for index in at:
-				shop.look(index, [main])
-			lost = weakening.lost(shop.result(at[0], main), shop.result(at[1], main), cases if "" not in suites else ())
-			if lost:
-				found.append(Finding("weakened", f"{lost[0]} does not notice {mutant.name} any more", Change.NEW, True,
-						     f"Before the patch, {', '.join(lost[:NAMED])}"
-						     + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
-						     + f" failed on a kernel that {mutant.why}; with it, not.", lost[0]))
-		return found
-
-	def _new_warnings(self, name: str, number: int, after: Result) -> list[Finding]:
-		"""Return what Kconfig and the compiler said in an ordinary build of a state, and did not say of the same files before."""
-		log = self.folder / f"{name}-warnings.log"
-		found = []
-		if any(lint.is_kconfig(file) for file in self.patches[number - 1].files):
-			# The state before may be one that cannot be configured.
-			old, new = (compare.messages(self.shop.kconfig(index, name, log))
-				    for index in (self._last_sound(number, name), number))
-			found = compare.items(old, new)
-		looked_at = self._looked_at(number) if name == self.shop.main else []
-		files = dict.fromkeys(line.partition(":")[0] for line in after.warnings)
-		sources = self.shop.compiled([file for file in files if file not in looked_at], name)
-		if not sources:
-			return found
-		before, now = (compare.messages(self.shop.messages(index, name, sources, log)) for index in (number - 1, number))
-		return found + compare.items(before, now)
-
 
 def _passes(source: str, build_root: Path) -> bool:
 	"""Tell whether what patches are read from is a pipe, or lies where files are not kept; in the build root they are."""
@@ -653,23 +379,3 @@ def _passes(source: str, build_root: Path) -> bool:
 	if source == "-" or not os.path.exists(source) or path.is_relative_to(os.path.realpath(build_root)):
 		return source == "-"
 	return any(path.is_relative_to(os.path.realpath(place)) for place in (tempfile.gettempdir(), *TEMPORARY))
-
-
-def _named(held: Sequence[Finding]) -> str:
-	"""Sum up in one sentence what is held against a patch: why the first, and what else."""
-	groups: dict[object, list[Finding]] = {}
-	for finding in held:
-		groups.setdefault(words.likeness(finding), []).append(finding)
-	told = [_short(group) for group in groups.values()]
-	told[0] += f": {words.why(held[0])}" if held[0].kind in words.OF_CASES else ""
-	return "; ".join(told[:NAMED]) + (f"; and {len(told) - NAMED} more" if len(told) > NAMED else "")
-
-
-def _short(group: Sequence[Finding]) -> str:
-	"""Name findings that are alike in a few words."""
-	first = group[0]
-	seen = f" ({first.after} boots with it, {first.before} without)" if first.after and first.before else ""
-	if first.kind == "warning":
-		return f"warning: {first.text.splitlines()[0]}"
-	more = f" and {words.count(len(group) - 1, 'other case')}" if len(group) > 1 else ""
-	return f"{first.kind}: {first.id}{more}{seen}"

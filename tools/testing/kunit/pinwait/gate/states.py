@@ -15,6 +15,7 @@ from pathlib import Path
 from ..kernel import build, gcov
 from ..source import worktree
 from . import lint
+from ..log.results import Ending
 from ..report.judgement import Covered
 from ..source.store import Kernel
 from ..util.errors import CannotJudge
@@ -125,6 +126,31 @@ class Workshop:
 		"""Tell whether so much includes a header that differs in a state that all would be compiled once more."""
 		obj = self.trials[self.main].obj
 		return any(len(lint.includers(obj, name, WIDE)) == WIDE for name in self.touched[index] if name.endswith(".h"))
+
+	def unsound(self, index: int, name: str) -> str:
+		"""Say why nothing can be compared with a state, "" if something can."""
+		result = self.result(index, name)
+		if result.error:
+			return f"does not build: {result.error}"
+		if self.trials[name].boots and (not result.log.started or result.log.ending is Ending.TRUNCATED):
+			return f"does not come to the tests, or not to their end: {result.verdict.reason}"
+		return ""
+
+	def expect_sound_base(self, name: str) -> None:
+		"""Raise CannotJudge if the base does not build, or does not come to the tests."""
+		why = self.unsound(0, name)
+		if why:
+			raise CannotJudge(f"no patch can be judged in profile {name}, for the base {why}")
+
+	def last_sound(self, number: int, name: str) -> int:
+		"""Return the last state before a patch that came to the tests; the base does, or nothing can be judged."""
+		index = number - 1
+		while index and self.unsound(index, name):
+			index -= 1
+			self.look(index, [name])
+		if not index:
+			self.expect_sound_base(name)
+		return index
 
 	def _known(self, index: int, what: str) -> bool:
 		"""See whether an answer is at hand, and take it."""

@@ -7,14 +7,25 @@ mutants of the promises that these cases stand for.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
+from ..mutation import corpus, promises
+from ..source import worktree
+from . import compare
 from ..log.results import Status
 from ..mutation.corpus import Mutant
 from ..mutation.promises import Promise
+from ..report.judgement import Change, Finding
+from ..util.errors import UsageError
+from ..util.project import MUTANTS, PROMISES
 from .attempt import Result
+from .checks import NAMED, Scene
+from .seen import text_of
 
+# Boots two states again where something new was seen; the name is for the logs.
+Repeated = Callable[[Result, Result, list[Finding], str], list[Finding]]
 FOLDERS = ("mm/tests/", "lib/kunit/", "include/kunit/")
 MOST = 6		# mutants that are tried for a patch
 HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
@@ -28,6 +39,68 @@ ASSERTION = re.compile(r"\b(?:KUNIT_(?:EXPECT|ASSERT|FAIL)\w*\(|\w*(?:expect|ass
 CALL = re.compile(r"\b(?!KUNIT_|kunit_(?:info|warn|err|log|printk|skip|mark_skipped)\b)\w+\(\s*test\b")
 COMMENT = re.compile(r"/\*.*?\*/|^[ \t]*//[^\n]*", re.DOTALL | re.MULTILINE)
 CASE = re.compile(r"\bKUNIT_CASE(?:_\w+)?\(\s*(\w+)")
+
+
+def findings(scene: Scene, number: int, repeated: Repeated) -> list[Finding]:
+	"""Return in what a patch that touches the suites has weakened them: what they found as they were, what they assert no more,
+	and which broken kernels they do not notice any more."""
+	tests = [name for name in scene.patches[number - 1].files if is_test(name)]
+	if not tests:
+		return []
+	found = _as_they_were(scene, number, tests, repeated)
+	cases: set[str] = set()
+	for name in tests:
+		before, after = (text_of(scene.shop.kernel.git, scene.shop.states[index], name) for index in (number - 1, number))
+		diff = scene.shop.kernel.git.changed(scene.shop.states[number - 1], scene.shop.states[number], name)
+		found += _asserted_no_more(name, before, after)
+		cases |= {f"{suite_of(name)}.{case}" for case in touched_cases(before, after, diff)}
+	# Broken kernels take their time: they are tried only if nothing is known yet.
+	return found or _not_noticed(scene, number, {suite_of(name) for name in tests}, cases)
+
+
+def _as_they_were(scene: Scene, number: int, tests: Sequence[str], repeated: Repeated) -> list[Finding]:
+	"""Return what the suites as they were before a patch find in the kernel after it."""
+	shop, main = scene.shop, scene.shop.main
+	pristine = shop.also(worktree.with_files(shop.kernel, shop.states[number], shop.states[number - 1], tests))
+	shop.look(pristine, [main])
+	was, now = shop.result(number - 1, main), shop.result(pristine, main)
+	found = repeated(was, now, compare.compare(was, now), f"patch-{number}/tests-as-they-were")
+	# An interface that the patch changes, tests included, is not for the old tests to judge.
+	return [replace(finding, id=f"{finding.id} (tests as they were)", text="Before the patch's change of the tests, and with its "
+			f"other changes:\n{finding.text}") for finding in found if finding.held and finding.kind != "error"]
+
+
+def _asserted_no_more(name: str, before: str, after: str) -> list[Finding]:
+	"""Return the assertions of a file that are weaker than they were, or gone."""
+	found = [(f"{function}(): {what}", f"{function}() in {name} asserted what {what} is equal to, and now only {relation}")
+		 for what, function, relation in loosened(before, after)]
+	found += [(f"{function}(): {assertion} is gone", f"{function}() in {name} asserted {assertion}, and nothing came in its place")
+		  for assertion, function in dropped(before, after)]
+	return [Finding("weakened", f"{suite_of(name) or name}: {what}", Change.NEW, True, text, name) for what, text in found]
+
+
+def _not_noticed(scene: Scene, number: int, suites: Collection[str], cases: Collection[str]) -> list[Finding]:
+	"""Return the mutants that touched cases caught before a patch, and do not catch after it."""
+	shop, main = scene.shop, scene.shop.main
+	if not shop.trials[main].request.profile.virtual_time:
+		scene.note(f"patch {number}: the tests on broken kernels: profile {main} runs in real time, where one boot of each proves nothing")
+		return []
+	found = []
+	for mutant in select(promises.rows(promises.load(PROMISES)), corpus.load(MUTANTS), suites, cases):
+		try:
+			at = [shop.also(worktree.broken(shop.kernel, shop.states[index], mutant)) for index in (number - 1, number)]
+		except UsageError:
+			scene.note(f"patch {number}: the tests on mutant {mutant.name}, whose place is not there")
+			continue
+		for index in at:
+			shop.look(index, [main])
+		missed = lost(shop.result(at[0], main), shop.result(at[1], main), cases if "" not in suites else ())
+		if missed:
+			more = f" and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
+			found.append(Finding("weakened", f"{missed[0]} does not notice {mutant.name} any more", Change.NEW, True,
+					     f"Before the patch, {', '.join(missed[:NAMED])}{more} failed on a kernel that {mutant.why}; "
+					     "with it, not.", missed[0]))
+	return found
 
 
 def is_test(name: str) -> bool:

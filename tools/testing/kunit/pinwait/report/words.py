@@ -4,7 +4,7 @@
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..log.results import Outcome
@@ -19,6 +19,7 @@ NO_MESSAGE = re.compile(r"\s*(?:#|ok \d|not ok \d|KTAP version )")
 ERROR = re.compile(r": (?:fatal )?error: |: undefined reference to |: multiple definition of ")
 CUT = re.compile(r"[-=]{4}")
 VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
+NAMED = 3		# findings that a reason names
 OF_CASES = ("case", "missing", "skip", "splat")	# kinds of findings whose place is a case
 UNBUILT = ("apply", "static")	# checks that run nothing of a patch
 _CHANGES = {Change.NEW: "new", Change.FIXED: "fixed", Change.PRE_EXISTING: "there before"}
@@ -249,3 +250,23 @@ def base(judgement: Judgement) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
 	"""Return a number and its noun."""
 	return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def named(held: Sequence[Finding]) -> str:
+	"""Sum up in one sentence what is held against a patch: why the first, and what else."""
+	groups: dict[object, list[Finding]] = {}
+	for finding in held:
+		groups.setdefault(likeness(finding), []).append(finding)
+	told = [_short_of(group) for group in groups.values()]
+	told[0] += f": {why(held[0])}" if held[0].kind in OF_CASES else ""
+	return "; ".join(told[:NAMED]) + (f"; and {len(told) - NAMED} more" if len(told) > NAMED else "")
+
+
+def _short_of(group: Sequence[Finding]) -> str:
+	"""Name findings that are alike in a few """
+	first = group[0]
+	seen = f" ({first.after} boots with it, {first.before} without)" if first.after and first.before else ""
+	if first.kind == "warning":
+		return f"warning: {first.text.splitlines()[0]}"
+	more = f" and {count(len(group) - 1, 'other case')}" if len(group) > 1 else ""
+	return f"{first.kind}: {first.id}{more}{seen}"

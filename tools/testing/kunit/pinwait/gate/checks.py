@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The checks of a patch: what each needs to know of the states before and after it, and what it says of them."""
+
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..kernel import build
+from . import compare, lint, trailers
+from ..kernel.sandbox import Sandbox
+from ..log.results import Outcome
+from ..report.judgement import Change, Check, Covered, Finding
+from ..source.patches import Patch
+from ..util.progress import Progress
+from .seen import COUNTED, why_not
+from .states import COVERAGE, STATIC, WARNINGS, Answer, Workshop
+
+NAMED = 3		# files and cases that a reason names
+
+
+@dataclass
+class Scene:
+	"""What the checks of a judgement look at."""
+	shop: Workshop
+	patches: Sequence[Patch]
+	profiles: Sequence[str]		# in which the suites run; the first is the main one
+	boots: int			# of each side, where boots differ
+	tools: Path			# scripts of the base, which judge
+	box: Sandbox			# around all that is the patches'
+	kdir: str
+	folder: Path			# of results
+	progress: Progress
+	note: Callable[[str], None]	# tells what could not be checked
+	covered: dict[int, list[Covered]] = field(default_factory=dict)		# by patch: what is executed of its code
+
+	def touches_code(self, number: int) -> bool:
+		"""Tell whether a patch touches anything that a compiler reads."""
+		return any(name.endswith((".c", ".h")) for name in self.patches[number - 1].files)
+
+	def looked_at(self, number: int) -> list[str]:
+		"""Return the C files through which a patch's files were looked at before it or after it."""
+		found: dict[str, None] = {}
+		for index in (number, number - 1):
+			answer = self.shop.answers.get((index, WARNINGS))
+			for name in self.patches[number - 1].files:
+				found |= dict.fromkeys((answer.sources or {}).get(name, ()) if answer else ())
+		return list(found)
+
+
+class Examiner(ABC):
+	"""One check; judge() is called when all that needs() names is known of both states."""
+	name: str
+
+	def __init__(self, scene: Scene):
+		self.scene = scene
+
+	def needs(self, number: int) -> list[str]:
+		"""Return what is to be known of the states before and after a patch: profiles, WARNINGS, COVERAGE."""
+		return []
+
+	@abstractmethod
+	def judge(self, number: int) -> Check:
+		"""Return what is to be said of a patch."""
+
+	def answered(self, number: int) -> Answer | None:
+		"""Return what was found out about the state after a patch, if this check asks for one thing."""
+		return self.scene.shop.answers.get((number, self.name))
+
+
+class Text(Examiner):
+	"""The patch as a text: checkpatch, trailers, kernel-doc."""
+	name = STATIC
+
+	def judge(self, number: int) -> Check:
+		"""Return what these say; nobody is blamed for a sign-off if the author is not known."""
+		patch = self.scene.patches[number - 1]
+		check = Check(self.name, Outcome.PASS, "checkpatch, trailers and kernel-doc have no error")
+		for level, kind, text in lint.checkpatch(self.scene.box, self.scene.tools, self.scene.shop.kernel.tree, patch.path, not patch.bare):
+			what = "sign-off" if kind == "MISSING_SIGN_OFF" else "checkpatch"
+			if what == "sign-off" and patch.cut:
+				text += "\nA Signed-off-by: stands behind the first --- line, where git am cuts the message: what is committed has none"
+			place = re.search(r"^#\d+: FILE: (\S+?):?$", text, re.MULTILINE)
+			check.findings.append(Finding(what, f"{kind}: {text.splitlines()[0]}", Change.NEW, level == "ERROR",
+						      f"{level}:{kind}: {text}", place[1] if place else ""))
+		check.findings += compare.items({}, trailers.fixes(patch.message, self.scene.kdir))
+		before, after = (self._kernel_doc(index, patch) for index in (number - 1, number))
+		check.findings += compare.items(before, after)
+		if patch.no_author:
+			check.findings = [replace(finding, held=False) for finding in check.findings]
+			check.outcome, check.reason = Outcome.CANNOT_JUDGE, f"whose sign-off it needs is not known: {patch.place}: {patch.no_author}"
+			return check
+		notes = len([finding for finding in check.findings if not finding.held and finding.change is Change.NEW])
+		if notes:
+			check.reason += f"; {notes} remark{'s' if notes > 1 else ''}"
+		if patch.bare:
+			check.reason += "; there is no message to look at"
+		return check
+
+	def _kernel_doc(self, index: int, patch: Patch) -> dict[str, compare.Item]:
+		"""Return what kernel-doc says of a patch's files in a state."""
+		git = self.scene.shop.kernel.git
+		sources = [name for name in patch.files if name.endswith((".c", ".h"))]
+		listed = git("ls-tree", "--name-only", "-r", self.scene.shop.states[index], "--", *sources).splitlines() if sources else []
+		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
+			for name in listed:
+				path = Path(scratch, name)
+				path.parent.mkdir(parents=True, exist_ok=True)
+				path.write_text(git("cat-file", "blob", f"{self.scene.shop.states[index]}:{name}") + "\n", encoding="utf-8",
+						errors="surrogateescape")
+			return compare.messages(lint.kernel_doc(self.scene.tools, Path(scratch), listed), "kernel-doc", dict(patch.renamed))
+
+
+class Warnings(Examiner):
+	"""What W=1 and sparse say of what the patch touches, that they did not say before."""
+	name = WARNINGS
+
+	def needs(self, number: int) -> list[str]:
+		"""Return the main profile, whose objects tell what is compiled, and the compilers' messages."""
+		return [self.scene.shop.main, *([WARNINGS] if self.scene.touches_code(number) else [])]
+
+	def judge(self, number: int) -> Check:
+		"""Return what they say anew, and of which files they were asked."""
+		shop = self.scene.shop
+		result = shop.result(number, shop.main)
+		sources = self.scene.looked_at(number)
+		check = Check(self.name, Outcome.PASS, "nothing that it touches is compiled")
+		if result.error:
+			return Check(self.name, Outcome.CANNOT_JUDGE, f"it does not compile: see {shop.main}")
+		headers = [name for name in self.scene.patches[number - 1].files if name.endswith(".h")]
+		looked_at = [*sources, *headers]
+		before, after = (self._said(index, looked_at, dict(self.scene.patches[number - 1].renamed)) for index in (number - 1, number))
+		check.findings = compare.items(before, after)
+		if sources:
+			check.reason = f"W=1 and sparse say nothing new of {', '.join(sources[:NAMED])}"
+			check.reason += f" and {len(sources) - NAMED} more" if len(sources) > NAMED else ""
+		answer = shop.answers.get((number, WARNINGS))
+		if answer and answer.problem:
+			self.scene.note(f"patch {number}: {answer.problem}")
+		return check
+
+	def _said(self, index: int, names: Sequence[str], renamed: Mapping[str, str]) -> dict[str, compare.Item]:
+		answer = self.scene.shop.answers.get((index, WARNINGS))
+		lines = answer.lines if answer and answer.lines else {}
+		return compare.messages((line for name in names for line in lines.get(name, ())), renamed=renamed)
+
+
+class Executed(Examiner):
+	"""Is any of the code that a patch changes executed? What is not is told, and held against nobody."""
+	name = COVERAGE
+
+	def needs(self, number: int) -> list[str]:
+		"""Return COVERAGE if what is executed is to be counted."""
+		return [COVERAGE] if self._is_measured(number) else []
+
+	def judge(self, number: int) -> Check:
+		"""Return how many of the changed lines are executed, or that none is."""
+		wide = "" if (number - 1, COVERAGE) in self.scene.shop.answers or not self.scene.shop.wide(number) else \
+			"an earlier patch changes a header that most files include, too, and all would have to be compiled twice more"
+		problem = wide or next((answer.problem for index in (number, number - 1)
+				if (answer := self.scene.shop.answers.get((index, COVERAGE))) and answer.problem), "")
+		if problem:
+			self.scene.note(f"patch {number}: which of the changed lines are executed: {problem}")
+			return Check(self.name, Outcome.PASS, f"not measured: {problem}")
+		covered, compiled = self.scene.shop.covered(number)
+		self.scene.covered[number] = covered
+		if not covered:
+			return Check(self.name, Outcome.PASS, "it changes no code")
+		executed, missed, removed = (sum(len(getattr(file, name)) for file in covered) for name in ("executed", "missed", "removed"))
+		if not executed and not removed:
+			return Check(self.name, Outcome.NOT_SEEN, f"none of the code that it changes is executed: {why_not(covered, compiled)}")
+		told = [f"{executed} of {executed + missed} changed lines with code are executed"] if executed + missed else []
+		told += [f"{removed} of those that it removes were"] if removed else []
+		return Check(self.name, Outcome.PASS, ", ".join(told))
+
+	def _is_measured(self, number: int) -> bool:
+		"""Tell whether what is executed is to be counted for a patch; not if two states in a row would be compiled whole."""
+		counted = any(name.endswith(COUNTED) and not build.NOT_BUILT.match(name) for name in self.scene.patches[number - 1].files)
+		return counted and not (self.scene.shop.wide(number) and any(map(self.scene.shop.wide, range(1, number))))
