@@ -9,7 +9,7 @@ PINWAIT := $(PYTHON) tools/testing/kunit/pinwait.py
 quote = '$(subst ','\'',$(1))'
 option = $(if $(value $(2)),--$(1)=$(call quote,$(value $(2))))
 each = $(foreach word,$(value $(1)),$(foreach name,$(or $(wildcard $(word)),$(word)),$(call quote,$(name))))
-kernel = $(call option,kernel,KERNEL) $(call option,tarball,TARBALL) $(call option,kdir,KDIR) $(call option,patches,PATCHES)
+kernel = $(call option,kernel,KERNEL) $(call option,tarball,TARBALL) $(call option,kdir,KDIR) $(call option,series-dir,SERIES_DIR)
 series = $(call option,series,SERIES)
 build = $(call option,profile,PROFILE) $(call option,jobs,JOBS)
 boot = $(call option,json,JSON) $(call option,junit,JUNIT)
@@ -37,7 +37,7 @@ help:
 	@echo 'KERNEL=7.3      kernel from the package archive: x.y, or a package version'
 	@echo 'TARBALL=file    a linux-*.tar.* file instead'
 	@echo 'KDIR=/own/tree  your own git tree instead; it is only read'
-	@echo 'SERIES=rfc      folder of patches/, or none (rfc; of KDIR what it has); PATCHES=dir: another folder of series'
+	@echo 'SERIES=rfc      folder of patches/, or none (rfc; of KDIR what it has); SERIES_DIR=dir: another one'
 	@echo 'MUTANT=name     run: break the kernel with one of tools/testing/mutants'
 	@echo 'PROFILE=uml     table of lib/kunit-configs/profiles.toml'
 	@echo "FILTER='s.c*'   only these cases"

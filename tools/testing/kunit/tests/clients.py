@@ -51,7 +51,7 @@ def mail(tree: Path, name: str, prefix: str = "PATCH", *how: str, message_id: st
 def command(build: Path, form: str, *more: str) -> str:
 	"""Return what stands in .git/config."""
 	return shlex.join([sys.executable, str(PINWAIT), "gate", "--kdir=.", f"--print={form}", "--checks=static", "--no-isolation",
-			   "--series=none", f"--patches={build}", f"--build-root={build}", *more])
+			   "--series=none", f"--series-dir={build}", f"--build-root={build}", *more])
 
 
 def call(config: str, text: str, tree: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:

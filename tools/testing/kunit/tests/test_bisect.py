@@ -93,7 +93,7 @@ def _commit(tree, line, text, subject=""):
 
 
 def _argv(tmp_path, *args):
-	return [sys.executable, str(PINWAIT), SUBCOMMAND, "--kdir=.", f"--patches={tmp_path / 'series'}", f"--build-root={tmp_path / 'build'}",
+	return [sys.executable, str(PINWAIT), SUBCOMMAND, "--kdir=.", f"--series-dir={tmp_path / 'series'}", f"--build-root={tmp_path / 'build'}",
 		*(args or [CASE])]
 
 
@@ -191,7 +191,7 @@ def test_cases_about_the_series_are_absent_without_it(tree, tmp_path, monkeypatc
 	assert done.stdout.startswith("\n".join(choice) + "\n") and all(line in done.stderr for line in choice[:1])
 	assert f'value="{choice[0]}"' in junit and summary["series"]["name"] == (args[0][9:] if args else "none")
 	again = summary["command"].split()
-	assert [word for word in again if word.startswith("--series")] == list(args)
+	assert [word for word in again if word.startswith("--series=")] == list(args)
 
 
 def test_promises_are_those_of_the_series_in_the_tree(tree, tmp_path):

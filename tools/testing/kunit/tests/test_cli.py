@@ -3,6 +3,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def _run(tmp_path, *args):
 def _start(tmp_path, kunit):
 	file = fakes.tarball(tmp_path, kunit)
 	return subprocess.Popen([sys.executable, PINWAIT, "run", f"--tarball={file}", "--series=none",
-				 f"--patches={tmp_path}", f"--build-root={tmp_path / 'build'}"], stderr=subprocess.PIPE, text=True)
+				 f"--series-dir={tmp_path}", f"--build-root={tmp_path / 'build'}"], stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -61,12 +62,12 @@ def test_interrupt_leaves_no_process(tmp_path, signum):
 
 def test_failed_build_leaves_a_summary(tmp_path):
 	file = fakes.tarball(tmp_path, BROKEN)
-	done = _run(tmp_path, "run", f"--tarball={file}", f"--patches={tmp_path}", "--series=none", f"--json={tmp_path / 'copy'}")
+	done = _run(tmp_path, "run", f"--tarball={file}", f"--series-dir={tmp_path}", "--series=none", f"--json={tmp_path / 'copy'}")
 	assert done.returncode == 2 and "x.c:1:2: error: no semicolon" in done.stderr
 	summary = json.loads((tmp_path / "copy").read_text())
 	assert summary["verdict"]["outcome"] == "cannot-judge"
 	assert (tmp_path / "build/results/latest/command").read_text() == (
-		f"{PINWAIT} run --tarball={file} --patches={tmp_path} --series=none --profile=uml\n")
+		f"{PINWAIT} run --tarball={file} --series-dir={tmp_path} --series=none --profile=uml\n")
 
 
 @pytest.mark.parametrize("args, text", [
@@ -88,7 +89,7 @@ def test_wrong_use(tmp_path, args, text):
 
 
 def test_reproduces_itself():
-	argv = ["run", "--kdir=/k", "--patches=/p", "--series=none", "--profile=uml-rt", "--timeout=9", "--kernel_args=a b",
+	argv = ["run", "--kdir=/k", "--series-dir=/p", "--series=none", "--profile=uml-rt", "--timeout=9", "--kernel_args=a b",
 		"--kconfig_add=CONFIG_X=y", "--make_options=W=1", "suite.*"]
 	first = cli.options(cli.parser().parse_args(argv))
 	import shlex
@@ -134,7 +135,7 @@ NASTY = "it's \"a\" $(touch x) `touch x`; touch x #$HOME\\ *"
 @pytest.mark.parametrize("target, variable, words", [
 	("gate", "PATCH", ["{}"]), ("gate", "RANGE", ["--range={}"]), ("gate", "BASE", ["--base={}"]), ("gate", "PROFILES", ["--profiles={}"]),
 	("gate", "CHECKS", ["--checks={}"]), ("gate", "SHARD", ["--shard={}"]), ("run", "FILTER", ["{}"]), ("run", "KERNEL", ["--kernel={}"]),
-	("run", "TARBALL", ["--tarball={}"]), ("run", "PATCHES", ["--patches={}"]), ("run", "MUTANT", ["--mutant={}"]), ("soak", "N", ["-n", "{}"]),
+	("run", "TARBALL", ["--tarball={}"]), ("run", "SERIES_DIR", ["--series-dir={}"]), ("run", "MUTANT", ["--mutant={}"]), ("soak", "N", ["-n", "{}"]),
 	("soak", "PARALLEL", ["--parallel={}"]), ("presubmit", "KDIR", ["--kdir={}"]), ("check-gate", "RUNS", ["--runs={}"]),
 	("coverage", "JSON", ["--json={}"]), ("check", "PROFILE", ["--profile={}"]),
 ])
@@ -216,7 +217,47 @@ print(cli.parser().parse_args(["distclean"]).build_root)
 	assert done.stdout.strip() == str(PROJECT / "build"), done.stderr
 
 
-@pytest.mark.parametrize("option", ["--build-root=", "--kdir=", "--tarball=", "--patches="])
+@pytest.mark.parametrize("option", ["--build-root=", "--kdir=", "--tarball=", "--series-dir="])
 def test_empty_option_is_wrong_use(tmp_path, option):
 	done = subprocess.run([sys.executable, PINWAIT, "run", option], cwd=tmp_path, capture_output=True, text=True)
 	assert done.returncode == 64 and f"{option[:-1]} is empty" in done.stderr
+
+
+@pytest.mark.parametrize("name, words", [(name, words) for name, examples in cli.EXAMPLES.items() for words in examples])
+def test_examples_of_the_help_are_right(name, words):
+	assert cli.parser().parse_args([name, *shlex.split(words)]).subcommand == name
+
+
+def test_every_subcommand_has_two_examples():
+	assert {name: len(examples) for name, examples in cli.EXAMPLES.items()} == dict.fromkeys(cli.COMMANDS, 2)
+
+
+@pytest.mark.parametrize("name, profiles", [("run", True), ("gate", True), ("merge", False)])
+def test_help_lists_the_profiles(tmp_path, name, profiles):
+	said = _run(tmp_path, name, "--help").stdout
+	assert f"examples:\n  pinwait.py {name}" in said and ("\nprofiles:\n  uml " in said) == profiles
+
+
+@pytest.mark.parametrize("old, new", [("--build_dir=/b", "--build-root=/b"), ("--patches=/p", "--series-dir=/p"), ("--kernel-args=x", "--kernel_args=x")])
+def test_other_spellings(old, new):
+	assert cli.parser().parse_args(["run", old]) == cli.parser().parse_args(["run", new])
+
+
+@pytest.mark.parametrize("words, stages", [
+	(["run", "--series=none"], ["kernel", "apply", "configure", "build", "boot", "report"]),
+	(["soak", "-n", "3", "--profile=uml-smp"], ["kernel", "apply", "configure", "build", "boot", "report"]),
+	(["gate", "one.patch"], ["kernel", "apply", *["configure", "build", "boot"], *["configure", "build"], *["configure", "build", "boot"],
+				 "report", "judge"])])
+def test_dry_run_says_what_would_be_done_and_does_nothing(tmp_path, words, stages):
+	(tmp_path / "one.patch").write_text(fakes.patch(10, "line 10", "x"))
+	words = [str(tmp_path / word) if word == "one.patch" else word for word in words]
+	before = set(tmp_path.iterdir())
+	done = _run(tmp_path, *words, "--dry-run", f"--json={tmp_path / 'x.json'}")
+	assert done.returncode == 0, done.stderr
+	assert [line.split()[0] for line in done.stdout.splitlines()] == stages
+	assert set(tmp_path.iterdir()) == before
+	assert ("promises=none" in done.stdout) == (words[0] == "run")
+
+
+def test_dry_run_of_a_gate_needs_files(tmp_path):
+	assert _run(tmp_path, "gate", "--kdir=/", "--dry-run").returncode == 64

@@ -94,7 +94,7 @@ def _judged(tmp_path, monkeypatch):
 	def start(*texts, asked=None, kdir="", series="", **more):
 		box = tmp_path / "in.mbox"
 		box.write_text("".join(texts))
-		options = Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"), kdir=str(kdir), series=series)
+		options = Options(build_root=tmp_path / "build", series_dir=str(tmp_path / "series"), kdir=str(kdir), series=series)
 		wanted = asked or Asked((str(box),), **more)
 		judgement, folder = engine.judge(options, wanted)
 		write_all(judgement, folder)

@@ -122,7 +122,7 @@ source = sys.argv[-1]
 text = sys.stdin.read() if source == "-" else Path(source).read_text()
 assert sys.argv[1] == "gate" and "--series=rfc" in sys.argv and not any(word.startswith("--profile=") for word in sys.argv)
 turn = Path(__file__).with_suffix(".turn")
-turn.write_text((turn.read_text() if turn.exists() else "") + ("a" if "--anew" in sys.argv else "f"))
+turn.write_text((turn.read_text() if turn.exists() else "") + ("a" if "--no-cache" in sys.argv else "f"))
 flaky = kind == "flaky" and turn.read_text().endswith("faa")
 bad = ("BUG" in text and kind != "blind" or kind == "strict") != flaky
 if kind == "litters":

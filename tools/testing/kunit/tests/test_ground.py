@@ -27,7 +27,7 @@ def _place(tmp_path):
 			      "include/linux/ours.h": "\n"})
 	fakes.write(tmp_path / "series", {"rfc/7.3/0001-x.patch": OTHER})
 	fakes.prepared(tmp_path / "build/kernels/7.3.4-1")
-	return Options(build_root=tmp_path / "build", patches=str(tmp_path / "series"))
+	return Options(build_root=tmp_path / "build", series_dir=str(tmp_path / "series"))
 
 
 def _submission(tmp_path, *texts):

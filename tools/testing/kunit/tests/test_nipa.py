@@ -69,7 +69,7 @@ def test_patch_series_and_pull(nipa, first, base):
 	"""The first patch is alone on the branch, where a pull request may have more; a later one is the last commit."""
 	env = {"FIRST_IN_SERIES": first} if first else {}
 	_, _, called = nipa(PINWAIT_ARGS="--profiles=uml,uml-debug --repeat=3", **env)
-	assert called == (f"gate --kdir=. --range={nipa.commit(base)}..{nipa.commit('HEAD')} --results={nipa.results} --print=nipa "
+	assert called == (f"gate --kdir=. --range={nipa.commit(base)}..{nipa.commit('HEAD')} --results={nipa.results} --format=nipa "
 			  "--profiles=uml,uml-debug --repeat=3")
 
 
@@ -100,7 +100,7 @@ def _judged(tmp_path, monkeypatch):
 
 	def run(arguments="--checks=static", **env):
 		build = tmp_path / "build"
-		more = f"{arguments} --no-isolation --series=none --patches={build} --build-root={build}"
+		more = f"{arguments} --no-isolation --series=none --series-dir={build} --build-root={build}"
 		return _call(tree, tmp_path / "results", **{"BRANCH_BASE": "base", "PINWAIT_ARGS": more, **env})
 	run.tree, run.results = tree, tmp_path / "results"
 	return run

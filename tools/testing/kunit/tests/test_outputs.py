@@ -55,7 +55,7 @@ def _tool(tmp_path, monkeypatch):
 	def call(subcommand, *more, code=None, **env):
 		argv = [sys.executable, PINWAIT, subcommand, f"--build-root={tmp_path / 'build'}", *map(str, more)]
 		if subcommand == "run":
-			argv += [f"--tarball={archive}", f"--patches={tmp_path}", "--series=none", CASE]
+			argv += [f"--tarball={archive}", f"--series-dir={tmp_path}", "--series=none", CASE]
 		done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env={**os.environ, **env}, cwd=tmp_path)
 		assert code is None or done.returncode == code, done.stderr
 		return done
@@ -110,7 +110,7 @@ def test_full_standard_output_changes_no_verdict(tool, result, code):
 	tool("run", CASE_RESULT=result, code=code)
 	with open("/dev/full", "w", encoding="utf-8") as full:
 		done = subprocess.run([sys.executable, PINWAIT, "run", f"--build-root={tool.here / 'build'}", f"--tarball={tool.here}/linux-7.3.4.tar.gz",
-				       f"--patches={tool.here}", "--series=none", CASE], stdout=full, stderr=subprocess.PIPE, text=True,
+				       f"--series-dir={tool.here}", "--series=none", CASE], stdout=full, stderr=subprocess.PIPE, text=True,
 				      env={**os.environ, "CASE_RESULT": result})
 	assert (done.returncode, "No space left" in done.stderr) == (code, True)
 

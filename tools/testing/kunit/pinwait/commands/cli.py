@@ -19,7 +19,8 @@ from ..gate import engine
 from ..kernel import gcov
 from ..source import b4, store
 from ..util import buildroot, outputs
-from . import coverage, gate_check, generated, merge, mutants, presubmit, run, soak
+from . import coverage, gate_check, generated, merge, mutants, plan, presubmit, run, soak
+from ..kernel.profile import described
 from ..log.results import EXIT_CODES, Outcome
 from ..report.adapters import BISECT_SKIP, FORMS, Form, bisect_code
 from ..report.files import FILES
@@ -32,15 +33,16 @@ from ..util.git import forget_callers_repository
 from ..util.outputs import Output
 from ..util.proc import (RESUMES, become_subreaper, ignore_interrupts, interrupt_on_signals, is_disk_full,
 			 is_machines_fault, kill_descendants, reason_of, silence)
-from ..util.project import PROGRAM
+from ..util.project import CONFIGS, PROGRAM
 from ..util.shard import Shard
 
 UNFINISHED = "the tool was ended before it could say why, or had no room to write this file once more: see its exit code"
 
-PATHS = ("tarball", "kdir", "patches")	# options that name something to read
+DRY_RUN = "--dry-run"
+PATHS = ("tarball", "kdir", "series_dir")	# options that name something to read
 COPIES = ("json", "junit")	# options that name a file for results
 URL_LENGTH = 180	# Patchwork takes 200, and which patch is meant comes behind
-REVIEWS = {"b4-review": b4.PATCH, "b4-series": b4.SERIES}	# by --print: what b4 asks about of what is under review
+REVIEWS = {"b4-review": b4.PATCH, "b4-series": b4.SERIES}	# by --format: what b4 asks about of what is under review
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -81,7 +83,7 @@ def _form(words: Sequence[str]) -> Form | None:
 	"""Return the form in which another program wants to be answered, whatever else is wrong with a command line."""
 	for word, following in zip(words, [*words[1:], ""]):
 		name, equals, value = word.partition("=")
-		if name == "--print":
+		if name in ("--format", "--print"):
 			return FORMS.get(value if equals else following)
 	return None
 
@@ -94,7 +96,7 @@ def _answer(words: Sequence[str], answer: Callable[[Judgement], int] | None) -> 
 	args: argparse.Namespace | None = None
 	copies: dict[str, Output] = {}
 	try:
-		copies = _copies(words)
+		copies = {} if DRY_RUN in words else _copies(words)
 		for copy in copies.values():
 			copy.check()
 		if "json" in copies:
@@ -102,6 +104,8 @@ def _answer(words: Sequence[str], answer: Callable[[Judgement], int] | None) -> 
 		args = parser().parse_args(words)
 		vars(args).update(copies, answer=answer)
 		_check_names(args)
+		if DRY_RUN in words:
+			return _dry_run(args)
 		if not args.subcommand.endswith("clean"):
 			buildroot.claim(args.build_root)
 		handler: Handler = args.handler
@@ -184,14 +188,22 @@ def parser() -> Parser:
 		     "references when memory is pinned for long.")
 	commands = top.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
 	for name, (handler, help_text, groups) in COMMANDS.items():
-		sub = commands.add_parser(name, help=help_text, description=help_text)
+		sub = commands.add_parser(name, help=help_text, description=help_text, epilog=_epilog(name, groups),
+					  formatter_class=argparse.RawDescriptionHelpFormatter)
 		sub.set_defaults(handler=handler)
-		sub.add_argument("--build-root", metavar="DIR",
-				 default=os.environ.get(buildroot.VARIABLE) or Options.build_root,
-				 help="folder for all that is generated")
+		_option(sub, "--build-root", "--build_dir", metavar="DIR", default=os.environ.get(buildroot.VARIABLE) or Options.build_root,
+			help="folder for all that is generated")
 		for add in groups:
 			add(sub)
 	return top
+
+
+def _epilog(name: str, groups: Sequence[Callable[[argparse.ArgumentParser], None]]) -> str:
+	"""Return the end of a subcommand's help: examples, and the profiles if it takes any."""
+	lines = ["examples:", *(f"  pinwait.py {name} {words}".rstrip() for words in EXAMPLES[name])]
+	if _build_options in groups or _gate_options in groups:
+		lines += ["", "profiles:", *(f"  {profile:10} {text}" for profile, text in described(CONFIGS).items())]
+	return "\n".join(lines)
 
 
 def options(args: argparse.Namespace) -> Options:
@@ -210,12 +222,21 @@ def _fields(args: argparse.Namespace, kind: type) -> dict[str, Any]:
 	return {name: value for name, value in vars(args).items() if name in names and value is not None}
 
 
+def _option(sub: argparse.ArgumentParser, *names: str, **more: Any) -> None:
+	"""Add an option under the first of its names, which --help shows; the others go on working."""
+	sub.add_argument(names[0], **more)
+	dest = more.get("dest", names[0].lstrip("-").replace("-", "_"))
+	for name in names[1:]:
+		sub.add_argument(name, **more | {"dest": dest, "help": argparse.SUPPRESS, "default": argparse.SUPPRESS})
+
+
 def _kernel_options(sub: argparse.ArgumentParser) -> None:
 	source = sub.add_mutually_exclusive_group()
 	source.add_argument("--kernel", metavar="X.Y", help="x.y, or the version of a linux-source package (7.3)")
 	source.add_argument("--tarball", metavar="FILE", help="a linux-*.tar.* file instead")
 	source.add_argument("--kdir", metavar="DIR", help="your own kernel tree instead; it is only read")
-	sub.add_argument("--patches", metavar="DIR", help="folder of series, and of support/ for any of them (the project's)")
+	_option(sub, "--series-dir", "--patches", metavar="DIR",
+		help="folder of series, and of support/ for any of them (the project's)")
 
 
 def _series_option(sub: argparse.ArgumentParser) -> None:
@@ -225,19 +246,32 @@ def _series_option(sub: argparse.ArgumentParser) -> None:
 def _build_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--profile", metavar="NAME", help="table of lib/kunit-configs/profiles.toml (uml)")
 	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
-	sub.add_argument("--kconfig_add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
-	sub.add_argument("--make_options", action="append", metavar="X=Y", help="as in kunit.py")
+	_option(sub, "--kconfig_add", "--kconfig-add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
+	_option(sub, "--make_options", "--make-options", action="append", metavar="X=Y", help="as in kunit.py")
 
 
 def _boot_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--timeout", type=int, metavar="SECONDS", help="wall time a boot may take")
-	sub.add_argument("--kernel_args", action="append", metavar="ARG", help="as in kunit.py")
+	_option(sub, "--kernel_args", "--kernel-args", action="append", metavar="ARG", help="as in kunit.py")
 	sub.add_argument("--json", metavar="FILE", help="copy summary.json there")
 	sub.add_argument("--junit", metavar="FILE", help="copy junit.xml there")
 
 
 def _list_option(sub: argparse.ArgumentParser) -> None:
-	sub.add_argument("--list_tests", action="store_true", help="list the cases the kernel has, run none")
+	_option(sub, "--list_tests", "--list-tests", action="store_true", help="list the cases the kernel has, run none")
+
+
+def _dry_run_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument(DRY_RUN, action="store_true", help="print the stages and their commands, do nothing")
+
+
+def _dry_run(args: argparse.Namespace) -> int:
+	given = options(args)
+	if args.subcommand == "gate":
+		checks = args.checks or (*engine.EVERY_PATCH, *args.profiles)
+		return plan.tell_gate(given, args.sources, (*args.profiles, *engine.MORE_PROFILES), checks)
+	boots = f"{args.n} times, {args.parallel} at a time" if args.subcommand == "soak" else "once"
+	return plan.tell(given, [given.profile], boots)
 
 
 def _filter(sub: argparse.ArgumentParser) -> None:
@@ -295,12 +329,12 @@ def _gate_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--only", type=int, metavar="N", default=0, help="only patch N of the series")
 	sub.add_argument("--repeat", type=int, metavar="N", default=engine.Asked.repeat,
 			 help="boots of base and patch each, where boots differ and something new was seen (6, or more for a long series)")
-	sub.add_argument("--anew", action="store_true", help="boot again what was built and booted before")
+	_option(sub, "--no-cache", "--anew", dest="anew", action="store_true", help="boot again what was built and booted before")
 	sub.add_argument("--no-isolation", dest="isolation", action="store_false",
 			 help="build and boot patched code unconfined: for code that you trust")
 	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
-	sub.add_argument("--kconfig_add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
-	sub.add_argument("--make_options", action="append", metavar="X=Y", help="as in kunit.py")
+	_option(sub, "--kconfig_add", "--kconfig-add", action="append", metavar="CONFIG_X=Y", help="as in kunit.py")
+	_option(sub, "--make_options", "--make-options", action="append", metavar="X=Y", help="as in kunit.py")
 	sub.add_argument("sources", nargs="*", metavar="PATCH", help="mbox, mail, folder of them, -, Message-ID or its address (what is uncommitted in --kdir)")
 
 
@@ -323,8 +357,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _print_option(sub: argparse.ArgumentParser) -> None:
-	sub.add_argument("--print", dest="form", choices=["terminal", *FORMS], default="terminal",
-			 help="how to answer: to people, to b4's checks, to NIPA")
+	_option(sub, "--format", "--print", dest="form", choices=["terminal", *FORMS], default="terminal",
+		help="how to answer: to people, to b4's checks, to NIPA")
 	sub.add_argument("--results", metavar="DIR", help="copy all results there")
 
 
@@ -400,19 +434,20 @@ def _check(args: argparse.Namespace) -> int:
 
 COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser], None], ...]]] = {
 	"run": (_run, "build, boot, judge",
-		(_kernel_options, _series_option, _mutant_option, _build_options, _boot_options, _list_option, _filter)),
+		(_kernel_options, _series_option, _mutant_option, _build_options, _boot_options, _list_option, _dry_run_option, _filter)),
 	"prove": (lambda args: run.prove(options(args)),
 		  "without the series, of which its promises are asserted, exactly the cases that need it must fail",
-		  (_kernel_options, _build_options, _boot_options)),
+		  (_kernel_options, _build_options, _boot_options, _dry_run_option)),
 	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress, Shard.parse(args.shard)), "build once, boot many times",
-		 (_kernel_options, _series_option, _build_options, _boot_options, _filter, _soak_options,
+		 (_kernel_options, _series_option, _build_options, _boot_options, _dry_run_option, _filter, _soak_options,
 		  _shard_option)),
 	"mutants": (_mutants, "break the change in many ways; the suite must notice each",
 		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names, _shard_option)),
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
-		     (_kernel_options, _series_option, _build_options, _boot_options, _coverage_options)),
+		     (_kernel_options, _series_option, _build_options, _boot_options, _dry_run_option, _coverage_options)),
 	"gate": (_gate, "say of each patch: pass, fail and why, not seen, or cannot judge",
-		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option, _report_option)),
+		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option, _report_option,
+		  _dry_run_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
 	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard), args.runs,
 								  args.resume),
@@ -421,13 +456,32 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",
 		  (_merge_options, _report_option)),
 	"bisect": (lambda args: run.run(options(args), "bisect"), "as run, with the exit codes of git bisect run",
-		   (_kernel_options, _series_option, _build_options, _boot_options, _filter)),
+		   (_kernel_options, _series_option, _build_options, _boot_options, _dry_run_option, _filter)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
 		    (_kernel_options, _series_option, _prepare_options)),
 	"check": (_check, "all tests of the project",
 		  (_kernel_options, _build_options, _check_options)),
 	"clean": (_clean, "remove objects and results", ()),
 	"distclean": (_distclean, "remove all that was generated", ()),
+}
+
+
+# Two of each subcommand, behind its name.
+EXAMPLES = {
+	"run": ("", "--profile=uml-debug 'migrate_longterm_pin.*'"),
+	"prove": ("", "--kernel=7.3"),
+	"soak": ("-n 200", "-n 50 --parallel=20 --profile=uml-rt --stress"),
+	"mutants": ("key-no-dec expected-stale", "--generated --sample=500 --series=none"),
+	"coverage": ("", "--tarball=linux-7.3.4.tar.xz"),
+	"gate": ("series.mbox", "--kdir=. --range=origin/master..HEAD --profiles=uml,uml-debug"),
+	"presubmit": ("", "--full -1"),
+	"check-gate": ("--sample=8", "comment window-widened"),
+	"merge": ("shard-1/ shard-2/", "--report-url=https://ci.example.org/7 shard-*/judgement.json"),
+	"bisect": ("--kdir=.", "--kdir=. migrate_longterm_pin.transient_reference"),
+	"prepare": ("", "--kernel=7.3 --update"),
+	"check": ("", "run mutants"),
+	"clean": ("", "--build-root=/var/tmp/pinwait"),
+	"distclean": ("", "--build-root=/var/tmp/pinwait"),
 }
 
 

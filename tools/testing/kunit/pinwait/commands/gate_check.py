@@ -158,7 +158,7 @@ def _judged(command: Sequence[str], given: Input, folder: Path, runs: int) -> An
 	"""Have the gate judge one input so many times, and return the first answer that is wrong, or the last."""
 	seconds = 0.0
 	for turn in range(1, runs + 1):
-		answer = _asked([*command, *(["--anew"] if turn > 1 else [])], given, folder)
+		answer = _asked([*command, *(["--no-cache"] if turn > 1 else [])], given, folder)
 		seconds += answer.seconds
 		if not answer.right:
 			answer.wrong = [f"run {turn} of {runs}: {text}" if runs > 1 else text for text in answer.wrong]

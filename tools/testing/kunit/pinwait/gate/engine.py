@@ -43,6 +43,7 @@ from .states import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROF
 from .suites import Stubs, Suite
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
+MORE_PROFILES = (STUBS_PROFILE, COVERAGE_PROFILE)	# besides those that the suites run in
 OF_THE_TEXT = ("checkpatch", "sign-off", "fixes")	# kinds of findings that no other patch can be to blame for
 TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/proc", "/run")
 
@@ -77,7 +78,7 @@ class Asked:
 		words += [f"--repeat={self.repeat}"] if self.repeat != Asked.repeat else []
 		words += [f"--timeout={options.timeout}"] if options.timeout else []
 		words += [] if self.isolation else ["--no-isolation"]
-		words += ["--anew"] if self.anew else []
+		words += ["--no-cache"] if self.anew else []
 		return shlex.join([*words, *options.passed_on(), *self.sources])
 
 
@@ -106,7 +107,7 @@ class _Gate:
 		self.options, self.asked, self.progress = options, asked, progress
 		self.root = options.build_root / "gate"
 		self.profiles = {name: profile.load(CONFIGS, name)
-				 for name in dict.fromkeys([*asked.profiles, STUBS_PROFILE, COVERAGE_PROFILE])}
+				 for name in dict.fromkeys([*asked.profiles, *MORE_PROFILES])}
 		self.checks = self._chosen_checks()
 		self.patches: list[Patch] = []
 		now = time.gmtime()

@@ -52,7 +52,7 @@ class Boot:
 	def run(self, folder: Path, progress: Progress) -> Console:
 		"""Boot once; the console is kept in folder. Raises CannotJudge if no kernel started."""
 		with progress.stage("boot", f"profile {self.profile.name}"):
-			argv = self.box.command(self._command(), [self.built.obj]) if self.box else self._command()
+			argv = self.box.command(self.command(), [self.built.obj]) if self.box else self.command()
 			return boot(argv, self._limit, folder, bool(self.box and self.box.closed))
 
 	def read(self, console: Console) -> LogResult:
@@ -62,14 +62,15 @@ class Boot:
 	def cases(self) -> list[str]:
 		"""Return the cases that the kernel has, as KUnit lists them."""
 		with tempfile.TemporaryDirectory(prefix="pinwait-") as home:
-			listed = run([*self._command(), "--list_tests"], env=environment(home))
+			listed = run([*self.command(), "--list_tests"], env=environment(home))
 		return re.findall(r"^[^\s.]+\.[^\s.]+$", listed, re.MULTILINE)
 
 	@property
 	def _limit(self) -> int:
 		return self.timeout or self.profile.timeout
 
-	def _command(self) -> list[str]:
+	def command(self) -> list[str]:
+		"""Return the kunit.py command line that boots."""
 		return [*kunit_command(self.kernel), "exec", "--raw_output=all", f"--build_dir={self.built.obj}",
 			f"--arch={self.profile.arch}", f"--timeout={self._limit}",
 			*(f"--kernel_args={word}" for word in (*self.profile.kernel_args, *self.arguments)),

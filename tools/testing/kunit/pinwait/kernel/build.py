@@ -98,7 +98,6 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	configured = begun or _only_sources(_differing(kernel, obj, wanted))
 	stamp.unlink(missing_ok=True)
 	need_space(obj, BUILD_GIB, "building a kernel")
-	common = _arguments(obj, request)
 	env = environment(build_root, kernel.tree)
 	Path(env["CCACHE_DIR"]).mkdir(exist_ok=True)
 
@@ -108,7 +107,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	with open(log, "w", encoding="utf-8") as output:
 		if not configured:
 			with progress.stage("configure", f"profile {request.profile.name}"):
-				logged(output.fileno(), *kunit_command(kernel), "config", *common)
+				logged(output.fileno(), *configure_command(kernel, obj, request))
 		start = time.time()
 		total = len(only) or max(request.profile.objects, count_objects(obj, 0.0))
 		with progress.stage("build", f"{kernel.version}, profile {request.profile.name}",
@@ -116,7 +115,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 			if configured or only:
 				logged(output.fileno(), *make_command(kernel.tree, obj, request), "-s", *(only or ["all"]))
 			else:
-				logged(output.fileno(), *kunit_command(kernel), "build", *common, f"--jobs={request.jobs}")
+				logged(output.fileno(), *build_command(kernel, obj, request))
 	if only:
 		some.write_text(wanted, encoding="utf-8")
 		return Built(obj, compiler)
@@ -242,6 +241,16 @@ def explain(log: str, tree: Path) -> str:
 		if ERROR.search(line):
 			return "\n".join(["the kernel does not build:", *(line.removeprefix(SAID) for line in lines[index:index + 4])])
 	return "\n".join(["the kernel does not build:", *lines[-6:]])
+
+
+def configure_command(kernel: Kernel, obj: Path, request: Request) -> list[str]:
+	"""Return the kunit.py command line that configures a profile's kernel."""
+	return [*kunit_command(kernel), "config", *_arguments(obj, request)]
+
+
+def build_command(kernel: Kernel, obj: Path, request: Request) -> list[str]:
+	"""Return the kunit.py command line that builds it."""
+	return [*kunit_command(kernel), "build", *_arguments(obj, request), f"--jobs={request.jobs}"]
 
 
 def _arguments(obj: Path, request: Request) -> list[str]:

@@ -48,6 +48,11 @@ def load(configs: Path, name: str) -> Profile:
 		       table["timeout"], table["virtual_time"], table["objects"])
 
 
+def described(configs: Path) -> dict[str, str]:
+	"""Return what each profile is for, by its name. Raises UsageError if they cannot be read."""
+	return {name: str(table.get("description", "")) for name, table in _tables(configs)[1].items()}
+
+
 def names(configs: Path) -> list[str]:
 	"""Return the names of all profiles. Raises UsageError if they cannot be read."""
 	return list(_tables(configs)[1])

@@ -18,7 +18,7 @@ class Options:
 	kernel: str = "7.3"
 	tarball: str = ""
 	kdir: str = ""
-	patches: str = ""	# folder of series; "": the project's
+	series_dir: str = ""	# folder of series; "": the project's
 	series: str = ""	# "": the default on a prepared kernel, of a tree of KDIR what it has
 	mutant: str = ""	# break the kernel with this one of the corpus
 	profile: str = "uml"
@@ -49,7 +49,7 @@ class Options:
 		words += [f"--tarball={self.tarball}"] if self.tarball else []
 		words += [f"--kdir={self.kdir}"] if self.kdir else []
 		words += [] if self.tarball or self.kdir else [f"--kernel={kernel}"]
-		return words + ([f"--patches={self.patches}"] if self.patches else [])
+		return words + ([f"--series-dir={self.series_dir}"] if self.series_dir else [])
 
 	def passed_on(self) -> list[str]:
 		"""Return the options that are handed on to make and to the kernel."""
@@ -63,4 +63,4 @@ class Options:
 	@property
 	def series_root(self) -> Path:
 		"""The folder of series."""
-		return Path(self.patches) if self.patches else PROJECT / "patches"
+		return Path(self.series_dir) if self.series_dir else PROJECT / "patches"

@@ -42,6 +42,11 @@ class Kernel:
 		"""Tell whether it is a copy of a tree that KDIR names."""
 		return self.name.startswith(USERS)
 
+	def fits(self, wanted: str) -> bool:
+		"""Tell whether it is the one that x.y or the version of a package names."""
+		return self.name == wanted or (not self.name.startswith((USERS, TARBALLS))
+					       and bool(re.match(re.escape(wanted) + r"[.-]", self.name)))
+
 
 def makefile_version(makefile: str) -> str:
 	"""Return x.y[.z][-extra] from the text of a kernel's top Makefile. Raises UsageError."""
@@ -101,9 +106,7 @@ class Store:
 		return prepared(self.kernels)
 
 	def _newest_prepared(self, wanted: str) -> Kernel | None:
-		fitting = (kernel for kernel in self.prepared() if kernel.name == wanted or (
-			not kernel.name.startswith((USERS, TARBALLS)) and re.match(re.escape(wanted) + r"[.-]", kernel.name)))
-		return next(fitting, None)
+		return next((kernel for kernel in self.prepared() if kernel.fits(wanted)), None)
 
 	def _fetch(self, wanted: str, update: bool) -> Kernel:
 		if not (shutil.which("apt-get") and shutil.which("dpkg")):

@@ -23,7 +23,7 @@ else
 fi
 
 read -ra more <<< "${PINWAIT_ARGS:-}"
-text=$("$python" "$pinwait" gate --kdir=. --range="$base..$head" --results="$RESULTS_DIR" --print=nipa "${more[@]}")
+text=$("$python" "$pinwait" gate --kdir=. --range="$base..$head" --results="$RESULTS_DIR" --format=nipa "${more[@]}")
 code=$?
 
 # Python ends with 1 as well, when it breaks.
