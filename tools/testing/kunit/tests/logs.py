@@ -56,7 +56,8 @@ def judge(folder: Path, lines: Iterable[str], *entries: str, timed_out: bool = F
 	  profile: str = "uml", filter_glob: str = "") -> tuple[Verdict, LogResult]:
 	"""Judge a log against a list."""
 	log = read(lines, timed_out)
-	return verdict.judge(log, listed(folder, *entries), profile, filter_glob), log
+	log, answer = verdict.judge(log, listed(folder, *entries), profile, filter_glob)
+	return answer, log
 
 
 def changed(lines: list[str], old: str, new: str | None) -> list[str]:

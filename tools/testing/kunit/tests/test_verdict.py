@@ -242,7 +242,7 @@ class TestProof:
 
 	def prove(self, tmp_path, lines, *entries, profile="uml"):
 		log = read(lines)
-		return verdict.prove(log, listed(tmp_path, *entries), profile)
+		return verdict.prove(log, listed(tmp_path, *entries), profile)[1]
 
 	def test_exact(self, tmp_path):
 		answer = self.prove(tmp_path, lines_of("params-fail"), PARAMS[0], f"{PARAMS[1]} change", PARAMS[2])
@@ -297,14 +297,14 @@ class TestProof:
 	("none", 0, "1 skipped as listed"), ("rfc", 1, "was skipped (no ZONE_MOVABLE) but has to run")])
 def test_case_about_what_the_series_does_not_have(tmp_path, promises, code, said):
 	cases = replace(listed(tmp_path, "splat.skips change absent:none"), promises=promises)
-	answer = verdict.judge(log := read(lines_of("skip")), cases, "uml", "")
+	log, answer = verdict.judge(read(lines_of("skip")), cases, "uml")
 	assert answer.exit_code == code and said in answer.reason, log.errors
 
 
 def test_case_that_runs_though_there_is_nothing_for_it(tmp_path):
 	first, *others = TWO
 	cases = replace(listed(tmp_path, f"{first} absent:none", *others), promises="none")
-	answer = verdict.judge(read(lines_of("two-suites")), cases, "uml", "")
+	_, answer = verdict.judge(read(lines_of("two-suites")), cases, "uml")
 	assert answer.exit_code == 1 and f"{first} ran but is listed as absent:none" in answer.reason
 
 
@@ -312,13 +312,13 @@ def test_case_that_runs_though_there_is_nothing_for_it(tmp_path):
 def test_case_that_a_patch_adds_may_skip_if_it_says_why(tmp_path, reason, code):
 	log = read(changed(lines_of("two-suites"), "    ok 2 ok_last", f"    ok 2 ok_last # SKIP {reason}"))
 	expected = listed(tmp_path, *TWO[:3]).with_others(log.cases, "uml")
-	assert verdict.judge(log, expected, "uml", "").exit_code == code
-	assert verdict.judge(log, expected, "uml-rt", "").exit_code == 1
+	assert verdict.judge(log, expected, "uml")[1].exit_code == code
+	assert verdict.judge(log, expected, "uml-rt")[1].exit_code == 1
 
 
 def test_listed_case_may_not_skip_whatever_it_says(tmp_path):
 	log = read(changed(lines_of("two-suites"), "    ok 2 ok_last", "    ok 2 ok_last # SKIP no ZONE_MOVABLE"))
-	assert verdict.judge(log, listed(tmp_path, *TWO).with_others(log.cases, "uml"), "uml", "").exit_code == 1
+	assert verdict.judge(log, listed(tmp_path, *TWO).with_others(log.cases, "uml"), "uml")[1].exit_code == 1
 
 
 def test_failure_that_kunit_forgets_fails(tmp_path):
@@ -326,3 +326,9 @@ def test_failure_that_kunit_forgets_fails(tmp_path):
 	lines = inserted(lines, "    ok 1 params", "[    0.120000]     # params: EXPECTATION FAILED at lib/kunit/splat-test.c:170")
 	answer, _ = judge(tmp_path, lines, *PARAMS)
 	assert (answer.outcome, "splat.params failed as a whole" in answer.reason) == (Outcome.FAIL, True)
+
+
+def test_the_log_is_left_as_it_was_read(tmp_path):
+	log, again = read(lines_of("oops")), read(lines_of("oops"))
+	seen, _ = verdict.judge(log, listed(tmp_path, "splat.aaa", "splat.oopses", "splat.zzz"), "uml")
+	assert log == again != seen

@@ -74,7 +74,7 @@ def coverage(options: Options) -> int:
 			for old in done.obj.rglob("*.gcda"):
 				old.unlink()
 			log = session.boot(kernel, done, session.folder)
-			answer = verdict.judge(log, session.cases, options.profile, options.filter)
+			log, answer = verdict.judge(log, session.cases, options.profile, options.filter)
 			if answer.outcome is not Outcome.PASS:
 				raise CannotJudge(f"the suites do not pass: {answer.reason}")
 			with session.progress.stage("gcov", "read the counters"):

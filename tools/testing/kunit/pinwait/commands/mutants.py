@@ -211,7 +211,7 @@ class Shop:
 	def judged(self, bench: relink.Bench, folder: Path) -> tuple[LogResult, Verdict]:
 		"""Boot the kernel on a bench and judge it."""
 		log = self.session.boot(self.kernel, Built(bench.obj, self.done.compiler), folder)
-		return log, verdict.judge(log, self.session.cases, self.session.profile.name, "")
+		return verdict.judge(log, self.session.cases, self.session.profile.name)
 
 	def prove(self) -> LogResult:
 		"""See that what is compiled and linked beside is the same kernel, and that the suite passes on it."""

@@ -55,12 +55,12 @@ def prepare(options: Options) -> int:
 
 
 def _judged(options: Options, subcommand: str,
-	    judge: Callable[[LogResult, expected.Expected], Verdict]) -> int:
+	    judge: Callable[[LogResult, expected.Expected], tuple[LogResult, Verdict]]) -> int:
 	deps.ensure(deps.RUN)
 	session = Session(options, subcommand)
 	with session.recorded():
 		with session.built() as (kernel, done):
 			log = session.boot(kernel, done, session.folder)
-		code = session.finish(log, judge(log, session.cases))
+		code = session.finish(*judge(log, session.cases))
 	session.say_where()
 	return code

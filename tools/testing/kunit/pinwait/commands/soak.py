@@ -67,7 +67,7 @@ class _Worker:
 		folder = cls.scratch / str(number)
 		folder.mkdir()
 		log = session.boot(cls.kernel, cls.built, folder)
-		answer = verdict.judge(log, session.cases, options.profile, options.filter)
+		log, answer = verdict.judge(log, session.cases, options.profile, options.filter)
 		return _Boot(number, folder, log, answer, _trace(session, log, answer, folder))
 
 

@@ -166,7 +166,7 @@ class Trials:
 		# A patch may bring cases of its own.
 		name = self.request.profile.name
 		expected = replace(self.expected, promises=result.promises).with_others(log.cases, name)
-		return log, verdict.judge(log, expected, name, "")
+		return verdict.judge(log, expected, name)
 
 	def how(self, built: Built, promises: str, timeout: int = 0) -> Boot:
 		"""Return how a kernel is booted of which a series' promises are asserted."""

@@ -7,6 +7,7 @@ What is missing, unexpected or doubtful counts against the run: nothing passes s
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .expected import Expected, ExpectedCase
 from .results import GONE, UNNAMED, Case, Ending, LogResult, Outcome, Status, Verdict
@@ -14,22 +15,26 @@ from .results import GONE, UNNAMED, Case, Ending, LogResult, Outcome, Status, Ve
 NAMED = 3		# items named in a reason; the report has them all
 
 
-def judge(log: LogResult, expected: Expected, profile: str, filter_glob: str) -> Verdict:
-	"""Return the verdict on a boot of the suites.
+def judge(log: LogResult, expected: Expected, profile: str, filter_glob: str = "") -> tuple[LogResult, Verdict]:
+	"""Return what was seen of a boot of the suites, and the verdict on it.
 
-	Cases that did not run are added to log.cases as MISSING, what else is wrong to log.errors.
+	That is the log, with cases that did not run as MISSING, and what else is wrong in errors.
 	Raises UsageError when filter_glob selects no expected case.
 	"""
 	wanted = expected.select(profile, filter_glob)
 	if not log.started:
-		return _no_tests(log)
-	_compare(log, wanted, expected, profile)
+		return log, _no_tests(log)
+	log = _compared(log, wanted, expected, profile)
+	return log, _judged(log, len(wanted))
+
+
+def _judged(log: LogResult, wanted: int) -> Verdict:
 	failed = [case.id for case in log.cases if case.status is Status.FAIL]
 	crashed = [case.id for case in log.cases if case.status is Status.CRASH]
 	cut = log.ending is Ending.TRUNCATED
 	faults = _ending_fault(log, crashed)
 	if failed:
-		faults.append(f"{_count(failed, 'case')} of {len(wanted)} failed ({_some(failed)})")
+		faults.append(f"{_count(failed, 'case')} of {wanted} failed ({_some(failed)})")
 	if not cut:
 		faults += _missing(log)
 	faults += _other_faults(log)
@@ -42,20 +47,23 @@ def judge(log: LogResult, expected: Expected, profile: str, filter_glob: str) ->
 	if log.blind:
 		return Verdict(Outcome.CANNOT_JUDGE, "; ".join(log.blind))
 	skipped = sum(case.status is Status.SKIP for case in log.cases)
-	return Verdict(Outcome.PASS, f"{len(wanted) - skipped} of {len(wanted)} cases"
+	return Verdict(Outcome.PASS, f"{wanted - skipped} of {wanted} cases"
 		       + (f", {skipped} skipped as listed" if skipped else ""))
 
 
-def prove(log: LogResult, expected: Expected, profile: str) -> Verdict:
-	"""Return whether a kernel without the change, of which the change is promised, fails exactly the cases marked `change`.
+def prove(log: LogResult, expected: Expected, profile: str) -> tuple[LogResult, Verdict]:
+	"""Return, beside the log as judge() does, whether a kernel without the change, of which the change is promised, fails exactly the cases marked `change`.
 
 	PASS is the proof; FAIL says that the suite does not test what the list claims.
-	log is completed as by judge().
 	"""
 	if not log.started:
-		return _no_tests(log)
+		return log, _no_tests(log)
+	log = _compared(log, expected.select(profile), expected, profile)
+	return log, _proven(log, expected, profile)
+
+
+def _proven(log: LogResult, expected: Expected, profile: str) -> Verdict:
 	wanted = expected.select(profile)
-	_compare(log, wanted, expected, profile)
 	failed = {case.id for case in log.cases if case.status is Status.FAIL}
 	due = {case.id for case in wanted if case.change and not expected.skips(case, profile)}
 	faults = _ending_fault(log, [case.id for case in log.cases if case.status is Status.CRASH])
@@ -88,8 +96,10 @@ def _no_tests(log: LogResult) -> Verdict:
 	return Verdict(Outcome.CANNOT_JUDGE, why + (f"; last line: {last}" if log.ending is Ending.HANG else ""))
 
 
-def _compare(log: LogResult, wanted: Sequence[ExpectedCase], expected: Expected, profile: str) -> None:
-	"""Put every difference between the log and the list into log."""
+def _compared(log: LogResult, wanted: Sequence[ExpectedCase], expected: Expected, profile: str) -> LogResult:
+	"""Return the log with every difference between it and the list."""
+	log = replace(log, cases=[replace(case) for case in log.cases], splats=[replace(splat) for splat in log.splats],
+		      errors=list(log.errors))
 	_name_unfinished(log, wanted)
 	ran = {case.id: case for case in log.cases}
 	for leaf, times in Counter(case.id for case in log.cases).items():
@@ -115,6 +125,7 @@ def _compare(log: LogResult, wanted: Sequence[ExpectedCase], expected: Expected,
 		Case(want.suite, want.name, want.param, Status.MISSING, None, None, why)
 		for want in wanted if want.id not in ran
 	]
+	return log
 
 
 def _name_unfinished(log: LogResult, wanted: Sequence[ExpectedCase]) -> None:
