@@ -32,7 +32,7 @@ def test_b4_prep_has_a_line_a_failure():
 	rows = b4_prep(judgements.failing_case()).splitlines()
 	assert [row.startswith("ERROR: uml: ") for row in rows] == [True] * 4 + [False]
 	assert judgements.WAITS in rows[0] and "Expected folio_migration_run(m) == 0, but" in rows[0] and "(in 5/5 boots" in rows[0]
-	assert rows[-1] == f"again: {judgements.COMMAND}"
+	assert rows[-1] == f"reproduce: {judgements.COMMAND}"
 
 
 def test_b4_prep_does_not_fail_for_what_is_not_held():
@@ -87,7 +87,7 @@ def test_b4_review_status(name, status):
 	entry = _review(judgements.ALL[name](), report_url="https://example.org/1")
 	assert (entry["tool"], entry["status"], entry["url"]) == ("pinwait", status, "https://example.org/1")
 	assert entry["summary"] and "\n" not in entry["summary"]
-	assert ("again: " in entry["details"]) == (name != "no_input")	# a mail on standard input is gone
+	assert ("reproduce: " in entry["details"]) == (name != "no_input")	# a mail on standard input is gone
 
 
 def test_b4_review_tells_remarks_and_details():

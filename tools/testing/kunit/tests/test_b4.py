@@ -73,7 +73,7 @@ def test_prep(tree):
 	assert _prep(tree, clients.mail(tree, fine, "PATCH 1/3")) == [("success", "")]
 	first, again = _prep(tree, clients.mail(tree, wrong, "PATCH 2/3"))
 	assert first[0] == "fail" and first[1].startswith("ERROR: static: mm/migrate.c:9: ") and "a bad line" in first[1]
-	assert again[0] == "warning" and again[1].startswith("again: ")
+	assert again[0] == "warning" and again[1].startswith("reproduce: ")
 
 
 def test_review_without_a_branch_finds_what_is_checked_out(tree):

@@ -55,7 +55,7 @@ def test_failure_has_place_times_text_and_command():
 	text = _printed(judgements.failing_case())
 	assert f"    uml: case {judgements.WAITS} (in 5/5 boots, before the patch in 0/5)\n" in text
 	assert "\n        # transient_reference: EXPECTATION FAILED at mm/tests/" in text
-	assert "\n        again: tools/testing/kunit/pinwait.py gate " in text and f"all of it again: {COMMAND}\n" in text
+	assert "\n        reproduce: tools/testing/kunit/pinwait.py gate " in text and f"reproduce all of it: {COMMAND}\n" in text
 	assert "not executed: mm/migrate.c:1613-1615\n" in text
 
 
@@ -69,7 +69,7 @@ def test_base_and_gaps_are_told():
 	text = _printed(judgements.good())
 	assert text.startswith("base: linux-source-7.3 7.3.4-1 and the series rfc, commit abababababab\n"
 			       "    the patches name no base-commit\n")
-	assert "fixed: 1\n" in text and "there before, and not held against anybody: 1\n" in text
+	assert "fixed: 1\n" in text and "there before (informational): 1\n" in text
 	assert "not checked: sparse: not installed\n" in text and "isolation" not in text
 	assert "nearest base to which it applies: v7.2-rc3" in _printed(judgements.cannot_judge())
 	assert "not checked: isolation: the patches' code ran with the rights of who called\n" in _printed(judgements.hostile())
@@ -232,7 +232,7 @@ def test_what_a_patch_broke_was_not_there_before_the_patches():
 	del what.patches[0]
 	for tell in (_printed, reply, html):
 		assert "patch 4, uml: 1 finding since patch 3" in tell(what)
-	assert "there before, and not held against anybody: 1\n    a.old: it was bad\n" in _printed(what)
+	assert "there before (informational): 1\n    a.old: it was bad\n" in _printed(what)
 	assert "There before the patches as well:\n- a.old: it was bad\n\n" in reply(what)
 	assert "There before the patches (1)" in html(what)
 

@@ -141,7 +141,7 @@ class Suite(Compared):
 			added = after.cases - shop.result(index, name).cases
 			flakes = repeat.flakes(check.findings)
 			check.reason = "" if after.verdict.outcome is Outcome.PASS else "nothing new: "
-			check.reason = f"suspected flake, held against nobody: {named(flakes)}; " if flakes else check.reason
+			check.reason = f"suspected flake, informational: {named(flakes)}; " if flakes else check.reason
 			check.reason += after.verdict.reason + (f", {len(added)} of them added by the patch" if added else "")
 			check.reason += f", compared with the state after patch {index}, the last one that came to the tests" if index < number - 1 else ""
 		return check

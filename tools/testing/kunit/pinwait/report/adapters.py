@@ -61,7 +61,7 @@ def b4_prep(judgement: Judgement) -> str:
 	rows += [_calm(_told(group)) for group in remarks[:MOST]]
 	rows += [f"{len(remarks) - MOST} more remarks"] if len(remarks) > MOST else []
 	if judgement.outcome in (Outcome.FAIL, Outcome.CANNOT_JUDGE) and judgement.patches:
-		rows.append(_calm(f"again: {line(judgement.command)}"))
+		rows.append(_calm(f"reproduce: {line(judgement.command)}"))
 	return "".join(f"{row}\n" for row in rows)
 
 
@@ -81,7 +81,7 @@ def b4_review(judgement: Judgement) -> str:
 	details += ["", f"and {len(groups) - MOST} more"] if len(groups) > MOST else []
 	details += ["", f"base: {words.base(judgement)}", *(line(reason) for reason in judgement.choice)] if judgement.base else []
 	details += [f"not checked: {what}" for what in words.not_checked(judgement)]
-	details += [f"again: {line(judgement.command)}"] if judgement.patches else []
+	details += [f"reproduce: {line(judgement.command)}"] if judgement.patches else []
 	return json.dumps([{"tool": TOOL, "status": status, "summary": headline(judgement), "url": judgement.report_url,
 			    "details": "\n".join(details).strip("\n")}], indent=1) + "\n"
 

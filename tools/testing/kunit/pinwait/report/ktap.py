@@ -53,7 +53,7 @@ def _notes(patch: PatchJudgement, check: Check) -> Iterator[str]:
 		yield from (f"the same in {line(other.where)}" for other in group.others)
 		yield from lines(group.told.finding.text)
 	if check.outcome is not Outcome.PASS:
-		yield f"again: {line(check.command)}"
+		yield f"reproduce: {line(check.command)}"
 
 
 def _result(number: int, name: str, outcome: Outcome, reason: str) -> str:

@@ -130,7 +130,7 @@ def _failures(judgement: Judgement, held: list[Told]) -> Iterator[str]:
 			yield from _folded(f"Patch {told.patch.number}, {line(told.patch.subject)}:")
 			yield ""
 		if told.check is not check and told.check.command:
-			yield f"{line(told.check.name)}, to be had again by"
+			yield f"{line(told.check.name)}, reproduced by"
 			yield from _command(told.check.command)
 			yield ""
 		patch, check = told.patch, told.check

@@ -38,13 +38,13 @@ class _Printer:
 		for what in words.lasting(self.found):
 			self._write(0, f"still there: {what}")
 		self._old(Change.FIXED, "fixed")
-		self._old(Change.PRE_EXISTING, "there before, and not held against anybody")
+		self._old(Change.PRE_EXISTING, "there before (informational)")
 		for what in words.not_checked(judgement):
 			self._write(0, f"not checked: {what}")
 		if words.nearest(judgement):
 			self._write(0, f"nearest base to which it applies: {words.nearest(judgement)}")
 		if judgement.outcome is not Outcome.PASS:
-			self._write(0, f"all of it again: {line(judgement.command)}")
+			self._write(0, f"reproduce all of it: {line(judgement.command)}")
 		part = "this part" + (f", shard {judgement.shard}: " if judgement.shard else f", patch {judgement.only} alone: ")
 		took = f", {judgement.seconds['total']:.1f} s" if "total" in judgement.seconds else ""
 		self._write(0, f"{part if judgement.shard or judgement.only else ''}{self._label(judgement.outcome)}: {line(judgement.reason)}{took}")
@@ -64,7 +64,7 @@ class _Printer:
 				if finding.change is Change.NEW and not finding.held:
 					self._write(1, f"{check.name}, a remark: {words.gist(finding)}")
 			if check.outcome is not Outcome.PASS and check.command:
-				self._write(2, f"again: {line(check.command)}")
+				self._write(2, f"reproduce: {line(check.command)}")
 		for name in self.judgement.not_made(patch):
 			self._write(1, f"{name}: was not made")
 		for file in patch.covered or []:
