@@ -14,7 +14,7 @@ from pinwait.commands import cli
 from pinwait.gate import engine, lint, states
 from pinwait.kernel import sandbox
 from pinwait.log import results
-from pinwait.gate.attempt import Result
+from pinwait.gate.attempt import Result, Trials
 from pinwait.gate.engine import Asked
 from pinwait.gate.states import Answer
 from pinwait.log.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
@@ -448,6 +448,18 @@ def test_the_worst_patch_decides(judged):
 built = []
 
 
+class _Trial(Trials):
+	"""One of which nothing is built."""
+	obj = None
+
+	def __init__(self, place):
+		self.place = self.obj = place
+		self.request = self.root = None
+
+	def folder(self, _state):
+		return self.place / "state"
+
+
 @pytest.fixture(name="shop")
 def _shop(tmp_path, monkeypatch):
 	"""A workshop of one state whose compiler says what it is told to, and what was compiled."""
@@ -461,7 +473,7 @@ def _shop(tmp_path, monkeypatch):
 		fakes.write(tmp_path / "tree", {name: ""})
 	monkeypatch.setattr(lint, "compile_anew", compile_anew)
 	monkeypatch.setattr(states.build, "build", lambda _kernel, state, *_args: built.append(state))
-	trial = SimpleNamespace(folder=lambda _state: tmp_path / "state", obj=tmp_path, request=None, root=None)
+	trial = _Trial(tmp_path)
 	shop = states.Workshop(SimpleNamespace(tree=tmp_path / "tree"), ["x"], [()], {"uml": trial}, "uml", tmp_path, None)
 	monkeypatch.setattr(states.Workshop, "compiled", lambda _shop, files: list(files))
 	return shop, said, compiled

@@ -89,7 +89,7 @@ class Trials:
 
 	def _found(self, folder: Path) -> Result | None:
 		try:
-			content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+			content: dict[str, Any] = _read(folder / RESULT)
 			said = content["verdict"]
 			content |= {"log": _log(content["log"]), "verdict": Verdict(Outcome(said["outcome"]), said["reason"])}
 			found = Result(folder, **content)
@@ -181,6 +181,17 @@ class Trials:
 		"""Return where all that comes of a state is kept."""
 		return self._folder(commit, self.promised(commit))
 
+	def noted(self, commit: str, name: str) -> Any:
+		"""Return what was noted of a state under a name, {} if nothing was, or nothing that can be read."""
+		try:
+			return _read(self.folder(commit) / f"{name}.json")
+		except (OSError, ValueError):
+			return {}
+
+	def note(self, commit: str, name: str, content: Any) -> None:
+		"""Note something of a state under a name, for later judgements."""
+		write_whole(self.folder(commit) / f"{name}.json", json.dumps(content))
+
 	def _folder(self, commit: str, promises: str) -> Path:
 		key = "\n".join([build.identity(self.kernel, commit, self.request), *self.arguments(promises), str(self.timeout),
 				 self.expected.path.read_text(encoding="utf-8"), tool_identity()])
@@ -208,6 +219,10 @@ def tool_identity() -> str:
 	for module in (boot, build, expected_cases, ktap, results, splat, verdict):
 		digest.update(Path(str(module.__file__)).read_bytes())
 	return digest.hexdigest() + FORMAT
+
+
+def _read(path: Path) -> Any:
+	return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _log(content: dict[str, Any]) -> LogResult:

@@ -5,7 +5,6 @@ What needs the same folder of objects is done one after the other, in a lane; la
 in a process of its own, so that each boot can end all of its children.
 """
 
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,6 @@ from ..log.results import Ending
 from ..report.judgement import Covered
 from ..source.store import Kernel
 from ..util.errors import CannotJudge
-from ..util.files import write_whole
 from ..util.proc import workers
 from ..util.progress import Progress
 from .attempt import Result, Trials
@@ -185,12 +183,8 @@ class Workshop:
 
 	def _noted(self, index: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 		"""Return what was noted of a state: C files by touched file, and messages by file; one without any is there, too."""
-		path = self.trials[self.main].folder(self.states[index]) / f"{WARNINGS}.json"
-		try:
-			found: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
-			return found["sources"], found["lines"]
-		except (OSError, ValueError, KeyError, TypeError):
-			return {}, {}
+		found = self.trials[self.main].noted(self.states[index], WARNINGS)
+		return found.get("sources", {}), found.get("lines", {})
 
 	def _lanes(self, todo: Sequence[str]) -> list[list[str]]:
 		"""Spread work over two lanes: what uses the main profile's objects in the first, in this order."""
@@ -259,7 +253,7 @@ class Workshop:
 		known = {"sources": {name: files for name, files in sources.items() if not set(files) & set(unseen)},
 			 "lines": {name: lines for name, lines in noted.items() if name not in unseen}}
 		if builds:
-			write_whole(folder / f"{WARNINGS}.json", json.dumps(known))
+			trial.note(self.states[index], WARNINGS, known)
 		return sources, noted, f"sparse did not look at {', '.join(unseen)}" if unseen else ""
 
 	def _counted_files(self, index: int) -> list[str]:
@@ -268,12 +262,8 @@ class Workshop:
 
 	def _counts_noted(self, index: int) -> dict[str, dict[int, int]]:
 		"""Return what was noted of a state: how often each line of a file is executed; {} for a file without code."""
-		path = self.trials[COVERAGE_PROFILE].folder(self.states[index]) / f"{COVERAGE}.json"
-		try:
-			found: dict[str, dict[str, int]] = json.loads(path.read_text(encoding="utf-8"))
-			return {name: {int(number): count for number, count in lines.items()} for name, lines in found.items()}
-		except (OSError, ValueError, TypeError, AttributeError):
-			return {}
+		found = self.trials[COVERAGE_PROFILE].noted(self.states[index], COVERAGE)
+		return {name: {int(number): count for number, count in lines.items()} for name, lines in found.items()}
 
 	def _counts(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
 		"""Note and return how often each line of some sources is executed in a state, when the suites run."""
@@ -294,7 +284,7 @@ class Workshop:
 		wanted = lines if index == 0 else files
 		found = self._counts_noted(index) | {name: {number: line.count for number, line in lines.get(name, {}).items()}
 						     for name in [*wanted, *files]}
-		write_whole(folder / f"{COVERAGE}.json", json.dumps(found))
+		trial.note(self.states[index], COVERAGE, found)
 		return found
 
 	def covered(self, index: int) -> tuple[list[Covered], list[str]]:
