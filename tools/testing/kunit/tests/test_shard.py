@@ -61,6 +61,25 @@ def test_missing_share_cannot_be_judged():
 	assert joined.outcome is Outcome.CANNOT_JUDGE and "shard 3/4 is missing" in joined.reason
 
 
+def test_share_of_one_patch_alone():
+	"""What a missing shard would have done is a share of the checks of that patch only."""
+	whole = judgements.good(3)
+	whole.only = 2
+	for patch in whole.patches:
+		patch.checks = patch.checks if patch.number == 2 else []
+	parts = []
+	for index in (1, 2):
+		here = dict(Shard(index, 2).block(units(whole.checks, 3, 2)))
+		part = copy.deepcopy(whole)
+		part.shard, part.patches[1].checks = f"{index}/2", [check for check in whole.patches[1].checks if check.name in here]
+		parts.append(part)
+	assert to_json(merge.join_judgements(parts, []))["patches"] == to_json(whole)["patches"]
+	joined = merge.join_judgements(parts[:1], [Shard(2, 2)])
+	missing = [(patch.number, check.name) for patch in joined.patches for check in patch.checks if "is missing" in check.reason]
+	assert missing == [(number, name) for name, number in Shard(2, 2).block(units(whole.checks, 3, 2))]
+	assert joined.outcome is Outcome.CANNOT_JUDGE
+
+
 def test_what_is_bad_stays_bad_without_a_share():
 	parts = _shards(judgements.failing_case(), 4)
 	joined = merge.join_judgements(parts[1:], [Shard(1, 4)])
@@ -88,7 +107,7 @@ def test_of_one_check_the_worst_is_taken():
 		assert merge.join_judgements(order, []).outcome is Outcome.CANNOT_JUDGE
 
 
-@pytest.mark.parametrize("change", [{"base_commit": "cd" * 20}, {"series": "none"}, {"checks": ["static"]}, {"tool": "1235"}])
+@pytest.mark.parametrize("change", [{"base_commit": "cd" * 20}, {"series": "none"}, {"checks": ["static"]}, {"tool": "1235"}, {"only": 1}])
 def test_shares_of_different_judgements(change):
 	one, other = _shards(judgements.good(2), 2)
 	for name, value in change.items():

@@ -73,7 +73,7 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 	# The order in which shards are given decides nothing: one that broke off knows least of the job.
 	found = sorted(found, key=lambda one: (bool(one.problem), not one.patches, one.shard))
 	first = found[0]
-	_agree([{name: getattr(one, name) for name in ("tool", "base_commit", "kernel", "series", "profiles", "checks")}
+	_agree([{name: getattr(one, name) for name in ("tool", "base_commit", "kernel", "series", "profiles", "checks", "only")}
 		for one in found if not one.problem])
 	if len({tuple(patch.sha256 for patch in one.patches) for one in found if one.patches}) > 1:
 		raise UsageError("these are not shards of one job: their patches differ")
@@ -86,7 +86,7 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 		patch.checks = list({check.name: check for check in checks}.values())	# of one name, the worst
 		patch.covered = next((part.covered for part in parts if part.covered is not None), None)
 	for shard in missing:
-		for name, number in shard.block(units(whole.checks, len(whole.patches))):
+		for name, number in shard.block(units(whole.checks, len(whole.patches), whole.only)):
 			whole.patches[number - 1].checks.append(
 				Check(name, Outcome.CANNOT_JUDGE, f"shard {shard.index}/{shard.count} is missing"))
 	order = ["apply", *whole.checks]
