@@ -216,6 +216,15 @@ def test_soaks(tmp_path, capsys, more, code, said):
 	assert said in capsys.readouterr().out
 
 
+def test_second_merge_has_the_documented_name(tmp_path):
+	options = Options(build_root=tmp_path)
+	for number, failures in enumerate((1, 2, 3)):
+		merge.merge(options, [_soak(tmp_path, number, 1, shard="", failures=failures)])
+	found = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["failures"] for path in tmp_path.glob("results/merged-*/soak.json")}
+	assert found == {"merged-soak": 3, "merged-soak-2": 1, "merged-soak-3": 2}
+	assert (tmp_path / "results/latest").resolve().name == "merged-soak"
+
+
 JOB = {"tool": "1234", "commit": "5678", "profile": "uml"}
 
 

@@ -55,7 +55,7 @@ def merge(options: Options, paths: Sequence[str]) -> int:
 				 + ", ".join(str(part.path) for part in parts if part.shard.index == twice[0]))
 	_agree([part.content.get("job", {}) for part in parts])
 	missing = [Shard(index, count) for count in counts for index in range(1, count + 1) if index not in seen]
-	folder = new_folder(options.build_root / "results", f"merged-{kind}")
+	folder = _new_folder(options.build_root / "results", f"merged-{kind}")
 	if options.report_url:
 		for part in parts:
 			part.content["report_url"] = options.report_url
@@ -93,6 +93,15 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 	for patch in whole.patches:
 		patch.checks.sort(key=lambda check: order.index(check.name))
 	return whole
+
+
+def _new_folder(results: Path, name: str) -> Path:
+	"""Make the folder of a merge, always of the documented name; the one before it gets a number."""
+	folder = results / name
+	if folder.exists():
+		folder.rename(new_folder(results, name))
+	folder.mkdir(parents=True)
+	return folder
 
 
 def _agree(jobs: Sequence[dict[str, Any]]) -> None:
