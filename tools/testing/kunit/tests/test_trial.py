@@ -139,3 +139,12 @@ def test_what_is_booted_lies_apart_from_what_is_kept(trials):
 	folder = _attempt(trials).folder
 	assert sorted(path.name for path in (folder / attempt.BOOT).iterdir()) == ["linux"]
 	assert json.loads((folder / attempt.RESULT).read_text())["binary"]
+
+
+def test_result_that_another_lane_removes_meanwhile(trials, monkeypatch):
+	"""A folder that is listed and gone when it is looked at ends no judgement."""
+	result = _attempt(trials)
+	iterdir = type(result.folder).iterdir
+	monkeypatch.setattr(type(result.folder), "iterdir", lambda folder: [folder / "gone", *iterdir(folder)])
+	trials._keep(result)
+	assert attempt._newest_first(result.folder.parent) == [result.folder]

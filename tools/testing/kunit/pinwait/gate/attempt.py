@@ -206,10 +206,20 @@ class Trials:
 		for case in content["log"]["cases"]:
 			case["status"] = case["status"].value
 		write_whole(result.folder / RESULT, json.dumps(content))
-		kept = sorted(result.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-		for old in kept[KEPT:]:
+		for old in _newest_first(result.folder.parent)[KEPT:]:
 			(old / RESULT).unlink(missing_ok=True)	# first: without the rest it is not to be believed
 			shutil.rmtree(old, ignore_errors=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+	"""Return what is in a folder from which another lane may remove something meanwhile."""
+	found: list[tuple[float, Path]] = []
+	for path in folder.iterdir():
+		try:
+			found.append((path.stat().st_mtime, path))
+		except FileNotFoundError:
+			continue
+	return [path for _, path in sorted(found, reverse=True)]
 
 
 @functools.cache
