@@ -72,12 +72,13 @@ def _verdict(path, subcommand="run"):
 
 @pytest.mark.parametrize("result, outcome, code", [("ok", "pass", 0), ("not ok", "fail", 1)])
 def test_copies(tool, result, outcome, code):
-	tool("run", "--json=out.json", "--junit=out.xml", CASE_RESULT=result, code=code)
+	tool("run", "--json=out.json", "--junit=out.xml", "--results=all", CASE_RESULT=result, code=code)
 	assert _verdict(tool.here / "out.json")["outcome"] == outcome
 	assert len(JUnitXml.fromfile(str(tool.here / "out.xml"))) == 2
 	latest = tool.here / "build/results/latest"
 	assert [(latest / name).read_bytes() for name in ("summary.json", "junit.xml")] == [
 		(tool.here / name).read_bytes() for name in ("out.json", "out.xml")]
+	assert {path.name for path in (tool.here / "all").iterdir()} == {path.name for path in latest.iterdir()}
 
 
 @pytest.mark.parametrize("subcommand", ["run", "gate"])

@@ -255,6 +255,7 @@ def _boot_options(sub: argparse.ArgumentParser) -> None:
 	_option(sub, "--kernel_args", "--kernel-args", action="append", metavar="ARG", help="as in kunit.py")
 	sub.add_argument("--json", metavar="FILE", help="copy summary.json there")
 	sub.add_argument("--junit", metavar="FILE", help="copy junit.xml there")
+	sub.add_argument("--results", metavar="DIR", help="copy all results there")
 
 
 def _list_option(sub: argparse.ArgumentParser) -> None:
@@ -359,7 +360,6 @@ def _names(text: str) -> tuple[str, ...]:
 def _print_option(sub: argparse.ArgumentParser) -> None:
 	_option(sub, "--format", "--print", dest="form", choices=["terminal", *FORMS], default="terminal",
 		help="how to answer: to people, to b4's checks, to NIPA")
-	sub.add_argument("--results", metavar="DIR", help="copy all results there")
 
 
 def _gate(args: argparse.Namespace) -> int:

@@ -131,6 +131,9 @@ class Session:
 	def _close(self) -> None:
 		if self.folder.exists():
 			attempt(f"{self.folder} is not complete", lambda: finish_folder(self.folder, self.info.command))
+			if results := self.options.results:
+				attempt(f"the results could not be copied to {results}",
+					lambda: shutil.copytree(self.folder, results, symlinks=True, dirs_exist_ok=True))
 
 	def _known(self, kernel: Kernel) -> None:
 		self.info.kernel_version = kernel.version

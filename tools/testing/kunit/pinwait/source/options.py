@@ -30,6 +30,7 @@ class Options:
 	make_options: list[str] = field(default_factory=list)
 	json: Output | None = None
 	junit: Output | None = None
+	results: str = ""	# folder for a copy of all results
 	report_url: str = ""	# where the report can be read
 	build_root: Path = buildroot.DEFAULT
 	update: bool = False
