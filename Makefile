@@ -14,9 +14,10 @@ series = $(call option,series,SERIES)
 build = $(call option,profile,PROFILE) $(call option,jobs,JOBS)
 boot = $(call option,json,JSON) $(call option,junit,JUNIT)
 shard = $(call option,shard,SHARD)
+choice = $(if $(value K),-k $(call quote,$(value K))) $(if $(LF),--lf)
 filter = $(if $(value FILTER),$(call quote,$(value FILTER)))
 
-.PHONY: help run prove soak mutants coverage gate check-gate presubmit merge check prepare clean distclean
+.PHONY: help run prove soak mutants coverage gate check-gate presubmit merge test check prepare clean distclean
 
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
@@ -28,8 +29,9 @@ help:
 	@echo 'make gate       say of each patch good, bad and why, or cannot judge: PATCH=mbox, folder or -,'
 	@echo '                RANGE=a..b with KDIR=tree, or only KDIR=tree for what is uncommitted there'
 	@echo 'make presubmit  the same for your own commits in KDIR=., before you send them; FULL=1, RANGE=a..b'
-	@echo 'make check-gate see whether the gate judges known inputs rightly (only INPUTS=names, or SAMPLE=10)'
+	@echo 'make check-gate check the gate on patches with known verdicts (only INPUTS=names, or SAMPLE=10)'
 	@echo 'make merge      join the shards of a long job: RESULTS="folders or files"'
+	@echo 'make test       the tests that need no kernel to be built, in about a minute'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
 	@echo 'make clean      remove objects and results, the gate'\''s too; make distclean: all that was generated'
@@ -45,6 +47,8 @@ help:
 	@echo 'SHARD=i/n       gate, check-gate, mutants, soak: do only the i-th of n shares'
 	@echo 'RUNS=1          check-gate: judge each input so often'
 	@echo 'RESUME=1        check-gate, mutants GENERATED=1: go on where the same job was broken off'
+	@echo 'K=expression    test, check, check-gate: only tests whose names fit, as of pytest -k; LF=1: those that failed last time;'
+	@echo '                test, check: COUNT=n: each n times'
 	@echo 'JOBS=n  JSON=file  JUNIT=file'
 
 run:
@@ -66,7 +70,7 @@ gate:
 	@$(PINWAIT) gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,base,BASE) $(call option,range,RANGE) $(call option,profiles,PROFILES) $(call option,checks,CHECKS) $(shard) $(boot) $(if $(value PATCH),$(call quote,$(value PATCH)))
 
 check-gate:
-	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(call option,runs,RUNS) $(if $(RESUME),--resume) $(shard) $(call each,INPUTS)
+	@$(PINWAIT) check-gate $(kernel) $(series) $(call option,jobs,JOBS) $(call option,sample,SAMPLE) $(call option,runs,RUNS) $(if $(RESUME),--resume) $(shard) $(choice) $(call each,INPUTS)
 
 presubmit:
 	@$(PINWAIT) presubmit $(call option,kdir,KDIR) $(series) $(call option,jobs,JOBS) $(call option,range,RANGE) $(if $(FULL),--full)
@@ -74,8 +78,8 @@ presubmit:
 merge:
 	@$(PINWAIT) merge $(call each,RESULTS)
 
-check:
-	@$(PINWAIT) check $(kernel) $(build)
+test check:
+	@$(PINWAIT) $@ $(kernel) $(build) $(choice) $(call option,count,COUNT)
 
 prepare:
 	@$(PINWAIT) prepare $(kernel) $(series) $(if $(UPDATE),--update)

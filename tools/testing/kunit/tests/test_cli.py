@@ -137,7 +137,7 @@ NASTY = "it's \"a\" $(touch x) `touch x`; touch x #$HOME\\ *"
 	("gate", "CHECKS", ["--checks={}"]), ("gate", "SHARD", ["--shard={}"]), ("run", "FILTER", ["{}"]), ("run", "KERNEL", ["--kernel={}"]),
 	("run", "TARBALL", ["--tarball={}"]), ("run", "SERIES_DIR", ["--series-dir={}"]), ("run", "MUTANT", ["--mutant={}"]), ("soak", "N", ["-n", "{}"]),
 	("soak", "PARALLEL", ["--parallel={}"]), ("presubmit", "KDIR", ["--kdir={}"]), ("check-gate", "RUNS", ["--runs={}"]),
-	("coverage", "JSON", ["--json={}"]), ("check", "PROFILE", ["--profile={}"]),
+	("coverage", "JSON", ["--json={}"]), ("check", "PROFILE", ["--profile={}"]), ("test", "K", ["-k", "{}"]), ("check", "COUNT", ["--count={}"]),
 ])
 def test_make_variables_reach_the_tool_as_they_are(target, variable, words):
 	expected = [target, *(word.format(NASTY) for word in words)]

@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0
 """`make check-gate` itself: it notices each way in which a gate can be wrong, and cannot pass on nothing."""
 
-import contextlib
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
+import asked
 import fakes
-from pinwait.commands import gate_check, gate_corpus, merge
-from pinwait.commands.gate_check import wrong
-from pinwait.commands.gate_corpus import Entry, PatchSpec
-from pinwait.commands.gate_inputs import Input, Known
+from gate_corpus import entries, verdicts
+from gate_corpus.entries import Entry, PatchSpec
+from gate_corpus.inputs import Input, Known, Maker
+from gate_corpus.verdicts import Verdicts, wrong
+from pinwait.commands import merge
 from pinwait.log.results import Outcome
 from pinwait.report.judgement import Change, Check, Finding, Judgement, PatchJudgement, to_json
 from pinwait.source.options import Options
 from pinwait.util.errors import UsageError
 from pinwait.util.proc import become_subreaper
+from pinwait.util.project import PROGRAM
 from pinwait.util.shard import Shard
 
 KNOWN = (Known("one", "A <a@localhost>", "1" * 40), Known("two", "B <b@localhost>", "2" * 40))
@@ -120,7 +124,7 @@ kind = Path(__file__).with_suffix(".mood").read_text()
 said = Path(next(word for word in sys.argv if word.startswith("--json=")).partition("=")[2])
 source = sys.argv[-1]
 text = sys.stdin.read() if source == "-" else Path(source).read_text()
-assert sys.argv[1] == "gate" and "--series=rfc" in sys.argv and not any(word.startswith("--profile=") for word in sys.argv)
+assert sys.argv[1] == "gate" and any(word.startswith("--series=") for word in sys.argv) and not any(word.startswith("--profile=") for word in sys.argv)
 turn = Path(__file__).with_suffix(".turn")
 turn.write_text((turn.read_text() if turn.exists() else "") + ("a" if "--no-cache" in sys.argv else "f"))
 flaky = kind == "flaky" and turn.read_text().endswith("faa")
@@ -142,192 +146,123 @@ sys.exit(0 if kind == "swallows" else code)
 """
 
 
+@pytest.fixture(name="corpus")
+def _corpus(tmp_path):
+	"""Write a corpus of three inputs and a gate that judges them; return the options of the tests for both."""
+	fakes.write(tmp_path, {"gate.py": GATE, "gate.mood": "honest", "corpus/a.toml": CORPUS % ("fine", "pass", "", "line seven") + CORPUS % (
+		"buggy", "fail", "first_failed = 1", "BUG") + CORPUS % ("piped", "fail", "first_failed = 1\ndeliver = 'stdin'", "BUG")})
+	return [f"--corpus={tmp_path / 'corpus'}", f"--gate={tmp_path / 'gate.py'}"]
+
+
 @pytest.fixture(name="gate")
-def _gate(monkeypatch, tmp_path):
-	"""Check a gate in a mood; return exit code, last line and gate-corpus.json."""
+def _gate(tmp_path, corpus):
+	"""Return a function that gives the verdicts of a gate in a mood, in a folder: none yet, or those that are kept there."""
 	ready = fakes.prepared(tmp_path / "kernel")
-	names = tmp_path / "corpus"
-	fakes.write(names, {"a.toml": CORPUS % ("fine", "pass", "", "line seven") + CORPUS % ("buggy", "fail", "first_failed = 1", "BUG")
-			    + CORPUS % ("piped", "fail", "first_failed = 1\ndeliver = 'stdin'", "BUG") })
-	tool = tmp_path / "gate.py"
-	tool.write_text(GATE, encoding="utf-8")
-	monkeypatch.setattr(gate_check, "CORPUS", names)
-	monkeypatch.setattr(gate_check, "TOOL", tool)
-	monkeypatch.setattr(gate_check.deps, "ensure", lambda packages: None)
 	# The patches have to have something between them and the kernel.
 	commit = ready.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "ours")
-	monkeypatch.setattr(gate_check, "prepared", lambda *_: contextlib.nullcontext(SimpleNamespace(kernel=ready, series=SimpleNamespace(name="rfc"), commit=commit)))
-	root = tmp_path / "build"
 
-	def start(mood, *args, shard="", **named):
-		tool.with_suffix(".mood").write_text(mood, encoding="utf-8")
-		code = gate_check.check_gate(Options(build_root=root), *args, shard=Shard.parse(shard), **named)
-		return code, json.loads((root / "results/latest/gate-corpus.json").read_text(encoding="utf-8"))
-	return start
+	def begin(mood="honest", runs=1, names=(), shard="", folder="results/now-gate-corpus"):
+		(tmp_path / "gate.mood").write_text(mood, encoding="utf-8")
+		(tmp_path / "gate.turn").unlink(missing_ok=True)
+		there = tmp_path / folder
+		there.mkdir(parents=True, exist_ok=True)
+		chosen = Shard.parse(shard).spread(entries.load(tmp_path / "corpus", names))
+		made = Maker(ready.git, commit, ready.base_commit, [], there / "corpus").make(chosen)
+		part = {"kind": "gate-corpus", "shard": shard, "job": {"tool": "1234", "runs": runs, "names": list(names)},
+			"inputs": [entry.name for entry in chosen]}
+		return Verdicts(there, part, [sys.executable, str(tmp_path / "gate.py"), "gate", "--series=rfc"], made)
+	return begin
 
 
-def test_gate_that_is_right(gate, capsys):
-	code, content = gate("honest")
-	assert code == 0
-	output = capsys.readouterr().out
-	assert output.splitlines()[-1] == "3 of 3 verdicts right" and "WRONG" not in output
-	assert (content["kind"], content["shard"]) == ("gate-corpus", "")
+def _judge_all(said):
+	for name in said.inputs:
+		for _ in range(said.part["job"]["runs"]):
+			said.judge(name)
+	return json.loads((said.folder / verdicts.RESULTS).read_text(encoding="utf-8"))
+
+
+def test_gate_that_is_right(gate):
+	said = gate()
+	content = _judge_all(said)
+	assert said.right == 3
+	assert (content["kind"], content["shard"], content["inputs"]) == ("gate-corpus", "", ["fine", "buggy", "piped"])
 	assert {one["name"]: (one["expected"], one["got"], one["exit_code"]) for one in content["verdicts"] if one["right"]} == {
 		"fine": ("pass", "pass", 0), "buggy": ("fail", "fail", 1), "piped": ("fail", "fail", 1)}
 
 
 def test_what_gates_leave_is_cleared_away(gate):
 	become_subreaper()
-	assert gate("litters")[0] == 0
+	assert gate("litters").judge("fine").right
 	assert not fakes.ended()
 
 
-@pytest.mark.parametrize("mood, right, said", [
+@pytest.mark.parametrize("mood, right, told", [
 	("blind", 1, "the verdict is 'pass', not 'fail'"), ("strict", 2, "the verdict is 'fail', not 'pass'"),
 	("swallows", 1, "the exit code is 0, not 1"), ("breaks", 0, "its last words: broken"),
 	("garbles", 0, "no judgement to be read"),
 ])
-def test_gate_that_is_wrong(gate, capsys, mood, right, said):
-	code, content = gate(mood)
-	output = capsys.readouterr().out
-	assert code == 1 and sum(one["right"] for one in content["verdicts"]) == right
-	assert output.splitlines()[-1] == f"{right} of 3 verdicts right"
-	assert said in output and "WRONG" in output
+def test_gate_that_is_wrong(gate, mood, right, told):
+	said = gate(mood)
+	content = _judge_all(said)
+	assert said.right == right == sum(one["right"] for one in content["verdicts"])
+	rows = [str(answer) for answer in said.answers.values() if not answer.right]
+	assert all(row.startswith("WRONG") for row in rows) and any(told in row for row in rows)
 
 
 def test_runs(gate, tmp_path):
-	code, content = gate("honest", runs=3)
-	assert code == 0 and [one["runs"] for one in content["verdicts"]] == [3, 3, 3]
+	content = _judge_all(gate(runs=3))
+	assert [(one["runs"], one["right"]) for one in content["verdicts"]] == [(3, True)] * 3
 	assert (tmp_path / "gate.turn").read_text() == "faafaafaa"
 
 
+def test_verdict_is_kept_once_all_runs_are_done(gate):
+	said = gate(runs=2)
+	said.judge("fine")
+	assert not said.answers and said.judge("fine").runs == 2 and list(said.answers) == ["fine"]
+
+
 def test_flake(gate, tmp_path):
-	code, content = gate("flaky", runs=4, names=["fine"])
-	assert code == 1 and content["verdicts"][0]["wrong"][0].startswith("run 3 of 4: ")
+	said = gate("flaky", runs=4)
+	answers = [said.judge("fine") for _ in range(4)]
+	assert [answer.right for answer in answers] == [True, True, False, False] and answers[3].wrong[0].startswith("run 3 of 4: ")
 	assert (tmp_path / "gate.turn").read_text() == "faa"
 
 
-@pytest.fixture(name="broken_off")
-def _broken_off(gate, monkeypatch, tmp_path):
-	"""Break a check off before its last input; return the names of results folders, and forget who judged what."""
-	monkeypatch.setattr(gate_check, "version", lambda: "1234")
-	judged = gate_check._judged
-
-	def interrupted(command, given, *more):
-		if given.entry.name == "piped":
-			raise KeyboardInterrupt
-		return judged(command, given, *more)
-
-	def start(mood, **named):
-		with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-			patched.setattr(gate_check, "_judged", interrupted)
-			gate(mood, **named)
-		(tmp_path / "gate.turn").unlink()
-		return sorted(tmp_path.glob("build/results/*-gate-corpus*"))
-	return start
+def test_resume(gate, tmp_path):
+	before = gate("blind")
+	before.judge("fine"), before.judge("buggy")
+	again = gate("honest")
+	# What was wrong stays wrong, and is not tried once more.
+	assert [(name, answer.right) for name, answer in again.answers.items()] == [("fine", True), ("buggy", False)]
+	content = _judge_all(again)
+	assert (tmp_path / "gate.turn").read_text() == "f" and again.right == 2
+	assert content["inputs"] == [one["name"] for one in content["verdicts"]]
 
 
-def test_resume(gate, broken_off, tmp_path, capsys):
-	folders = broken_off("honest", runs=2)
-	assert "say --resume" in capsys.readouterr().err
-	code, content = gate("honest", runs=2, resume=True)
-	assert code == 0 and capsys.readouterr().out.splitlines()[-1] == "3 of 3 verdicts right"
-	assert content["inputs"] == [one["name"] for one in content["verdicts"]] and len(set(content["inputs"])) == 3
-	assert (tmp_path / "gate.turn").read_text() == "fa"
-	assert sorted(tmp_path.glob("build/results/*-gate-corpus*")) == folders
-	# What is complete is not taken up.
-	gate("honest", runs=2, resume=True)
-	assert (tmp_path / "gate.turn").read_text() == "fafafafa"
+def test_which_results_are_gone_on_with(gate, tmp_path):
+	results = tmp_path / "results"
+	fakes.write(results, {"now-gate-corpus/gate-corpus.json": "{"})
+	said = gate(folder="results/now-gate-corpus-2")
+	assert verdicts.unfinished(results, said.part) == said.folder
+	for other in ({"shard": "1/2"}, {"job": said.part["job"] | {"runs": 2}}, {"job": said.part["job"] | {"tool": "1235"}}):
+		assert verdicts.unfinished(results, said.part | other) is None
+	_judge_all(said)
+	assert verdicts.unfinished(results, said.part) is None
 
 
-def test_resume_of_the_second_in_one_second(gate, broken_off, monkeypatch, tmp_path):
-	monkeypatch.setattr(gate_check.time, "strftime", lambda *_: "now")
-	fakes.write(tmp_path, {"build/results/now-gate-corpus/gate-corpus.json": "{"})
-	folders = broken_off("honest")
-	assert [folder.name for folder in folders] == ["now-gate-corpus", "now-gate-corpus-2"]
-	assert len(gate("honest", resume=True)[1]["verdicts"]) == 3
-	assert (tmp_path / "gate.turn").read_text() == "f"
-
-
-def test_two_at_once(gate, monkeypatch):
-	judged, within = gate_check._judged, []
-
-	def interfere(command, given, *more):
-		if not within:
-			within.append(given)
-			assert gate("honest", names=["buggy"])[0] == 0
-		return judged(command, given, *more)
-	monkeypatch.setattr(gate_check, "_judged", interfere)
-	assert gate("honest")[0] == 0 and within
-
-
-def test_resume_waits_for_who_goes_on_with_the_same(gate, broken_off, monkeypatch, tmp_path):
-	[folder] = broken_off("honest")
-	lock, others = gate_check.lock, []
-
-	def outrun(path, what):
-		if not others:
-			others.append(path)
-			assert gate("honest", resume=True)[0] == 0
-		return lock(path, what)
-	monkeypatch.setattr(gate_check, "lock", outrun)
-	code, content = gate("honest", resume=True)
-	assert code == 0 and len(content["verdicts"]) == 3 and others == [folder / "lock"]
-	assert (tmp_path / "gate.turn").read_text() == "f"
-
-
-def test_resume_keeps_what_was_wrong(gate, broken_off, capsys):
-	broken_off("blind")
-	assert gate("honest", resume=True)[0] == 1
-	assert "the verdict is 'pass', not 'fail'" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("other, tool", [({"runs": 2}, "1234"), ({"names": ["fine"]}, "1234"), ({"shard": "1/2"}, "1234"), ({}, "1235"),
-					 ({"resume": False}, "1234")])
-def test_another_job_is_not_resumed(gate, broken_off, monkeypatch, tmp_path, other, tool):
-	broken_off("honest")
-	monkeypatch.setattr(gate_check, "version", lambda: tool)
-	_, content = gate("honest", **{"resume": True, **other})
-	turns = (tmp_path / "gate.turn").read_text()
-	assert len(turns) == len(content["inputs"]) * other.get("runs", 1) and turns.startswith("f")
-
-
-@pytest.mark.parametrize("version", ["", "1234-dirty"])
-def test_resume_needs_to_know_the_tool(gate, monkeypatch, version):
-	monkeypatch.setattr(gate_check, "version", lambda: version)
-	with pytest.raises(UsageError, match="commit it first"):
-		gate("honest", resume=True)
-
-
-def test_inputs_that_a_shard_left_are_named(broken_off, tmp_path, capsys):
-	folders = broken_off("honest")
-	assert merge.merge(Options(build_root=tmp_path / "build"), list(map(str, folders))) == 2
+def test_inputs_that_a_shard_left_are_named(gate, tmp_path, capsys):
+	said = gate()
+	said.judge("fine"), said.judge("buggy")
+	assert merge.merge(Options(build_root=tmp_path / "build"), [str(said.folder)]) == 2
 	assert "2 of 3 verdicts right; none yet on piped" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("choice, names", [
-	({"names": ["buggy"]}, ["buggy"]), ({"sample": 2}, ["fine", "buggy"]), ({"shard": "2/2"}, ["buggy"]),
-	({"shard": "1/2"}, ["fine", "piped"]),
-])
-def test_choice(gate, choice, names):
-	assert [one["name"] for one in gate("honest", **choice)[1]["verdicts"]] == names
-
-
-@pytest.mark.parametrize("choice, said", [
-	({"names": ["none"]}, "unknown input 'none'"), ({"sample": 1, "names": ["fine"]}, "takes no names"), ({"sample": -1}, "number of inputs"),
-	({"runs": 0}, "one at least"),
-	({"shard": "3/2"}, "is no shard"), ({"shard": "9/9"}, "shard 9/9 has no input"),
-])
-def test_choice_that_makes_no_sense(gate, choice, said):
-	with pytest.raises(UsageError, match=said):
-		gate("honest", **choice)
 
 
 def test_shards_can_be_merged(gate, tmp_path, capsys):
 	parts = []
 	for index in (1, 2):
-		gate("blind", shard=f"{index}/2")
-		parts.append(str((tmp_path / "build/results/latest").resolve()))
+		said = gate("blind", shard=f"{index}/2", folder=str(index))
+		_judge_all(said)
+		parts.append(str(said.folder))
 	options = Options(build_root=tmp_path / "build")
 	assert merge.merge(options, parts) == 1
 	assert "1 of 3 verdicts right; not piped, buggy" in capsys.readouterr().out
@@ -335,6 +270,79 @@ def test_shards_can_be_merged(gate, tmp_path, capsys):
 	assert "shard 2/2 is missing" in capsys.readouterr().out
 
 
+class _Config:
+	"""Options of the tests, as pytest has them."""
+
+	def __init__(self, **given):
+		self.given = {"inputs": [], "sample": 0, "shard": "", "count": 1, "resume": False, **given}
+
+	def getoption(self, name, default=None):
+		"""Return what was given."""
+		return self.given.get(name, default)
+
+
+@pytest.mark.parametrize("choice, names", [
+	({}, ["fine", "buggy", "piped"]), ({"inputs": ["buggy"]}, ["buggy"]), ({"sample": 2}, ["fine", "buggy"]), ({"shard": "2/2"}, ["buggy"]),
+	({"shard": "1/2"}, ["fine", "piped"]),
+])
+def test_choice(corpus, tmp_path, choice, names):
+	assert [entry.name for entry in asked._inputs(_Config(corpus=tmp_path / "corpus", **choice))] == names
+
+
+@pytest.mark.parametrize("choice, told", [
+	({"inputs": ["none"]}, "unknown input 'none'"), ({"sample": 1, "inputs": ["fine"]}, "takes no names"), ({"sample": -1}, "number of inputs"),
+	({"count": 0}, "one at least"), ({"shard": "3/2"}, "is no shard"), ({"shard": "9/9"}, "shard 9/9 has no input"),
+])
+def test_choice_that_makes_no_sense(corpus, tmp_path, choice, told):
+	with pytest.raises(UsageError, match=told):
+		asked._inputs(_Config(corpus=tmp_path / "corpus", **choice))
+
+
+@pytest.mark.parametrize("version", ["", "1234-dirty"])
+def test_resume_needs_to_know_the_tool(corpus, tmp_path, monkeypatch, version):
+	monkeypatch.setattr(asked, "version", lambda: version)
+	with pytest.raises(UsageError, match="commit it first"):
+		asked._inputs(_Config(corpus=tmp_path / "corpus", resume=True))
+
+
 def test_sample_holds_every_verdict():
-	chosen = gate_corpus.sample(gate_corpus.load(gate_check.CORPUS), 12)
-	assert {entry.expect for entry in chosen} == set(gate_corpus.OUTCOMES)
+	chosen = entries.sample(entries.load(entries.CORPUS), 12)
+	assert {entry.expect for entry in chosen} == set(entries.OUTCOMES)
+
+
+def _called(tmp_path, corpus, *words):
+	"""Call check-gate on a kernel that is small; return its exit code, standard output and standard error."""
+	done = subprocess.run([sys.executable, PROGRAM, "check-gate", f"--tarball={tmp_path}/linux-7.3.4.tar.gz", f"--series-dir={tmp_path}", "--series=none",
+			       f"--build-root={tmp_path / 'build'}", *words], capture_output=True, text=True, timeout=120,
+			      env={**os.environ, "PYTEST_ADDOPTS": " ".join(corpus)})
+	return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(name="kernel")
+def _kernel(tmp_path):
+	fakes.tarball(tmp_path)
+
+
+def test_from_the_command_line(kernel, corpus, tmp_path):
+	code, out, _ = _called(tmp_path, corpus, "--runs=2", "fine", "buggy")
+	assert (code, out.splitlines()[-1]) == (0, "2 of 2 verdicts right"), out
+	assert (tmp_path / "gate.turn").read_text() == "fafa"
+	content = json.loads((tmp_path / "build/results/latest/gate-corpus.json").read_text(encoding="utf-8"))
+	assert [(one["name"], one["runs"], one["right"]) for one in content["verdicts"]] == [("fine", 2, True), ("buggy", 2, True)]
+
+
+def test_wrong_entry_and_dead_gate_from_the_command_line(kernel, corpus, tmp_path):
+	text = (tmp_path / "corpus/a.toml").read_text(encoding="utf-8")
+	(tmp_path / "corpus/a.toml").write_text(text.replace("BUG", "good"), encoding="utf-8")
+	code, out, _ = _called(tmp_path, corpus)
+	assert (code, out.splitlines()[-1]) == (1, "1 of 3 verdicts right") and "the verdict is 'pass', not 'fail'" in out
+	(tmp_path / "gate.mood").write_text("breaks", encoding="utf-8")
+	code, out, _ = _called(tmp_path, corpus, "--sample=2")
+	assert (code, out.splitlines()[-1]) == (1, "0 of 2 verdicts right") and "its last words: broken" in out
+
+
+def test_wrong_use_and_no_kernel_from_the_command_line(corpus, tmp_path):
+	code, _, err = _called(tmp_path, corpus, "none")
+	assert code == 64 and "unknown input 'none'" in err
+	code, out, _ = _called(tmp_path, corpus, "fine")
+	assert (code, out.splitlines()[-1]) == (1, "0 of 1 verdicts right") and "linux-7.3.4.tar.gz" in out

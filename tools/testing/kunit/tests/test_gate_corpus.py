@@ -10,11 +10,11 @@ import pytest
 
 import fakes
 from logs import PARSER
-from pinwait.commands import gate_check, gate_corpus, gate_inputs
+from gate_corpus import entries as gate_entries, inputs as gate_inputs
 from pinwait.mutation import corpus
 from pinwait.source import series, store, worktree
-from pinwait.commands.gate_corpus import CANNOT_JUDGE, FAIL, PASS
-from pinwait.commands.gate_mail import FORMS, NOT_MAILS, Mail
+from gate_corpus.entries import CANNOT_JUDGE, FAIL, PASS
+from gate_corpus.mails import FORMS, NOT_MAILS, Mail
 from pinwait.util.errors import UsageError
 from pinwait.util.git import ISOLATION
 from pinwait.util.progress import Progress
@@ -28,7 +28,7 @@ TOUCHED = re.compile(rb"^(?:--- a/|\+\+\+ b/|rename from |diff --git a/)(\S+)", 
 
 def _corpus(folder, text):
 	(folder / "corpus.toml").write_text(text, encoding="utf-8")
-	return gate_corpus.load(folder)
+	return gate_entries.load(folder)
 
 
 def test_entry(tmp_path):
@@ -60,10 +60,10 @@ def test_entry_that_makes_no_sense(tmp_path, old, new, said):
 
 def test_unknown_name_and_empty_corpus(tmp_path):
 	with pytest.raises(UsageError, match="holds no inputs"):
-		gate_corpus.load(tmp_path)
+		gate_entries.load(tmp_path)
 	_corpus(tmp_path, ENTRY)
 	with pytest.raises(UsageError, match="unknown input 'b'; there are: a"):
-		gate_corpus.load(tmp_path, ["b"])
+		gate_entries.load(tmp_path, ["b"])
 
 
 def test_repeated_patch(tmp_path):
@@ -75,8 +75,8 @@ def test_repeated_patch(tmp_path):
 def test_sample_is_spread_and_leaves_out_what_is_slow(tmp_path):
 	entries = _corpus(tmp_path, "".join(ENTRY.replace("'a'", f"'a{number}'{chr(10) + 'slow = true' if number == 3 else ''}")
 					    for number in range(6)))
-	assert [entry.name for entry in gate_corpus.sample(entries, 3)] == ["a0", "a1", "a4"]
-	assert [entry.name for entry in gate_corpus.sample(entries, 9)] == ["a0", "a1", "a2", "a4", "a5"]
+	assert [entry.name for entry in gate_entries.sample(entries, 3)] == ["a0", "a1", "a4"]
+	assert [entry.name for entry in gate_entries.sample(entries, 9)] == ["a0", "a1", "a2", "a4", "a5"]
 
 
 @pytest.fixture(name="maker")
@@ -147,14 +147,14 @@ def test_mail():
 def test_every_form_changes_something_and_is_used():
 	for name, form in FORMS.items():
 		assert name == "no-data" or bytes(form(MAIL)) != bytes(MAIL), name
-	used = {name for entry in gate_corpus.load(gate_check.CORPUS)
+	used = {name for entry in gate_entries.load(gate_entries.CORPUS)
 		for forms in (entry.form, entry.again, *(reply.form for reply in entry.reply)) for name in forms}
 	assert used == set(FORMS)
 
 
 # The corpus itself, on the prepared kernel.
 
-ENTRIES = gate_corpus.load(gate_check.CORPUS)
+ENTRIES = gate_entries.load(gate_entries.CORPUS)
 
 
 @pytest.fixture(name="made", scope="module")

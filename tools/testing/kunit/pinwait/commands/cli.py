@@ -19,7 +19,7 @@ from ..gate import engine
 from ..kernel import gcov
 from ..source import b4, store
 from ..util import buildroot, outputs
-from . import coverage, gate_check, generated, merge, mutants, plan, presubmit, run, soak
+from . import check, coverage, generated, merge, mutants, plan, presubmit, run, soak
 from ..kernel.profile import described
 from ..log.results import EXIT_CODES, Outcome
 from ..report.adapters import BISECT_SKIP, FORMS, Form, bisect_code
@@ -316,8 +316,17 @@ def _prepare_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--update", action="store_true", help="look for a newer package of the kernel")
 
 
-def _check_options(sub: argparse.ArgumentParser) -> None:
-	sub.add_argument("steps", nargs="*", metavar="STEP", help="only these steps")
+def _choice_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("-k", dest="expression", default="", metavar="EXPRESSION", help="only tests whose names fit, as of pytest")
+	sub.add_argument("--lf", dest="last_failed", action="store_true", help="only tests that failed last time")
+
+
+def _count_option(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--count", type=int, default=1, metavar="N", help="run each test N times (1)")
+
+
+def _chosen(args: argparse.Namespace) -> check.Chosen:
+	return check.Chosen(args.expression, args.last_failed, args.count)
 
 
 def _gate_options(sub: argparse.ArgumentParser) -> None:
@@ -380,7 +389,8 @@ def _gate(args: argparse.Namespace) -> int:
 def _corpus_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--jobs", type=int, metavar="N", help="as in kunit.py and make")
 	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the inputs, always the same")
-	sub.add_argument("--runs", type=int, default=1, metavar="N", help="judge each input N times (1); kernels are built once, and booted each time")
+	sub.add_argument("--runs", dest="count", type=int, default=1, metavar="N",
+			 help="judge each input N times (1); kernels are built once, and booted each time")
 	sub.add_argument("--resume", action="store_true", help="go on where the same job was broken off")
 	sub.add_argument("names", nargs="*", metavar="INPUT", help="only these inputs")
 
@@ -427,11 +437,6 @@ def _run(args: argparse.Namespace) -> int:
 	return run.list_tests(options(args)) if args.list_tests else run.run(options(args))
 
 
-def _check(args: argparse.Namespace) -> int:
-	from . import check	# its tools are of no use to the other subcommands
-	return check.check(options(args), args.steps)
-
-
 COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser], None], ...]]] = {
 	"run": (_run, "build, boot, judge",
 		(_kernel_options, _series_option, _mutant_option, _build_options, _boot_options, _list_option, _dry_run_option, _filter)),
@@ -449,18 +454,19 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option, _report_option,
 		  _dry_run_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
-	"check-gate": (lambda args: gate_check.check_gate(options(args), args.names, args.sample, Shard.parse(args.shard), args.runs,
-								  args.resume),
+	"check-gate": (lambda args: check.check_gate(options(args), args.names, args.sample, args.shard, args.resume, _chosen(args)),
 		       "does the gate judge inputs rightly whose verdict is known?",
-		       (_kernel_options, _series_option, _corpus_options, _shard_option)),
+		       (_kernel_options, _series_option, _corpus_options, _choice_options, _shard_option)),
 	"merge": (lambda args: merge.merge(options(args), args.parts), "join the shards of a gate, a soak, of mutants",
 		  (_merge_options, _report_option)),
 	"bisect": (lambda args: run.run(options(args), "bisect"), "as run, with the exit codes of git bisect run",
 		   (_kernel_options, _series_option, _build_options, _boot_options, _dry_run_option, _filter)),
 	"prepare": (lambda args: run.prepare(options(args)), "get the kernel and apply the series, no more",
 		    (_kernel_options, _series_option, _prepare_options)),
-	"check": (_check, "all tests of the project",
-		  (_kernel_options, _build_options, _check_options)),
+	"check": (lambda args: check.check(options(args), _chosen(args)), "all tests of the project",
+		  (_kernel_options, _build_options, _choice_options, _count_option)),
+	"test": (lambda args: check.check(options(args), _chosen(args), build_kernels=False), "all tests that need no kernel to be built, and are quick",
+		 (_kernel_options, _build_options, _choice_options, _count_option)),
 	"clean": (_clean, "remove objects and results", ()),
 	"distclean": (_distclean, "remove all that was generated", ()),
 }
@@ -479,7 +485,8 @@ EXAMPLES = {
 	"merge": ("shard-1/ shard-2/", "--report-url=https://ci.example.org/7 shard-*/judgement.json"),
 	"bisect": ("--kdir=.", "--kdir=. migrate_longterm_pin.transient_reference"),
 	"prepare": ("", "--kernel=7.3 --update"),
-	"check": ("", "run mutants"),
+	"check": ("", "-k mutants"),
+	"test": ("", "--lf"),
 	"clean": ("", "--build-root=/var/tmp/pinwait"),
 	"distclean": ("", "--build-root=/var/tmp/pinwait"),
 }

@@ -30,7 +30,7 @@ LINT = {"perl": "perl -MTerm::ANSIColor -MEncode -e 1", "sparse": "sparse", "pyt
 GATE = LINT | REPORT | {"bubblewrap": "bwrap"}
 CHECK = GATE | PARSER | {
 	"mypy": "import mypy", "shellcheck": "shellcheck", "codespell": "codespell",
-	"python3-pytest": "import pytest", "python3-pytest-xdist": "import xdist",
+	"python3-pytest": "import pytest", "python3-pytest-xdist": "import xdist", "python3-pytest-repeat": "import pytest_repeat",
 	"python3-jsonschema": "import jsonschema", "python3-yaml": "import yaml",
 }
 COVERAGE = {"gcovr": "gcovr"}

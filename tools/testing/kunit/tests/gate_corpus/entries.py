@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..mutation import corpus
-from ..log.results import LABELS, Outcome
-from ..util.errors import UsageError
+from pinwait.log.results import LABELS, Outcome
+from pinwait.mutation import corpus
+from pinwait.util.errors import UsageError
+from pinwait.util.project import PROJECT
 
+CORPUS = PROJECT / "tools/testing/gate"
 AUTHOR = "Casey Doe <casey@example.org>"
 PASS, NOT_SEEN, FAIL, CANNOT_JUDGE = (LABELS[outcome] for outcome in Outcome)
 OUTCOMES = {label: outcome for outcome, label in LABELS.items()}
@@ -121,7 +123,7 @@ class Entry:
 	expect: str		# pass, not seen, fail, cannot judge
 	patch: tuple[PatchSpec, ...] = ()
 	raw: tuple[Raw, ...] = ()
-	form: tuple[str, ...] = ()	# what becomes of each mail, one after the other (gate_mail.FORMS)
+	form: tuple[str, ...] = ()	# what becomes of each mail, one after the other (mails.FORMS)
 	formed: tuple[int, ...] = ()	# only of these patches; (): of every mail
 	again: tuple[str, ...] = ()	# what becomes of a mail that is given once more, instead
 	deliver: str = "mbox"

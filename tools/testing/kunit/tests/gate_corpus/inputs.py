@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
-from ..mutation.corpus import Mutant
-from ..util.errors import UsageError
-from ..util.git import Git
-from .gate_corpus import Entry, PatchSpec, Reply
-from .gate_mail import FORMS, Mail
+from pinwait.mutation.corpus import Mutant
+from pinwait.util.errors import UsageError
+from pinwait.util.git import Git
+from .entries import Entry, PatchSpec, Reply
+from .mails import FORMS, Mail
 
 WRITTEN = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)	# the first patch of each input
 MARK = "HERE-GOES-THE-PREFIX"

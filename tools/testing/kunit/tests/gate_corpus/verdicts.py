@@ -1,36 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make check-gate`: does the gate say of each input in the corpus what is to be said of it?"""
+"""Does the gate say of an input what is to be said of it? Each verdict is kept as soon as it is there."""
 
 import dataclasses
 import json
 import re
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..gate import engine
-from ..mutation import corpus
-from ..util import deps
-from . import gate_corpus, gate_inputs
-from ..log.results import EXIT_CODES, Outcome
-from ..source.options import Options
-from ..source.prepared import Prepared, prepared
-from ..util.errors import UsageError
-from ..util.files import new_folder, point_latest, write_whole
-from ..util.proc import lock, reap
-from ..util.progress import Progress
-from ..util.project import MUTANTS, PROJECT, version
-from ..util.shard import Shard
-from .gate_corpus import CANNOT_JUDGE, FAIL, NOT_SEEN, OUTCOMES, PASS, Entry
-from .gate_inputs import Input
+from pinwait.log.results import EXIT_CODES, Outcome
+from pinwait.util.files import write_whole
+from pinwait.util.proc import reap
+from pinwait.util.project import PROJECT
+from .entries import CANNOT_JUDGE, FAIL, NOT_SEEN, OUTCOMES, PASS, Entry
+from .inputs import Input
 
-CORPUS = PROJECT / "tools/testing/gate"
-TOOL = PROJECT / "tools/testing/kunit/pinwait.py"
 RESULTS = "gate-corpus.json"
 LIMIT = 3600		# seconds that a judgement may take
 SAID = {outcome.value: name for name, outcome in OUTCOMES.items()}
@@ -54,84 +42,52 @@ class Answer:
 		"""Tell whether the gate said what is to be said."""
 		return not self.wrong
 
-
-def check_gate(options: Options, names: Sequence[str] = (), sample: int = 0, shard: Shard = Shard(),
-	       runs: int = 1, resume: bool = False) -> int:
-	"""Have the gate judge the inputs of the corpus, those named, or a sample; return 0 if all verdicts are right.
-
-	Each is judged so many times as there are runs, or until a verdict is wrong. To resume is to go on with the newest
-	results of the same job if inputs are left there without a verdict; those that there are count, wrong ones, too.
-	Raises UsageError for an unknown input, a choice that leaves none, or if resume is to trust a tool that may have changed.
-	"""
-	if sample < 0 or sample and names:
-		raise UsageError("a sample is a number of inputs, and takes no names")
-	if runs < 1:
-		raise UsageError("--runs is a number of judgements, one at least")
-	tool = version()
-	if resume and (not tool or tool.endswith("-dirty")):
-		raise UsageError("--resume joins verdicts of one tool, and this one is not as it was committed: commit it first")
-	entries = gate_corpus.load(CORPUS, names)
-	entries = list(shard.spread(gate_corpus.sample(entries, sample) if sample else entries))
-	if not entries:
-		raise UsageError(f"shard {shard} has no input: there are too few for so many")
-	deps.ensure(deps.RUN | deps.CHECK)
-	progress = Progress()
-	with prepared(options, progress) as ready:
-		pass	# each gate waits for the worktree itself
-	job = {"tool": tool, "commit": ready.commit, "series": ready.series.name, "runs": runs, "names": list(names), "sample": sample}
-	part = {"kind": "gate-corpus", "shard": str(shard), "job": job, "inputs": [entry.name for entry in entries]}
-	results = options.build_root / "results"
-	folder = (_unfinished(results, part) if resume else None) \
-		or new_folder(results, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-gate-corpus")
-	with lock(folder / "lock", f"the results in {folder}"):
-		return _judge_all(options, progress, ready, folder, part, entries)
+	def __str__(self) -> str:
+		row = f"{'ok' if self.right else 'WRONG':5} {self.name:<36} {self.expected:12} {self.got:12} {self.seconds:7.1f} s"
+		return "\n".join([row, *(f"      {text}" for text in self.wrong)])
 
 
-def _judge_all(options: Options, progress: Progress, ready: Prepared, folder: Path, part: dict[str, Any],
-	       entries: Sequence[Entry]) -> int:
-	"""Have all inputs judged of which folder holds no verdict; return 0 if all verdicts are right. The caller holds its lock."""
-	answers = _answers(folder)
-	if answers:
-		progress.say(f"resume {folder}: {len(answers)} of {len(entries)} inputs are judged")
-	with progress.stage("inputs", f"{len(entries)} for {ready.kernel.base}"):
-		# Each run has inputs of its own: another one at the same time is not to be in the way.
-		maker = gate_inputs.Maker(ready.kernel.git, ready.commit, ready.kernel.base_commit, corpus.load(MUTANTS), folder / "corpus")
-		made = maker.make(entries)
-	for answer in answers:
-		print(_row(answer), flush=True)
-	_write(folder, part, answers)
-	command = _command(options, ready)
-	try:
-		for given in made[len(answers):]:
-			answers.append(_judged(command, given, folder, part["job"]["runs"]))
-			print(_row(answers[-1]), flush=True)
-			progress.say(f"{len(answers)} of {len(made)} inputs judged")
-			_write(folder, part, answers)
-	except KeyboardInterrupt:
-		print("to keep the verdicts that there are, say --resume (RESUME=1)", file=sys.stderr)
-		raise
-	point_latest(folder)
-	right = sum(answer.right for answer in answers)
-	if right < len(answers):
-		print("\nwrong:", *(_row(answer) for answer in answers if not answer.right), sep="\n")
-	print(f"results: {folder}", file=sys.stderr)
-	print(f"{right} of {len(answers)} verdicts right")
-	return 0 if right == len(answers) else 1
+class Verdicts:
+	"""The verdicts of a job in their folder: those that are there already, and those that are still to come."""
+
+	def __init__(self, folder: Path, part: dict[str, Any], command: Sequence[str], inputs: Sequence[Input]):
+		"""part is what gate-corpus.json says of the job besides the verdicts; command calls the gate."""
+		self.folder, self.part, self.command = folder, part, command
+		self.inputs = {given.entry.name: given for given in inputs}
+		self.answers = {answer.name: answer for answer in _kept(folder)}
+		self.partial: dict[str, Answer] = {}	# of inputs that are to be judged again
+		self._write()
+
+	def judge(self, name: str) -> Answer:
+		"""Have the gate judge an input once more, unless there is a verdict; return what it said, and what is wrong with that."""
+		if name in self.answers:
+			return self.answers[name]
+		runs: int = self.part["job"]["runs"]
+		before = self.partial.get(name)
+		answer = _asked([*self.command, *(["--no-cache"] if before else [])], self.inputs[name], self.folder)
+		if before:
+			answer.runs, answer.seconds = before.runs + 1, round(before.seconds + answer.seconds, 1)
+		if runs > 1:
+			answer.wrong = [f"run {answer.runs} of {runs}: {text}" for text in answer.wrong]
+		if answer.wrong or answer.runs == runs:
+			self.answers[name] = answer
+			self._write()
+		else:
+			self.partial[name] = answer
+		return answer
+
+	@property
+	def right(self) -> int:
+		"""The number of verdicts that are right."""
+		return sum(answer.right for answer in self.answers.values())
+
+	def _write(self) -> None:
+		"""Keep the answers that there are so far, for `merge`, for who looks, and to go on from there."""
+		content = {**self.part, "verdicts": [{**asdict(answer), "right": answer.right} for answer in self.answers.values()]}
+		write_whole(self.folder / RESULTS, json.dumps(content, indent=1) + "\n")
 
 
-def _command(options: Options, ready: Prepared) -> list[str]:
-	"""Return the words that call the gate, without an input."""
-	words = shlex.split(engine.Asked().reproduce(dataclasses.replace(options, series=ready.series.name), ready.kernel.name))[1:]
-	return [sys.executable, str(TOOL), *words, f"--build-root={options.build_root}", f"--jobs={options.jobs}"]
-
-
-def _write(folder: Path, part: dict[str, Any], answers: Sequence[Answer]) -> None:
-	"""Keep the answers that there are so far, for `merge`, for who looks, and to go on from there."""
-	content = {**part, "verdicts": [{**asdict(answer), "right": answer.right} for answer in answers]}
-	write_whole(folder / RESULTS, json.dumps(content, indent=1) + "\n")
-
-
-def _answers(folder: Path) -> list[Answer]:
+def _kept(folder: Path) -> list[Answer]:
 	"""Return the answers that are kept in folder."""
 	try:
 		verdicts = json.loads((folder / RESULTS).read_text(encoding="utf-8"))["verdicts"]
@@ -140,7 +96,7 @@ def _answers(folder: Path) -> list[Answer]:
 	return [Answer(**{name: value for name, value in verdict.items() if name != "right"}) for verdict in verdicts]
 
 
-def _unfinished(results: Path, part: dict[str, Any]) -> Path | None:
+def unfinished(results: Path, part: dict[str, Any]) -> Path | None:
 	"""Return the newest results of a shard of a job, None if they are complete or there are none."""
 	known = results.glob(f"*-gate-corpus*/{RESULTS}")	# with a number at the end where two began in one second
 	for path in sorted(known, key=lambda path: path.stat().st_mtime_ns, reverse=True):
@@ -152,19 +108,6 @@ def _unfinished(results: Path, part: dict[str, Any]) -> Path | None:
 		if content == part:
 			return path.parent if len(verdicts) < len(part["inputs"]) else None
 	return None
-
-
-def _judged(command: Sequence[str], given: Input, folder: Path, runs: int) -> Answer:
-	"""Have the gate judge one input so many times, and return the first answer that is wrong, or the last."""
-	seconds = 0.0
-	for turn in range(1, runs + 1):
-		answer = _asked([*command, *(["--no-cache"] if turn > 1 else [])], given, folder)
-		seconds += answer.seconds
-		if not answer.right:
-			answer.wrong = [f"run {turn} of {runs}: {text}" if runs > 1 else text for text in answer.wrong]
-			break
-	answer.runs, answer.seconds = turn, round(seconds, 1)
-	return answer
 
 
 def _asked(command: Sequence[str], given: Input, folder: Path) -> Answer:
@@ -270,8 +213,3 @@ def _short(finding: dict[str, Any]) -> str:
 def _got(content: dict[str, Any]) -> str:
 	outcome = str(content["verdict"]["outcome"])
 	return SAID.get(outcome, outcome)
-
-
-def _row(answer: Answer) -> str:
-	row = f"{'ok' if answer.right else 'WRONG':5} {answer.name:<36} {answer.expected:12} {answer.got:12} {answer.seconds:7.1f} s"
-	return "\n".join([row, *(f"      {text}" for text in answer.wrong)])

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A sample of generated mutants fares as it is recorded: none comes to life, and the tool says the same of each."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+import asked
+from pinwait.commands import generated
+from pinwait.mutation import coccinelle, road, score
+from pinwait.source import series
+from pinwait.util.project import GENERATED
+from steps import Outcome, Step
+
+COUNT = 24
+
+
+def recorded(name: str) -> Mapping[str, str]:
+	"""Return mutants with the fates that the newest record of a series says they have; none without a record."""
+	records = sorted(generated.SCORES.glob(f"{name or series.DEFAULT}-*.toml"))
+	record = score.load(records[-1]) if records else None
+	return score.guards(record, COUNT) if record else {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+	if "guard" in metafunc.fixturenames:
+		due = recorded(asked.options_of(metafunc.config).named_series)
+		metafunc.parametrize("guard", [pytest.param(guard, id=guard[0]) for guard in due.items()])
+
+
+@pytest.fixture(name="tried", scope="session")
+def _tried(step: Callable[[str], Step]) -> Outcome:
+	begun = step("generated")
+	due = recorded(begun.options.named_series)
+	if not due:
+		begun.fail(f"{generated.SCORES} has no record of series {begun.options.named_series}")
+	return begun.tool("mutants", begun.options, *due)
+
+
+def test_fate_is_the_recorded_one(tried: Outcome, guard: tuple[str, str]) -> None:
+	name, due = guard
+	fates = {fate["name"]: fate for fate in tried.read(generated.RESULT)["fates"]}
+	assert name in fates, f"{name} was not tried: {tried.summary['verdict']['reason']}"
+	assert fates[name]["outcome"] == due, f"{fates[name]['killer']}\n{tried.results}"
+
+
+def test_there_is_a_record(tried: Outcome) -> None:
+	assert tried.read(generated.RESULT)["fates"]
+
+
+def test_road_is_complete(step: Callable[[str], Step]) -> None:
+	"""Each function that is reached from the entry points of the road is listed, or left out for a reason."""
+	there = road.load(GENERATED / "road.toml")
+	begun = step("road")
+	with begun.prepared() as (ready, _):
+		texts = {name: (ready.kernel.tree / name).read_text(encoding="utf-8") for name in there.files}
+		found = coccinelle.look(GENERATED, texts, begun.options.build_root / "cache/coccinelle")
+	assert texts and not road.problems(there, found)
