@@ -18,19 +18,21 @@ from pinwait.log.results import LogLine, LogResult, Verdict
 from pinwait.source.options import Options
 
 DATA = Path(__file__).parent / "data"
+KUNIT = "tools/testing/kunit"
 TICK = 0.001		# wall seconds between two lines of a captured log
 
 
-def _parser_dir() -> Path:
-	"""Return the tools/testing/kunit of the kernel under test, or of the one that was prepared last."""
+def _tree() -> Path:
+	"""Return the tree of the kernel under test, or of the one that was prepared last."""
 	if tree := os.environ.get(check.TREE):
-		return Path(tree, "tools/testing/kunit")
+		return Path(tree)
 	root = Path(os.environ.get("PINWAIT_BUILD") or Options.build_root)
-	found = [path for path in root.glob("kernels/*/tools/testing/kunit/kunit_parser.py") if store.load(path.parents[3])]
-	return max(found, key=lambda path: path.stat().st_mtime).parent if found else root / "kernels/none/tools/testing/kunit"
+	found = [path for path in root.glob("kernels/*") if (path / KUNIT / "kunit_parser.py").exists() and store.load(path)]
+	return max(found, key=lambda path: (path / KUNIT / "kunit_parser.py").stat().st_mtime) if found else root / "kernels/none"
 
 
-PARSER = _parser_dir()
+TREE = _tree()
+PARSER = Path(os.environ.get(check.PARSER) or TREE / KUNIT)
 
 
 def lines_of(name: str) -> list[str]:

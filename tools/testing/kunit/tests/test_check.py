@@ -37,7 +37,7 @@ def _checked(monkeypatch, tmp_path, capfd):
 	monkeypatch.setenv("PYTHONPATH", f"{HERE}:{HERE.parent}")
 	monkeypatch.setattr(check, "KUNIT", tmp_path)
 	monkeypatch.setattr(check.deps, "ensure", lambda packages: None)
-	monkeypatch.setattr(check, "_tree", lambda _options: "")
+	monkeypatch.setattr(check, "_tree", lambda _options: {})
 
 	def start(files, jobs=1, **more):
 		fakes.write(tmp_path / "tests", {name: HEAD + text for name, text in files.items()})
@@ -56,33 +56,44 @@ def test_all_good(checked):
 STEP = "steps.Step(None, pathlib.Path(os.environ['PINWAIT_BUILD'], 'check/x.log'), nullcontext)"
 
 
-@pytest.mark.parametrize("bad, counts, said", [
-	("def test_x(): assert 1 == 2, 'what was wrong'", (2, 1), "what was wrong"),
-	(f"def test_x():\n\tstep = {STEP}\n\tstep.note('before')\n\tstep.note('the end')\n\tstep.fail('it broke')",
-	 (2, 1), "it broke\nE       before\nE       the end\nE       all of it: "),
-	("def test_x(): pytest.skip('not today')", (2, 1), "a test that is skipped proves nothing"),
-	("@pytest.mark.skip\ndef test_x(): pass", (2, 1), "a test that is skipped proves nothing"),
-	("pytest.importorskip('none_of_these')\ndef test_x(): pass", (2, 1), "a test that is skipped proves nothing"),
-	("@pytest.mark.parametrize('x', [])\ndef test_x(x): pass", (2, 1), "a test that is skipped proves nothing"),
-	("@pytest.mark.xfail\ndef test_x(): assert 0", (2, 1), "FAIL  tests/test_x.py::test_x"),
-	("import none_of_these", (2, 1), "No module named 'none_of_these'"),
-	("@pytest.mark.kernal\ndef test_x(): pass", (2, 1), "'kernal' not found in `markers`"),
-	("@pytest.fixture\ndef x():\n\tyield\n\traise OSError('too late')\ndef test_x(x): pass", (2, 1), "too late"),
+SKIPPED = "a test that is skipped proves nothing"
+# By file: what is wrong there, how many tests pass and fail, and what is said of it.
+RED = {
+	"assertion": ("def test_x(): assert 1 == 2, 'what was wrong'", 0, 1, "what was wrong"),
+	"step": (f"def test_x():\n\tstep = {STEP}\n\tstep.note('before')\n\tstep.note('the end')\n\tstep.fail('it broke')", 0, 1,
+		 "it broke\n    before\n    the end\n    all of it: "),
+	"skip": ("def test_x(): pytest.skip('not today')", 0, 1, f"not today\n{SKIPPED}"),
+	"mark": ("@pytest.mark.skip(reason='never')\ndef test_x(): pass", 0, 1, f"never\n{SKIPPED}"),
+	"import": ("pytest.importorskip('none_of_these')\ndef test_x(): pass", 0, 1, f"could not import 'none_of_these': No module named 'none_of_these'\n{SKIPPED}"),
+	"empty": ("@pytest.mark.parametrize('x', [])\ndef test_x(x): pass", 0, 1, "got empty parameter set"),
+	"xfail": ("@pytest.mark.xfail\ndef test_x(): assert 0", 0, 1, "FAIL  tests/test_xfail.py::test_x"),
+	"collection": ("import neither_of_these", 0, 1, "No module named 'neither_of_these'"),
+	"marker": ("@pytest.mark.kernal\ndef test_x(): pass", 0, 1, "'kernal' not found in `markers`"),
+	"teardown": ("@pytest.fixture\ndef x():\n\tyield\n\traise OSError('too late')\ndef test_x(x): pass", 0, 1, "too late"),
 	# What a fixture breaks fails the tests that need it, and only those; why is told once.
-	("@pytest.fixture(scope='session')\ndef x(): raise OSError('no kernel here')\ndef test_x(x): pass\ndef test_y(x): pass\ndef test_z(): pass",
-	 (3, 2), "as above: no kernel here"),
-])
-def test_failure_is_shown_and_the_rest_still_runs(checked, bad, counts, said):
-	code, last, output = checked({"test_a.py": GOOD, "test_x.py": bad})
-	assert (code, last) == (1, f"{counts[0]} passed, {counts[1]} failed"), output
-	# As pytest shows it, one way or another.
-	assert said in output or said.replace("\nE       ", "\n") in output or said.replace("\nE       ", "\n    ") in output, output
+	"fixture": ("@pytest.fixture(scope='session')\ndef x(): raise OSError('no kernel here')\n"
+		    "def test_x(x): pass\ndef test_y(x): pass\ndef test_z(): pass", 1, 2, "as above: no kernel here"),
+}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_worker_that_crashes_ends_the_run(checked, jobs):
+def test_failures_are_shown_and_the_rest_still_runs(checked, jobs):
+	code, last, output = checked({"test_a.py": GOOD, **{f"test_{name}.py": text for name, (text, *_) in RED.items()}}, jobs=jobs)
+	passed, failed = (sum(row[column] for row in RED.values()) for column in (1, 2))
+	assert (code, last) == (1, f"{2 + passed} passed, {failed} failed"), output
+	assert [said for *_, said in RED.values() if said not in output] == [], output
+	assert "FAIL  test_fixture.py                      1 passed    2 failed" in output
+
+
+@pytest.mark.parametrize("bad", ["def test_x(): assert 0", "def test_x(): pytest.skip('x')", "import none_of_these"])
+def test_one_failure_is_enough(checked, bad):
+	assert checked({"test_a.py": GOOD, "test_x.py": bad})[:2] == (1, "2 passed, 1 failed")
+
+
+@pytest.mark.parametrize("jobs, said", [(1, "pytest ended with exit code 3"), (2, "crashed while running")])
+def test_crash_ends_the_run(checked, jobs, said):
 	code, last, output = checked({"test_a.py": "def test_x(): os._exit(3)\n" + GOOD}, jobs=jobs)
-	assert code == 1 and last.endswith(" passed, 1 failed") and "crashed while running" in output, output
+	assert code == 1 and not last.endswith(", 0 failed") and said in output, output
 
 
 def test_what_is_listed_as_absent_counts_neither_way(checked):
@@ -93,7 +104,7 @@ def test_what_is_listed_as_absent_counts_neither_way(checked):
 @pytest.mark.parametrize("files, chosen, said", [
 	({"test_a.py": ""}, check.Chosen(), "nothing was tested"), ({"test_a.py": GOOD}, check.Chosen("none_of_these"), "nothing was tested"),
 	({"test_a.py": GOOD, "conftest.py": "raise OSError"}, check.Chosen(), "pytest ended with exit code 4"),
-	({"test_a.py": GOOD + "def test_x(): pytest.exit('enough', 2)\n"}, check.Chosen(), "keyboard-interrupt"),
+	({"test_a.py": GOOD + "def test_x(): pytest.exit('enough', 2)\n"}, check.Chosen(), "pytest ended with exit code 2"),
 ])
 def test_nothing_is_no_success(checked, files, chosen, said):
 	code, last, output = checked(files, chosen=chosen)
@@ -128,7 +139,7 @@ def test_kernel_that_cannot_be_prepared_ends_nothing(monkeypatch, tmp_path, caps
 	def broken(*_args):
 		raise CannotJudge("no kernel here")
 	monkeypatch.setattr(check, "prepared", broken)
-	assert not Path(check._tree(Options(build_root=tmp_path))).exists()
+	assert not any(Path(name).exists() for name in check._tree(Options(build_root=tmp_path)).values())
 	assert "each test that needs it fails: no kernel here" in capsys.readouterr().out
 
 
@@ -140,7 +151,7 @@ def test_the_kernel_that_was_asked_for_is_the_one_in_every_step(monkeypatch, tmp
 	"""What pytest is told makes the same options again."""
 	said = []
 	monkeypatch.setattr(check.subprocess, "run", lambda argv, **_more: said.append(argv) or SimpleNamespace(returncode=0))
-	check._pytest(Options(build_root=tmp_path, **given), [], "")
+	check._pytest(Options(build_root=tmp_path, **given), [])
 	assert set(words) <= set(said[0])
 	defaults = {"make_options": [], "kconfig_add": []}
 	told = {word.partition("=")[0].removeprefix("--"): word.partition("=")[2] for word in said[0] if word.startswith("--")}

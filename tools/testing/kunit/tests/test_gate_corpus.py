@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fakes
-from logs import PARSER
+from logs import TREE
 from gate_corpus import entries as gate_entries, inputs as gate_inputs
 from pinwait.mutation import corpus
 from pinwait.source import series, store, worktree
@@ -160,7 +160,7 @@ ENTRIES = gate_entries.load(gate_entries.CORPUS)
 @pytest.fixture(name="made", scope="module")
 def _made(tmp_path_factory):
 	"""All inputs by name, and what made them."""
-	ready = store.load(PARSER.parents[2])
+	ready = store.load(TREE)
 	assert ready
 	applied = series.apply(ready, series.find(PROJECT / "patches", series.DEFAULT, ready, Progress()))
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.

@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from logs import PARSER
+from logs import TREE
 from pinwait.mutation import coccinelle, generate, road
 from pinwait.util.errors import UsageError
 from pinwait.util.project import GENERATED
@@ -223,7 +223,7 @@ def test_the_road_has_all_that_the_series_changes():
 
 
 def test_mutant_by_its_name(cache):
-	text = (PARSER.parents[2] / "kernel/sched/wait_bit.c").read_text(encoding="utf-8")
+	text = (TREE / "kernel/sched/wait_bit.c").read_text(encoding="utf-8")
 	asked = []
 	mutant = generate.broken(GENERATED, "wait_bit.c:wake_up_var:swap-arguments-2:swapped", lambda name: asked.append(name) or text, cache)
 	assert asked == ["kernel/sched/wait_bit.c"] and mutant.file == asked[0]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from logs import PARSER, changed, judge, lines_of
+from logs import TREE, changed, judge, lines_of
 from pinwait.commands import mutants
 from pinwait.mutation import corpus
 from pinwait.source import series, store
@@ -130,12 +130,21 @@ def test_score():
 @pytest.fixture(name="applied", scope="module")
 def _applied():
 	"""The repository of the prepared kernel, its base, and the commit of the series on it."""
-	tree = PARSER.parents[2]
+	tree = TREE
 	ready = store.load(tree)
 	assert ready
 	# Composed already by what prepared the kernel, so the worktree's lock is not needed.
 	return ready.git, *(series.apply(ready, series.find(PROJECT / "patches", name, ready, Progress()))
 			    for name in (series.NONE, series.DEFAULT))
+
+
+def _touched(before, after):
+	"""Give the lines of a text that differ in another. All before and behind them would take a matcher seconds."""
+	most = min(len(before), len(after))
+	head = next((index for index in range(most) if before[index] != after[index]), most)
+	tail = next((index for index in range(most - head) if before[-1 - index] != after[-1 - index]), most - head)
+	matcher = difflib.SequenceMatcher(None, before[head:len(before) - tail], after[head:len(after) - tail], autojunk=False)
+	return [head + index for kind, start, end, *_ in matcher.get_opcodes() if kind != "equal" for index in range(start, end)]
 
 
 def test_every_line_of_the_series_has_a_mutant(applied):
@@ -147,8 +156,7 @@ def test_every_line_of_the_series_has_a_mutant(applied):
 		lines = text.splitlines()
 		touched = set()
 		for mutant in (one for one in there if one.file == file):
-			matcher = difflib.SequenceMatcher(None, lines, mutant.applied(text).splitlines(), autojunk=False)
-			touched.update(*(range(start, end) for kind, start, end, *_ in matcher.get_opcodes() if kind != "equal"))
+			touched.update(_touched(lines, mutant.applied(text).splitlines()))
 		for hunk in re.finditer(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", git("diff", "-U0", base, commit, "--", file), re.MULTILINE):
 			first = int(hunk[1]) - 1
 			left += [f"{file}:{number + 1}: {lines[number]}" for number in range(first, first + int(hunk[2] or 1))

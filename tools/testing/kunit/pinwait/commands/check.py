@@ -2,10 +2,11 @@
 """`make check`, `make test`, `make check-gate`: install what the tests need, start pytest, say in one line how it ended."""
 
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from ..util.progress import Progress
 from ..util.project import PROJECT
 
 KUNIT = PROJECT / "tools/testing/kunit"
-TREE = "PINWAIT_TREE"	# variable that names the worktree to the tests
+# Variables that name to the tests the worktree, and a copy of its kunit_parser.py, which patches under test may change.
+TREE, PARSER = "PINWAIT_TREE", "PINWAIT_PARSER"
 INPUTS = 8		# of the gate's corpus that are judged by `make check`
 ABSENT = "absent: "	# begins why a test of what the kernel is listed as not having does not count
 FAILED, NOTHING, WRONG_USE = 1, 5, 4	# exit codes of pytest
@@ -35,7 +37,7 @@ class Chosen:
 	def words(self) -> list[str]:
 		"""The options of pytest for it."""
 		words = ["-k", self.expression] if self.expression else []
-		return [*words, *(["--lf"] if self.last_failed else []), *([f"--count={self.count}"] if self.count > 1 else [])]
+		return [*words, *(["--lf"] if self.last_failed else []), *([f"--count={self.count}"] if self.count != 1 else [])]
 
 
 def check(options: Options, chosen: Chosen = Chosen(), build_kernels: bool = True) -> int:
@@ -50,7 +52,7 @@ def check(options: Options, chosen: Chosen = Chosen(), build_kernels: bool = Tru
 	outcome.unlink(missing_ok=True)
 	which = "" if build_kernels else "not kernel and not slow"
 	# A worker that takes the place of one that crashed waits for ever for work of a group. The few that failed need no others.
-	workers = [] if chosen.last_failed else [f"--numprocesses={options.jobs}", "--dist=loadgroup", "--max-worker-restart=0"]
+	workers = [] if chosen.last_failed or options.jobs < 2 else [f"--numprocesses={options.jobs}", "--dist=loadgroup", "--max-worker-restart=0"]
 	code = _pytest(options, [*workers, f"--junitxml={outcome}", "-m", which,
 				 f"--sample={INPUTS}", *chosen.words, "tests"], _tree(options))
 	passed, failed = _count(outcome)
@@ -70,7 +72,7 @@ def check_gate(options: Options, names: Sequence[str], sample: int, shard: str, 
 	deps.ensure(deps.RUN | deps.CHECK)
 	words = [*(f"--inputs={name}" for name in names), f"--sample={sample}", f"--shard={shard}", *(["--resume"] if resume else [])]
 	try:
-		code = _pytest(options, ["-m", "", "--verdicts", *words, *chosen.words, "tests/kernel/test_gate.py"], "")
+		code = _pytest(options, ["-m", "", "--verdicts", *words, *chosen.words, "tests/kernel/test_gate.py"])
 	except KeyboardInterrupt:
 		print("to keep the verdicts that there are, say --resume (RESUME=1)", file=sys.stderr)
 		raise
@@ -79,28 +81,31 @@ def check_gate(options: Options, names: Sequence[str], sample: int, shard: str, 
 	return 1 if code else 0
 
 
-def _tree(options: Options) -> str:
-	"""Prepare the kernel, whose parser reads the logs that tests have; return its tree, or a name that leads nowhere."""
+def _tree(options: Options) -> dict[str, str]:
+	"""Prepare the kernel, whose parser reads the logs that tests have; return variables that name both, or lead nowhere."""
+	parser, tree = options.build_root / "check/kunit", options.build_root / "kernels/none"
+	shutil.rmtree(parser, ignore_errors=True)
 	try:
 		with prepared(options, Progress()) as ready:
-			return str(ready.kernel.tree)
+			tree = ready.kernel.tree
+			shutil.copytree(tree / "tools/testing/kunit", parser)
 	except (PinwaitError, OSError) as error:
 		print(f"the kernel cannot be prepared, so each test that needs it fails: {error}")
-		return str(options.build_root / "kernels/none")
+	return {TREE: str(tree), PARSER: str(parser)}
 
 
-def _pytest(options: Options, words: Sequence[str], tree: str) -> int:
-	"""Run pytest on a kernel; return its exit code."""
+def _pytest(options: Options, words: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
+	"""Run pytest on a kernel, with more variables in its environment; return its exit code."""
 	given = {name: getattr(options, name) for name in ("kernel", "tarball", "kdir", "series_dir", "series", "profile", "jobs")}
 	argv = [sys.executable, "-m", "pytest", "-q", "--tb=short", "--continue-on-collection-errors", "-o", "console_output_style=classic", "-o",
 		f"cache_dir={options.build_root / 'check/pytest'}", *(f"--{name}={value}" for name, value in given.items() if value),
 		*(word for word in options.passed_on() if not word.startswith("--kernel_args=")), *words]
-	return subprocess.run(argv, cwd=KUNIT, env=environment(options.build_root) | {TREE: tree}, stdin=subprocess.DEVNULL).returncode
+	return subprocess.run(argv, cwd=KUNIT, env={**environment(options.build_root), **(variables or {})}, stdin=subprocess.DEVNULL).returncode
 
 
 def environment(build_root: Path) -> dict[str, str]:
 	"""Return the environment of tests; tools that say `python3` find the one whose packages were installed: ours."""
-	return {**build.environment(build_root, build_root), "PYTHONDONTWRITEBYTECODE": "1", buildroot.VARIABLE: str(build_root),
+	return {**build.environment(build_root, build_root), "PYTHONPYCACHEPREFIX": str(build_root / "check/pycache"), buildroot.VARIABLE: str(build_root),
 		"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 

@@ -18,6 +18,7 @@ from pinwait.gate import engine
 from pinwait.mutation import corpus
 from pinwait.util.files import new_folder, point_latest
 from pinwait.util.proc import lock
+from pinwait.util.progress import Progress
 from pinwait.util.project import MUTANTS, version
 from pinwait.util.shard import Shard
 from steps import Step
@@ -55,9 +56,10 @@ def _said(step: Callable[[str], Step], request: pytest.FixtureRequest) -> Iterat
 
 
 def test_input(said: Verdicts, step: Callable[[str], Step], entry: Entry) -> None:
-	known = entry.name in said.answers
-	answer = said.judge(entry.name)
+	begun, known = step("gate-input"), entry.name in said.answers
+	with begun.shown(), Progress().stage("judge", entry.name):
+		answer = said.judge(entry.name)
 	if not known:
-		step(f"gate-{entry.name}").say(str(answer))
+		begun.say(str(answer))
 	if not answer.right:
 		pytest.fail("\n".join([*answer.wrong, answer.command, f"all of it: {said.folder / entry.name}.log"]), pytrace=False)
