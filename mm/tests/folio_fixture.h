@@ -376,6 +376,11 @@ unsigned int set_fail_nth(unsigned int nth);
 struct folio_migration *folio_migration(struct kunit *test,
 					enum migrate_mode mode,
 					enum migrate_reason reason);
+struct folio *folio_at(struct mm_struct *mm, unsigned long addr);
+bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr);
+int test_swap_on(struct kunit *test);
+int test_ksm_run(struct kunit *test);
+int test_ksm_stop(void);
 void folio_migration_add(struct folio_migration *m, struct test_folio *tf);
 void folio_migration_run(struct folio_migration *m);
 void folio_migration_start(struct folio_migration *m);
@@ -412,6 +417,12 @@ void expect_allocs(struct kunit *test, const struct folio_migration *m,
 		  .param_init = param_init_fn,					\
 		  .attr.speed = KUNIT_SPEED_SLOW,				\
 		  .module_name = KBUILD_MODNAME }
+
+/*
+ * Far longer than any wait may last.  A wait without a bound would be
+ * uninterruptible and hang the boot rather than fail the case.
+ */
+#define HOLD_AT_MOST	(100 * HZ)
 
 /* How long a wait lasts: the timer wheel may add an eighth, see kernel/time/timer.c. */
 static inline unsigned long wait_at_most(unsigned long wait)

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What an administrator does, for KUnit tests: files of debugfs and sysfs, fault
+ * injection, a swap device, and merging of equal pages.
+ */
+
+#include <kunit/test.h>
+#include <linux/fail_folio_hold.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/kthread.h>
+#include <linux/major.h>
+#include <linux/mman.h>
+#include <linux/mmu_context.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/swap.h>
+#include <linux/syscalls.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+
+#include "folio_fixture.h"
+
+/*
+ * Files of pseudo file systems, which nobody has mounted here
+ */
+
+static ssize_t pseudo_file_access(const char *fs, const char *path, char *buf,
+				  size_t size, bool write)
+{
+	struct file_system_type *type = get_fs_type(fs);
+	unsigned long addr;
+	struct vfsmount *mnt;
+	struct file *file;
+	loff_t pos = 0;
+	ssize_t ret;
+
+	if (!type)
+		return -ENODEV;
+	mnt = kern_mount(type);
+	put_filesystem(type);
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
+	file = file_open_root_mnt(mnt, path, write ? O_WRONLY : O_RDONLY, 0);
+	ret = PTR_ERR_OR_ZERO(file);
+	if (ret)
+		goto unmount;
+
+	/* What lies behind some of them takes user memory only. */
+	ret = kunit_attach_mm();
+	if (ret)
+		goto close;
+	addr = vm_mmap(NULL, 0, size, PROT_READ | PROT_WRITE,
+		       MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	ret = -ENOMEM;
+	if (IS_ERR_VALUE(addr))
+		goto close;
+	if (write) {
+		ret = -EFAULT;
+		if (!copy_to_user((void __user *)addr, buf, size))
+			ret = vfs_write(file, (void __user *)addr, size, &pos);
+	} else {
+		ret = vfs_read(file, (void __user *)addr, size, &pos);
+		if (ret > 0 && copy_from_user(buf, (void __user *)addr, ret))
+			ret = -EFAULT;
+	}
+	vm_munmap(addr, size);
+close:
+	__fput_sync(file);
+unmount:
+	kern_unmount(mnt);
+	return ret;
+}
+
+/**
+ * pseudo_file_write() - write to a file of a pseudo file system as a user would
+ * @fs: the file system's name
+ * @path: the file's path in it
+ * @value: what to write
+ *
+ * Return: 0 or a negative errno, -ENODEV where there is no such file system.
+ */
+int pseudo_file_write(const char *fs, const char *path, const char *value)
+{
+	size_t size = strlen(value);
+	ssize_t ret = pseudo_file_access(fs, path, (char *)value, size, true);
+
+	return ret < 0 ? ret : ret == size ? 0 : -EIO;
+}
+
+/*
+ * Fault injection
+ */
+
+/**
+ * debugfs_write() - write to a file of debugfs as a user would
+ * @path: the file's path in debugfs
+ * @value: what to write
+ *
+ * Return: 0 or a negative errno.
+ */
+int debugfs_write(const char *path, const char *value)
+{
+	return pseudo_file_write("debugfs", path, value);
+}
+
+/**
+ * debugfs_read() - read a file of debugfs as a user would
+ * @path: the file's path in debugfs
+ * @buf: what was read, without the newline at the end
+ * @size: the size of @buf
+ *
+ * Return: 0 or a negative errno.
+ */
+int debugfs_read(const char *path, char *buf, size_t size)
+{
+	ssize_t ret = pseudo_file_access("debugfs", path, buf, size - 1, false);
+
+	if (ret < 0)
+		return ret;
+	buf[ret] = '\0';
+	strim(buf);
+	return 0;
+}
+
+/**
+ * folio_fixture_needs_debugfs() - skip the case where debugfs is off
+ * @test: the running test
+ */
+void folio_fixture_needs_debugfs(struct kunit *test)
+{
+	struct file_system_type *type = get_fs_type("debugfs");
+
+	if (!type)
+		kunit_skip(test, "debugfs is off, see debugfs=");
+	put_filesystem(type);
+}
+
+struct debugfs_setting {
+	struct kunit *test;
+	const char *path;
+	char old[32];
+};
+
+static void debugfs_restore(void *data)
+{
+	struct debugfs_setting *s = data;
+	struct kunit *test = s->test;
+
+	KUNIT_EXPECT_EQ_MSG(test, debugfs_write(s->path, s->old), 0,
+			    "can't restore %s", s->path);
+}
+
+/**
+ * debugfs_set() - change a setting in debugfs until the case ends
+ * @test: the running test; skipped where debugfs is off, aborted if that is not
+ *	possible
+ * @path: the file's path in debugfs
+ * @value: the value to set
+ */
+void debugfs_set(struct kunit *test, const char *path, const char *value)
+{
+	struct debugfs_setting *s;
+
+	folio_fixture_needs_debugfs(test);
+	s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	s->test = test;
+	s->path = path;
+	KUNIT_ASSERT_EQ(test, debugfs_read(path, s->old, sizeof(s->old)), 0);
+	KUNIT_ASSERT_EQ(test, debugfs_write(path, value), 0);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, debugfs_restore,
+							   s));
+}
+
+#ifdef CONFIG_FAIL_FOLIO_HOLD
+static void fault_restore(void *data)
+{
+	struct fail_folio_hold_settings *old = data;
+
+	fail_folio_hold_settings.attr.probability = 0;
+	fail_folio_hold_drain();
+	fail_folio_hold_settings = *old;
+}
+
+/**
+ * fail_folio_hold_borrow() - have the injector of folio references to oneself
+ * @test: the running test
+ *
+ * Return: its settings: not armed, quiet, for longterm pins only, and for the
+ * rest at their defaults.  When the case ends, all holds are ended and the
+ * settings are what they were.
+ */
+struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test)
+{
+	static const struct fault_attr attr = FAULT_ATTR_INITIALIZER;
+	struct fail_folio_hold_settings *s = &fail_folio_hold_settings;
+	struct fail_folio_hold_settings *old = kunit_kzalloc(test, sizeof(*old),
+							     GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, old);
+	*old = *s;
+	s->attr = attr;
+	s->attr.verbose = 0;
+	s->delay_us = USEC_PER_MSEC;
+	s->refs = 1;
+	s->reasons = BIT(MR_LONGTERM_PIN);
+	s->context = FAIL_FOLIO_HOLD_KTHREAD;
+	s->drop = FAIL_FOLIO_HOLD_FOLIO_PUT;
+	s->observer = NULL;
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fault_restore, old));
+	return s;
+}
+
+/**
+ * fail_folio_hold_last() - say how long a hold is to last that a migration meets
+ * @us: how long if it is waited for; if not it lasts until it is drained, longer
+ *	than any migration on whatever machine
+ */
+void fail_folio_hold_last(unsigned int us)
+{
+	fail_folio_hold_settings.delay_us = wait_promises()->wait ? us : 60 * USEC_PER_SEC;
+}
+
+/**
+ * fail_folio_hold_fired() - how many holds the injector has taken
+ *
+ * Return: holds since boot.
+ */
+u64 fail_folio_hold_fired(void)
+{
+	return fail_folio_hold_count().fired;
+}
+#endif
+
+/*
+ * Swap and KSM
+ */
+
+/*
+ * swapon() and swapoff() can't be had but as system calls, which take the name
+ * of a file from user memory.
+ */
+#if defined(CONFIG_SWAP) && defined(CONFIG_BLK_DEV_RAM) && \
+	!defined(CONFIG_ARCH_HAS_SYSCALL_WRAPPER)
+
+static const char swap_node[] = "/folio_fixture_swap";
+
+static int swap_node_make(void)
+{
+	struct dentry *dentry;
+	struct path path;
+	int ret;
+
+	dentry = start_creating_path(AT_FDCWD, swap_node, &path, 0);
+	if (IS_ERR(dentry))
+		return PTR_ERR(dentry);
+	ret = vfs_mknod(mnt_idmap(path.mnt), d_inode(path.dentry), dentry,
+			S_IFBLK | 0600, MKDEV(RAMDISK_MAJOR, 0), NULL);
+	end_creating_path(&path, dentry);
+	return ret;
+}
+
+static int swap_node_remove(void)
+{
+	struct dentry *dentry;
+	struct path path;
+	int ret;
+
+	dentry = start_removing_path(swap_node, &path);
+	if (IS_ERR(dentry))
+		return PTR_ERR(dentry);
+	ret = vfs_unlink(mnt_idmap(path.mnt), d_inode(path.dentry), dentry, NULL);
+	end_removing_path(&path, dentry);
+	return ret;
+}
+
+/* What mkswap does. */
+static int swap_header_write(void)
+{
+	union swap_header *header;
+	struct file *file;
+	loff_t pos = 0;
+	ssize_t ret;
+
+	file = filp_open(swap_node, O_RDWR, 0);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	header = kzalloc(PAGE_SIZE, GFP_KERNEL);
+	if (!header) {
+		__fput_sync(file);
+		return -ENOMEM;
+	}
+	header->info.version = 1;
+	header->info.last_page = (i_size_read(file->f_mapping->host) >> PAGE_SHIFT) - 1;
+	memcpy(header->magic.magic, "SWAPSPACE2", sizeof(header->magic.magic));
+	ret = kernel_write(file, header, PAGE_SIZE, &pos);
+	kfree(header);
+	__fput_sync(file);
+	if (ret < 0)
+		return ret;
+	return ret == PAGE_SIZE ? 0 : -EIO;
+}
+
+static int swap_syscall(bool on)
+{
+	unsigned long addr = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+				     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	char __user *name = (char __user *)addr;
+
+	if (IS_ERR_VALUE(addr))
+		return addr;
+	if (copy_to_user(name, swap_node, sizeof(swap_node)))
+		return -EFAULT;
+	return on ? sys_swapon(name, 0) : sys_swapoff(name);
+}
+
+#ifndef scoped_with_init_fs
+/* Before 7.3 kernel threads shared the files of init. */
+#define scoped_with_init_fs()
+#endif
+
+struct swap_call {
+	struct work_struct work;
+	bool on;
+	int ret;
+};
+
+static void swap_call_fn(struct work_struct *work)
+{
+	struct swap_call *call = container_of(work, struct swap_call, work);
+	struct mm_struct *mm = mm_alloc();
+
+	if (!mm) {
+		call->ret = -ENOMEM;
+		return;
+	}
+	mm->task_size = TASK_SIZE;
+	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
+	kthread_use_mm(mm);
+	/* A kernel thread has no files of its own. */
+	scoped_with_init_fs() {
+		call->ret = call->on ? swap_node_make() ?: swap_header_write() : 0;
+		call->ret = call->ret ?: swap_syscall(call->on);
+		if (!call->on || call->ret)
+			call->ret = swap_node_remove() ?: call->ret;
+	}
+	kthread_unuse_mm(mm);
+	mmput(mm);
+}
+
+/* From a worker, for neither a test nor its cleanup can take on another mm. */
+static int swap_call(bool on)
+{
+	struct swap_call call = { .on = on };
+
+	INIT_WORK_ONSTACK(&call.work, swap_call_fn);
+	schedule_work(&call.work);
+	flush_work(&call.work);
+	destroy_work_on_stack(&call.work);
+	/* A device that is still about to be closed can't be opened again. */
+	flush_delayed_fput();
+	return call.ret;
+}
+
+static void swap_off(void *data)
+{
+	struct kunit *test = data;
+
+	KUNIT_EXPECT_EQ(test, 0, swap_call(false));
+}
+
+/**
+ * test_swap_on() - have a swap device until the case ends
+ * @test: the running test
+ *
+ * Return: 0 or a negative errno, -EOPNOTSUPP where this kernel can't have one.
+ */
+int test_swap_on(struct kunit *test)
+{
+	return swap_call(true) ?: kunit_add_action_or_reset(test, swap_off, test);
+}
+
+#else
+
+int test_swap_on(struct kunit *test)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif
+
+#ifdef CONFIG_KSM
+
+static int ksm_write_run(const char *value)
+{
+	int ret = pseudo_file_write("sysfs", "kernel/mm/ksm/run", value);
+
+	return ret == -ENODEV ? -EOPNOTSUPP : ret;
+}
+
+/**
+ * test_ksm_stop() - have no more pages merged
+ *
+ * Return: 0 or a negative errno.
+ */
+int test_ksm_stop(void)
+{
+	return ksm_write_run("0");
+}
+
+static void ksm_forget(void *data)
+{
+	struct kunit *test = data;
+
+	KUNIT_EXPECT_EQ(test, 0, ksm_write_run("2"));
+	KUNIT_EXPECT_EQ(test, 0, test_ksm_stop());
+}
+
+/**
+ * test_ksm_run() - have equal pages merged that madvise() says may be
+ * @test: the running test, at whose end all are forgotten
+ *
+ * Return: 0 or a negative errno, -EOPNOTSUPP where this kernel can't do it.
+ */
+int test_ksm_run(struct kunit *test)
+{
+	return ksm_write_run("1") ?: kunit_add_action_or_reset(test, ksm_forget, test);
+}
+
+#else
+
+int test_ksm_run(struct kunit *test)
+{
+	return -EOPNOTSUPP;
+}
+
+int test_ksm_stop(void)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif

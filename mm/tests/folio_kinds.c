@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kinds of folios that migration tells apart, and how each is made.
+ */
+
+#include <linux/anon_inodes.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/mman.h>
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/shmem_fs.h>
+
+#include "../internal.h"
+#include "../swap.h"
+#include "folio_fixture.h"
+
+/*
+ * A page cache of the fixture's own
+ */
+
+static void cache_invalidate_folio(struct folio *folio, size_t offset, size_t len)
+{
+	if (folio_test_private(folio))
+		folio_detach_private(folio);
+}
+
+static int cache_migrate_folio(struct address_space *mapping, struct folio *dst,
+			       struct folio *src, enum migrate_mode mode)
+{
+	struct test_folio *tf = mapping->host->i_private;
+
+	tf->attempts++;
+	if (tf->migrate_error)
+		return tf->migrate_error;
+	return filemap_migrate_folio(mapping, dst, src, mode);
+}
+
+static const struct address_space_operations cache_aops = {
+	.dirty_folio = filemap_dirty_folio,
+	.invalidate_folio = cache_invalidate_folio,
+	.migrate_folio = cache_migrate_folio,
+};
+
+static const struct file_operations cache_fops = {
+	.owner = THIS_MODULE,
+};
+
+/* Is there room for a destination, too? */
+static bool can_be_had(unsigned int order)
+{
+	struct folio *folio = folio_alloc(GFP_KERNEL, order);
+
+	if (folio)
+		folio_put(folio);
+	return folio;
+}
+
+static int make_cache(struct kunit *test, struct test_folio *tf)
+{
+	struct address_space *mapping;
+	struct folio *folio;
+	int ret;
+
+	if (tf->kind->order > MAX_PAGE_ORDER)
+		return -EOPNOTSUPP;
+
+	tf->file = anon_inode_create_getfile("[folio_fixture]", &cache_fops,
+					     NULL, O_RDWR, NULL);
+	if (IS_ERR(tf->file)) {
+		ret = PTR_ERR(tf->file);
+		tf->file = NULL;
+		return ret;
+	}
+	mapping = tf->file->f_mapping;
+	mapping->a_ops = &cache_aops;
+	mapping->host->i_private = tf;
+
+	folio = folio_alloc(GFP_KERNEL, tf->kind->order);
+	if (!folio)
+		return -ENOMEM;
+	if (!can_be_had(tf->kind->order)) {
+		folio_put(folio);
+		return -ENOMEM;
+	}
+	ret = filemap_add_folio(mapping, folio, 0, GFP_KERNEL);
+	if (ret) {
+		folio_put(folio);
+		return ret;
+	}
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	tf->folio = folio;
+	return 0;
+}
+
+static int dirty_cache(struct kunit *test, struct test_folio *tf)
+{
+	folio_lock(tf->folio);
+	folio_mark_dirty(tf->folio);
+	folio_unlock(tf->folio);
+	return 0;
+}
+
+static int make_private(struct kunit *test, struct test_folio *tf)
+{
+	int ret = make_cache(test, tf);
+
+	if (ret)
+		return ret;
+	folio_lock(tf->folio);
+	folio_attach_private(tf->folio, tf);
+	folio_unlock(tf->folio);
+	return 0;
+}
+
+static int make_shmem(struct kunit *test, struct test_folio *tf)
+{
+	struct folio *folio;
+
+	tf->file = shmem_kernel_file_setup("folio_fixture", PAGE_SIZE,
+					   EMPTY_VMA_FLAGS);
+	if (IS_ERR(tf->file)) {
+		int ret = PTR_ERR(tf->file);
+
+		tf->file = NULL;
+		return ret;
+	}
+	folio = shmem_read_folio(tf->file->f_mapping, 0);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	tf->folio = folio;
+	return 0;
+}
+
+static int map_anon(struct kunit *test, struct test_folio *tf,
+		    unsigned int nr_pages, unsigned long flags)
+{
+	struct page *page;
+	long ret;
+
+	tf->len = nr_pages * PAGE_SIZE;
+	tf->addr = kunit_vm_mmap(test, NULL, 0, tf->len, PROT_READ | PROT_WRITE,
+				 MAP_ANONYMOUS | MAP_PRIVATE | flags, 0);
+	if (!tf->addr || IS_ERR_VALUE(tf->addr))
+		return -ENOMEM;
+	ret = get_user_pages_unlocked(tf->addr, 1, &page, FOLL_WRITE);
+	if (ret != 1)
+		return ret < 0 ? ret : -EFAULT;
+	tf->folio = page_folio(page);
+	return 0;
+}
+
+static int make_anon(struct kunit *test, struct test_folio *tf)
+{
+	return map_anon(test, tf, 1, 0);
+}
+
+static int make_mlocked(struct kunit *test, struct test_folio *tf)
+{
+	return map_anon(test, tf, 1, MAP_LOCKED);
+}
+
+/* For two pages that become one. */
+static int make_twins(struct kunit *test, struct test_folio *tf)
+{
+	return map_anon(test, tf, 2, 0);
+}
+
+static int share_anon(struct kunit *test, struct test_folio *tf)
+{
+	test_folio_fork(test, tf);
+	return 0;
+}
+
+/* As reclaim does first. */
+static int add_to_swap(struct kunit *test, struct test_folio *tf)
+{
+	int ret = test_swap_on(test);
+
+	if (ret)
+		return ret;
+	folio_lock(tf->folio);
+	ret = folio_alloc_swap(tf->folio);
+	folio_unlock(tf->folio);
+	return ret;
+}
+
+/* As reclaim does next: its users have to fault it in again. */
+static int swap_out(struct kunit *test, struct test_folio *tf)
+{
+	int ret = add_to_swap(test, tf);
+
+	if (ret)
+		return ret;
+	folio_lock(tf->folio);
+	try_to_unmap(tf->folio, 0);
+	folio_unlock(tf->folio);
+	return folio_mapped(tf->folio) ? -EBUSY : 0;
+}
+
+/**
+ * folio_at() - find a folio by its address
+ * @mm: the mm
+ * @addr: the address
+ *
+ * Return: the folio, with a reference for the caller; NULL if there is none.
+ */
+struct folio *folio_at(struct mm_struct *mm, unsigned long addr)
+{
+	struct page *page;
+	int locked = 1;
+	long ret;
+
+	mmap_read_lock(mm);
+	ret = get_user_pages_remote(mm, addr, 1, 0, &page, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	return ret == 1 ? page_folio(page) : NULL;
+}
+
+/**
+ * folio_is_at() - is this the folio at an address?
+ * @folio: the folio
+ * @mm: the mm
+ * @addr: the address
+ *
+ * Return: true if it is.
+ */
+bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr)
+{
+	struct folio *found = folio_at(mm, addr);
+
+	if (found)
+		folio_put(found);
+	return found == folio;
+}
+
+/* How long ksmd may take for two pages, in ticks. */
+#define KSM_AT_MOST	(10 * HZ)
+
+static int merge_twins(struct kunit *test, struct test_folio *tf)
+{
+	const unsigned long twin_addr = tf->addr + PAGE_SIZE;
+	const unsigned long end = jiffies + KSM_AT_MOST;
+	struct folio *folio;
+	struct page *twin;
+	long ret;
+
+	/* Where there is no madvise(), there is no do_madvise() to link to. */
+	if (!IS_ENABLED(CONFIG_KSM) || !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		return -EOPNOTSUPP;
+
+	ret = get_user_pages_unlocked(twin_addr, 1, &twin, FOLL_WRITE);
+	if (ret != 1)
+		return ret < 0 ? ret : -EFAULT;
+	copy_highpage(twin, folio_page(tf->folio, 0));
+	put_page(twin);
+
+	/* ksmd does not merge what others refer to. */
+	test_folio_let_go(tf);
+	ret = do_madvise(current->mm, tf->addr, tf->len, MADV_MERGEABLE) ?:
+	      test_ksm_run(test);
+	if (ret)
+		return ret;
+
+	for (;;) {
+		folio = folio_at(current->mm, tf->addr);
+		if (!folio)
+			return -EFAULT;
+		if (folio_test_ksm(folio) &&
+		    folio_is_at(folio, current->mm, twin_addr))
+			break;
+		folio_put(folio);
+		if (time_after(jiffies, end))
+			return -ETIMEDOUT;
+		schedule_timeout_uninterruptible(msecs_to_jiffies(20));
+	}
+	tf->folio = folio;
+	tf->owned = true;
+	return test_ksm_stop();
+}
+
+/**
+ * test_folio_unmap() - unmap an anonymous folio from the mm of the test
+ * @tf: the folio
+ *
+ * Return: 0 or a negative errno.
+ */
+int test_folio_unmap(struct test_folio *tf)
+{
+	int ret = vm_munmap(tf->addr, tf->len);
+
+	tf->addr = 0;
+	tf->mapcount--;
+	return ret;
+}
+
+/* A page cache folio of shmem, dirty as they all are. */
+const struct test_folio_kind test_folio_shmem = {
+	.name = "shmem",
+	.state = TEST_FOLIO_SWAPBACKED | TEST_FOLIO_DIRTY,
+	.make = make_shmem,
+	.filled = dirty_cache,
+};
+
+/* A dirty page cache folio, which its mapping finds by a tag. */
+const struct test_folio_kind test_folio_dirty = {
+	.name = "dirty",
+	.state = TEST_FOLIO_DIRTY | TEST_FOLIO_TAGGED,
+	.make = make_cache,
+	.filled = dirty_cache,
+};
+
+/* A page cache folio with private data, on which the mapping holds a reference. */
+const struct test_folio_kind test_folio_private = {
+	.name = "private",
+	.state = TEST_FOLIO_PRIVATE,
+	.make = make_private,
+};
+
+/* An anonymous folio that is unmapped after its isolation. */
+const struct test_folio_kind test_folio_anon_unmapped = {
+	.name = "anon-unmapped",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED,
+	.mapcount = 1,
+	.make = make_anon,
+	.isolated = test_folio_unmap,
+};
+
+/* An anonymous folio that is mapped in the mm of the test. */
+const struct test_folio_kind test_folio_anon_mapped = {
+	.name = "anon-mapped",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED,
+	.mapcount = 1,
+	.make = make_anon,
+};
+
+/* An anonymous folio that two processes map. */
+const struct test_folio_kind test_folio_anon_shared = {
+	.name = "anon-shared",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED,
+	.mapcount = 1,
+	.make = make_anon,
+	.filled = share_anon,
+};
+
+/* An anonymous folio that is locked in memory. */
+const struct test_folio_kind test_folio_mlocked = {
+	.name = "mlocked",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED | TEST_FOLIO_MLOCKED |
+		 TEST_FOLIO_UNEVICTABLE,
+	.mapcount = 1,
+	.make = make_mlocked,
+};
+
+/* An anonymous folio that is mapped and has its place in swap. */
+const struct test_folio_kind test_folio_swap_mapped = {
+	.name = "swap-mapped",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED | TEST_FOLIO_SWAPCACHE,
+	.mapcount = 1,
+	.make = make_anon,
+	.filled = add_to_swap,
+};
+
+/* An anonymous folio that its user only finds by its place in swap. */
+const struct test_folio_kind test_folio_swapped_out = {
+	.name = "swapped-out",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED | TEST_FOLIO_SWAPCACHE |
+		 TEST_FOLIO_DIRTY,
+	.make = make_anon,
+	.filled = swap_out,
+};
+
+/* A folio that two equal anonymous pages have been merged into. */
+const struct test_folio_kind test_folio_ksm = {
+	.name = "ksm",
+	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED | TEST_FOLIO_KSM,
+	.mapcount = 2,
+	.make = make_twins,
+	.filled = merge_twins,
+};
+
+#define CLEAN(_order)	{					\
+		.name = "clean-order" #_order,			\
+		.order = _order,				\
+		.make = make_cache,				\
+	}
+
+/* Clean page cache folios, by order. */
+const struct test_folio_kind test_folio_clean[NR_TEST_FOLIO_ORDERS] = {
+	CLEAN(0), CLEAN(1), CLEAN(2), CLEAN(3), CLEAN(4),
+	CLEAN(5), CLEAN(6), CLEAN(7), CLEAN(8), CLEAN(9),
+};
+
+static const struct test_folio_kind * const kinds[] = {
+	&test_folio_shmem,
+	&test_folio_dirty,
+	&test_folio_private,
+	&test_folio_anon_unmapped,
+	&test_folio_anon_mapped,
+	&test_folio_anon_shared,
+	&test_folio_mlocked,
+	&test_folio_swap_mapped,
+	&test_folio_swapped_out,
+	&test_folio_ksm,
+	&test_folio_clean[0],
+	&test_folio_clean[1],
+	&test_folio_clean[2],
+	&test_folio_clean[3],
+	&test_folio_clean[4],
+	&test_folio_clean[5],
+	&test_folio_clean[6],
+	&test_folio_clean[7],
+	&test_folio_clean[8],
+	&test_folio_clean[9],
+};
+
+static void kind_desc(struct kunit *test, const void *param, char *desc)
+{
+	const struct test_folio_kind * const *kind = param;
+
+	strscpy(desc, (*kind)->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+/**
+ * test_folio_kinds_init() - have a case run for each kind of folio
+ * @test: the test, which gets its kind from test_folio_kind_param()
+ *
+ * For KUNIT_CASE_PARAM_WITH_INIT().
+ *
+ * Return: 0.
+ */
+int test_folio_kinds_init(struct kunit *test)
+{
+	kunit_register_params_array(test, kinds, ARRAY_SIZE(kinds), kind_desc);
+	return 0;
+}
+
+/**
+ * test_folio_kind_param() - the kind of folio that a case is to run for
+ * @test: the running test, of which test_folio_kinds_init() is the init
+ *
+ * Return: the kind.
+ */
+const struct test_folio_kind *test_folio_kind_param(const struct kunit *test)
+{
+	const struct test_folio_kind * const *kind = test->param_value;
+
+	return *kind;
+}
