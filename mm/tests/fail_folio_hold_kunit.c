@@ -810,10 +810,9 @@ static void debugfs_disturbs_migration(struct kunit *test)
 }
 
 static struct kunit_case fail_folio_hold_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(hold_ends, kunit_array_gen_params, holds_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(last_reference, kunit_array_gen_params, holds_init,
-				   NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(wakeups, kunit_array_gen_params, drops_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(hold_ends, holds),
+	KUNIT_CASE_PARAM_ARRAY(last_reference, holds),
+	KUNIT_CASE_PARAM_ARRAY(wakeups, drops),
 	KUNIT_CASE(delay),
 	KUNIT_CASE_SLOW(holds_overlap),
 	KUNIT_CASE(refs),

@@ -225,8 +225,6 @@ const struct folio_drop folio_drops[] = {
 	UNPIN("unpin_folios",			0,  3,  1, drop_unpin_folios),
 };
 
-const size_t nr_folio_drops = ARRAY_SIZE(folio_drops);
-
 /*
  * Of these the last one is never dropped here: with some it would free, with
  * others leak.
@@ -317,8 +315,6 @@ const struct folio_drop bypassing_drops[] = {
 	BYPASS("page_frag_free",	PAGE_FRAG,  3, 3, drop_page_frag_free),
 	BYPASS("page_frag_cache_drain",	PAGE_FRAG,  3, 1, drop_page_frag_cache_drain),
 };
-
-const size_t nr_bypassing_drops = ARRAY_SIZE(bypassing_drops);
 
 /**
  * folio_drop_take() - take the references that a drop is to drop
@@ -605,5 +601,3 @@ const struct exec_context exec_contexts[] = {
 	{ "irq_work",	  true,  in_hardirq_handler, run_in_irq_work, .not_on_rt = true },
 	{ "hrtimer",	  true,  in_hardirq_handler, run_in_hrtimer, .not_on_rt = true },
 };
-
-const size_t nr_exec_contexts = ARRAY_SIZE(exec_contexts);

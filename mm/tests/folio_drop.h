@@ -64,13 +64,11 @@ struct folio_drop {
 	void (*drop)(struct folio *folio, int refs);
 };
 
-/* All of FOLIO_DROP_PUT. */
-extern const struct folio_drop folio_drops[];
-extern const size_t nr_folio_drops;
+/* All of FOLIO_DROP_PUT.  Sized, so that PARAM_ARRAY() knows their number. */
+extern const struct folio_drop folio_drops[29];
 
 /* The others. */
-extern const struct folio_drop bypassing_drops[];
-extern const size_t nr_bypassing_drops;
+extern const struct folio_drop bypassing_drops[12];
 
 int folio_drop_take(const struct folio_drop *how, struct folio *folio);
 
@@ -95,7 +93,6 @@ struct exec_context {
 	bool not_on_rt;
 };
 
-extern const struct exec_context exec_contexts[];
-extern const size_t nr_exec_contexts;
+extern const struct exec_context exec_contexts[10];
 
 #endif /* _MM_TESTS_FOLIO_DROP_H */

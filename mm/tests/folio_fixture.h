@@ -20,6 +20,7 @@
 #include <linux/wait_bit.h>
 
 #include "folio_drop.h"
+#include "param_array.h"
 
 struct fail_folio_hold_settings;
 struct folio_balance;
@@ -373,6 +374,9 @@ void fail_folio_hold_last(unsigned int us);
 u64 fail_folio_hold_fired(void);
 unsigned int set_fail_nth(unsigned int nth);
 
+/* By &enum migrate_mode, for parameter descriptions. */
+extern const char * const test_mode_names[];
+
 struct folio_migration *folio_migration(struct kunit *test,
 					enum migrate_mode mode,
 					enum migrate_reason reason);
@@ -409,14 +413,6 @@ void expect_ended_with(struct kunit *test, const struct folio_migration *m,
 		       ktime_t due);
 void expect_allocs(struct kunit *test, const struct folio_migration *m,
 		   unsigned int nr);
-
-/* A case with a parameter array that takes more than a second of kernel time. */
-#define KUNIT_CASE_PARAM_WITH_INIT_SLOW(test_name, param_init_fn)		\
-		{ .run_case = test_name, .name = #test_name,			\
-		  .generate_params = kunit_array_gen_params,			\
-		  .param_init = param_init_fn,					\
-		  .attr.speed = KUNIT_SPEED_SLOW,				\
-		  .module_name = KBUILD_MODNAME }
 
 /*
  * Far longer than any wait may last.  A wait without a bound would be

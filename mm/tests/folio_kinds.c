@@ -416,25 +416,19 @@ static const struct test_folio_kind * const kinds[] = {
 	&test_folio_clean[9],
 };
 
-static void kind_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct test_folio_kind * const *kind = param;
-
-	strscpy(desc, (*kind)->name, KUNIT_PARAM_DESC_SIZE);
-}
+PARAM_ARRAY(kinds, "%s", (*p)->name);
 
 /**
  * test_folio_kinds_init() - have a case run for each kind of folio
  * @test: the test, which gets its kind from test_folio_kind_param()
  *
- * For KUNIT_CASE_PARAM_WITH_INIT().
+ * For KUNIT_CASE_PARAM_ARRAY().
  *
  * Return: 0.
  */
 int test_folio_kinds_init(struct kunit *test)
 {
-	kunit_register_params_array(test, kinds, ARRAY_SIZE(kinds), kind_desc);
-	return 0;
+	return kinds_init(test);
 }
 
 /**

@@ -11,6 +11,12 @@
 #include "../internal.h"
 #include "folio_fixture.h"
 
+const char * const test_mode_names[] = {
+	[MIGRATE_ASYNC] = "async",
+	[MIGRATE_SYNC_LIGHT] = "sync_light",
+	[MIGRATE_SYNC] = "sync",
+};
+
 static void folio_migration_begin(struct folio_migration *m)
 {
 	m->began_tick = jiffies;

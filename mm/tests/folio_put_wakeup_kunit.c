@@ -15,39 +15,9 @@
 #include "../internal.h"
 #include "folio_fixture.h"
 
-static void drop_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct folio_drop *how = param;
-
-	strscpy(desc, how->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-static int drops_init(struct kunit *test)
-{
-	kunit_register_params_array(test, folio_drops, nr_folio_drops, drop_desc);
-	return 0;
-}
-
-static int bypassing_drops_init(struct kunit *test)
-{
-	kunit_register_params_array(test, bypassing_drops, nr_bypassing_drops,
-				    drop_desc);
-	return 0;
-}
-
-static void context_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct exec_context *where = param;
-
-	strscpy(desc, where->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-static int contexts_init(struct kunit *test)
-{
-	kunit_register_params_array(test, exec_contexts, nr_exec_contexts,
-				    context_desc);
-	return 0;
-}
+PARAM_ARRAY(folio_drops, "%s", p->name);
+PARAM_ARRAY(bypassing_drops, "%s", p->name);
+PARAM_ARRAY(exec_contexts, "%s", p->name);
 
 static const struct exec_context *context_param(struct kunit *test)
 {
@@ -177,14 +147,14 @@ static void wakes_from(struct kunit *test)
 	struct drops_test *dt;
 	size_t i;
 
-	dt = kunit_kzalloc(test, struct_size(dt, drops, nr_folio_drops),
+	dt = kunit_kzalloc(test, struct_size(dt, drops, ARRAY_SIZE(folio_drops)),
 			   GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, dt);
 	dt->where = where;
 	folio_wakeup_key_get(test);
 	/* Here, should the case not get there. */
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, drop_all, dt));
-	for (i = 0; i < nr_folio_drops; i++) {
+	for (i = 0; i < ARRAY_SIZE(folio_drops); i++) {
 		const struct folio_drop *how = &folio_drops[i];
 		struct watched_drop *drop = &dt->drops[dt->nr];
 
@@ -307,19 +277,7 @@ static const struct user_param user_params[] = {
 	{ "reclaim",	FOLIO_DROP_RECLAIM, &test_folio_shmem,	     1, 1, user_reclaim },
 };
 
-static void user_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct user_param *p = param;
-
-	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-static int users_init(struct kunit *test)
-{
-	kunit_register_params_array(test, user_params, ARRAY_SIZE(user_params),
-				    user_desc);
-	return 0;
-}
+PARAM_ARRAY(user_params, "%s", p->name);
 
 static void user_drop(struct kunit *test)
 {
@@ -552,27 +510,19 @@ static void migration_after_bypass(struct kunit *test)
 }
 
 static struct kunit_case folio_put_wakeup_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(wakes_when_on, kunit_array_gen_params,
-				   drops_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(silent_when_off, kunit_array_gen_params,
-				   drops_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(last_drop_is_silent, kunit_array_gen_params,
-				   drops_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(bypassing_drop, kunit_array_gen_params,
-				   bypassing_drops_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(wakes_from, kunit_array_gen_params,
-				   contexts_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(wakes_when_on, folio_drops),
+	KUNIT_CASE_PARAM_ARRAY(silent_when_off, folio_drops),
+	KUNIT_CASE_PARAM_ARRAY(last_drop_is_silent, folio_drops),
+	KUNIT_CASE_PARAM_ARRAY(bypassing_drop, bypassing_drops),
+	KUNIT_CASE_PARAM_ARRAY(wakes_from, exec_contexts),
 	KUNIT_CASE(batch_wakes_survivors),
 	KUNIT_CASE(wakes_only_its_own),
-	KUNIT_CASE_PARAM_WITH_INIT(user_drop, kunit_array_gen_params,
-				   users_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(user_drop, user_params),
 	KUNIT_CASE(page_frag_drop),
-	KUNIT_CASE_PARAM_WITH_INIT(waiter_ends_with_drop, kunit_array_gen_params,
-				   contexts_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(waiter_ends_with_drop, exec_contexts),
 	KUNIT_CASE_SLOW(waiter_times_out_when_off),
 	KUNIT_CASE_SLOW(waiter_for_reclaim),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(migration_after_bypass,
-					bypassing_drops_init),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(migration_after_bypass, bypassing_drops),
 	{}
 };
 

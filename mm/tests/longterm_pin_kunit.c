@@ -70,48 +70,15 @@ static const struct longterm_pin_param delays[] = {
 	{ &user_memory_memfd, &pin_way_folios, 900 },
 };
 
-static void way_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct longterm_pin_param *p = param;
+#define WAY_DESC	"%s-%s", p->memory->name, p->way->name
 
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s", p->memory->name,
-		 p->way->name);
-}
+PARAM_ARRAY(ways, WAY_DESC);
+PARAM_ARRAY(memories, WAY_DESC);
 
-static void delay_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct longterm_pin_param *p = param;
+#define DELAY_DESC	"%s-%s-%ums", p->memory->name, p->way->name, p->delay_ms
 
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s-%ums", p->memory->name,
-		 p->way->name, p->delay_ms);
-}
-
-static int ways_init(struct kunit *test)
-{
-	kunit_register_params_array(test, ways, ARRAY_SIZE(ways), way_desc);
-	return 0;
-}
-
-static int memories_init(struct kunit *test)
-{
-	kunit_register_params_array(test, memories, ARRAY_SIZE(memories),
-				    way_desc);
-	return 0;
-}
-
-static int delays_init(struct kunit *test)
-{
-	kunit_register_params_array(test, delays, ARRAY_SIZE(delays),
-				    delay_desc);
-	return 0;
-}
-
-static int writers_init(struct kunit *test)
-{
-	kunit_register_params_array(test, writers, ARRAY_SIZE(writers),
-				    delay_desc);
-	return 0;
-}
+PARAM_ARRAY(delays, DELAY_DESC);
+PARAM_ARRAY(writers, DELAY_DESC);
 
 /* Movable pages are moved out, pinned there, and given back. */
 static void moves_out(struct kunit *test)
@@ -678,27 +645,21 @@ static int longterm_pin_init(struct kunit *test)
 }
 
 static struct kunit_case longterm_pin_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(moves_out, kunit_array_gen_params, ways_init,
-				   NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(untouched_pages, kunit_array_gen_params,
-				   ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(already_outside, kunit_array_gen_params,
-				   ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(transient_reference, delays_init),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(lasting_reference, memories_init),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(writer_meanwhile, writers_init),
+	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),
+	KUNIT_CASE_PARAM_ARRAY(untouched_pages, ways),
+	KUNIT_CASE_PARAM_ARRAY(already_outside, ways),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(transient_reference, delays),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(lasting_reference, memories),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(writer_meanwhile, writers),
 	KUNIT_CASE(transient_pin),
 	KUNIT_CASE(dropped_one_by_one),
 	KUNIT_CASE(pinned_neighbour),
 	KUNIT_CASE(short_pin),
 	KUNIT_CASE(isolated_by_another),
-	KUNIT_CASE_PARAM_WITH_INIT(fatal_signal, kunit_array_gen_params,
-				   ways_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(fatal_signal, ways),
 	KUNIT_CASE(killed_during_wait),
-	KUNIT_CASE_PARAM_WITH_INIT(any_fault, kunit_array_gen_params,
-				   memories_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(lru_batch_adds, kunit_array_gen_params,
-				   memories_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(any_fault, memories),
+	KUNIT_CASE_PARAM_ARRAY(lru_batch_adds, memories),
 	KUNIT_CASE(lru_batch_holds),
 	KUNIT_CASE(lru_batch_left_alone),
 	{}

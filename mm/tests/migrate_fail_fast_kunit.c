@@ -7,59 +7,43 @@
 #include "folio_fixture.h"
 
 struct reason_param {
+	const char *name;
 	enum migrate_reason reason;
 	enum migrate_mode mode;
 };
 
-/* Nobody migrates for a reason that is not here: 7.3 has MR_NEVER. */
-static const char * const reason_names[MR_TYPES] = {
-	[MR_COMPACTION] = "compaction",
-	[MR_MEMORY_FAILURE] = "memory_failure",
-	[MR_MEMORY_HOTPLUG] = "memory_hotplug",
-	[MR_SYSCALL] = "syscall",
-	[MR_MEMPOLICY_MBIND] = "mempolicy_mbind",
-	[MR_NUMA_MISPLACED] = "numa_misplaced",
-	[MR_CONTIG_RANGE] = "contig_range",
-	[MR_DEMOTION] = "demotion",
-	[MR_DAMON] = "damon",
+/* All but MR_LONGTERM_PIN, and MR_NEVER of 7.3, for which nobody migrates. */
+static const struct reason_param reasons[] = {
+	{ "compaction", MR_COMPACTION, MIGRATE_ASYNC },
+	{ "compaction", MR_COMPACTION, MIGRATE_SYNC_LIGHT },
+	{ "compaction", MR_COMPACTION, MIGRATE_SYNC },
+	{ "memory_failure", MR_MEMORY_FAILURE, MIGRATE_ASYNC },
+	{ "memory_failure", MR_MEMORY_FAILURE, MIGRATE_SYNC_LIGHT },
+	{ "memory_failure", MR_MEMORY_FAILURE, MIGRATE_SYNC },
+	{ "memory_hotplug", MR_MEMORY_HOTPLUG, MIGRATE_ASYNC },
+	{ "memory_hotplug", MR_MEMORY_HOTPLUG, MIGRATE_SYNC_LIGHT },
+	{ "memory_hotplug", MR_MEMORY_HOTPLUG, MIGRATE_SYNC },
+	{ "syscall", MR_SYSCALL, MIGRATE_ASYNC },
+	{ "syscall", MR_SYSCALL, MIGRATE_SYNC_LIGHT },
+	{ "syscall", MR_SYSCALL, MIGRATE_SYNC },
+	{ "mempolicy_mbind", MR_MEMPOLICY_MBIND, MIGRATE_ASYNC },
+	{ "mempolicy_mbind", MR_MEMPOLICY_MBIND, MIGRATE_SYNC_LIGHT },
+	{ "mempolicy_mbind", MR_MEMPOLICY_MBIND, MIGRATE_SYNC },
+	{ "numa_misplaced", MR_NUMA_MISPLACED, MIGRATE_ASYNC },
+	{ "numa_misplaced", MR_NUMA_MISPLACED, MIGRATE_SYNC_LIGHT },
+	{ "numa_misplaced", MR_NUMA_MISPLACED, MIGRATE_SYNC },
+	{ "contig_range", MR_CONTIG_RANGE, MIGRATE_ASYNC },
+	{ "contig_range", MR_CONTIG_RANGE, MIGRATE_SYNC_LIGHT },
+	{ "contig_range", MR_CONTIG_RANGE, MIGRATE_SYNC },
+	{ "demotion", MR_DEMOTION, MIGRATE_ASYNC },
+	{ "demotion", MR_DEMOTION, MIGRATE_SYNC_LIGHT },
+	{ "demotion", MR_DEMOTION, MIGRATE_SYNC },
+	{ "damon", MR_DAMON, MIGRATE_ASYNC },
+	{ "damon", MR_DAMON, MIGRATE_SYNC_LIGHT },
+	{ "damon", MR_DAMON, MIGRATE_SYNC },
 };
 
-static const char * const mode_names[] = {
-	[MIGRATE_ASYNC] = "async",
-	[MIGRATE_SYNC_LIGHT] = "sync_light",
-	[MIGRATE_SYNC] = "sync",
-};
-
-static void reason_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct reason_param *p = param;
-
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s",
-		 reason_names[p->reason], mode_names[p->mode]);
-}
-
-static int reasons_init(struct kunit *test)
-{
-	struct reason_param *params;
-	int i, reason, mode;
-
-	params = kunit_kcalloc(test, MR_TYPES * ARRAY_SIZE(mode_names),
-			       sizeof(*params), GFP_KERNEL);
-	if (!params)
-		return -ENOMEM;
-	i = 0;
-	for (reason = 0; reason < MR_TYPES; reason++) {
-		if (!reason_names[reason])
-			continue;
-		for (mode = 0; mode < ARRAY_SIZE(mode_names); mode++) {
-			params[i].reason = reason;
-			params[i].mode = mode;
-			i++;
-		}
-	}
-	kunit_register_params_array(test, params, i, reason_desc);
-	return 0;
-}
+PARAM_ARRAY(reasons, "%s-%s", p->name, test_mode_names[p->mode]);
 
 /* It has failed, for the reference and not for something before it. */
 static void expect_failed(struct kunit *test, struct folio_migration *m,
@@ -117,13 +101,9 @@ static void every_kind_fails_at_once(struct kunit *test)
 }
 
 static struct kunit_case migrate_fail_fast_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(fails_at_once, kunit_array_gen_params,
-				   reasons_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(locked_fails_at_once, kunit_array_gen_params,
-				   reasons_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(every_kind_fails_at_once,
-				   kunit_array_gen_params,
-				   test_folio_kinds_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(fails_at_once, reasons),
+	KUNIT_CASE_PARAM_ARRAY(locked_fails_at_once, reasons),
+	KUNIT_CASE_PARAM_ARRAY(every_kind_fails_at_once, test_folio_kinds),
 	{}
 };
 

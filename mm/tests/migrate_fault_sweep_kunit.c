@@ -219,7 +219,7 @@ static void sweep(struct kunit *test)
 }
 
 static struct kunit_case migrate_fault_sweep_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(sweep, kunit_array_gen_params, sweeps_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(sweep, sweeps),
 	{}
 };
 

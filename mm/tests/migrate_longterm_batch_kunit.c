@@ -104,26 +104,10 @@ static const struct batch_param lasting_params[] = {
 	{ 600, &ends },
 };
 
-static void batch_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct batch_param *p = param;
+#define BATCH_DESC	"%u-%s", p->nr, p->held->name
 
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%u-%s", p->nr, p->held->name);
-}
-
-static int transient_init(struct kunit *test)
-{
-	kunit_register_params_array(test, transient_params,
-				    ARRAY_SIZE(transient_params), batch_desc);
-	return 0;
-}
-
-static int lasting_init(struct kunit *test)
-{
-	kunit_register_params_array(test, lasting_params,
-				    ARRAY_SIZE(lasting_params), batch_desc);
-	return 0;
-}
+PARAM_ARRAY(transient_params, BATCH_DESC);
+PARAM_ARRAY(lasting_params, BATCH_DESC);
 
 /**
  * struct batch - folios that are migrated together
@@ -457,19 +441,7 @@ static const struct test_folio_kind * const mixed_kinds[] = {
 	&test_folio_clean[2],
 };
 
-static void mixed_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct test_folio_kind * const *held = param;
-
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-held", (*held)->name);
-}
-
-static int mixed_init(struct kunit *test)
-{
-	kunit_register_params_array(test, mixed_kinds, ARRAY_SIZE(mixed_kinds),
-				    mixed_desc);
-	return 0;
-}
+PARAM_ARRAY(mixed_kinds, "%s-held", (*p)->name);
 
 static struct batch *mixed_batch(struct kunit *test,
 				 const struct test_folio_kind *held)
@@ -703,16 +675,14 @@ static void no_destination_for_locked_large(struct kunit *test)
 }
 
 static struct kunit_case migrate_longterm_batch_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(transient_references, kunit_array_gen_params,
-				   transient_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(transient_references, transient_params),
 	KUNIT_CASE(staggered_ascending),
 	KUNIT_CASE(staggered_descending),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(lasting_references, lasting_init),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(lasting_references, lasting_params),
 	KUNIT_CASE_SLOW(transient_behind_lasting),
 	KUNIT_CASE_SLOW(dropped_during_last_wait),
 	KUNIT_CASE(others_during_wait),
-	KUNIT_CASE_PARAM_WITH_INIT(mixed_kinds_in_one_list, kunit_array_gen_params,
-				   mixed_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(mixed_kinds_in_one_list, mixed_kinds),
 	KUNIT_CASE(permanent_error_beside_held),
 	KUNIT_CASE(permanent_error_of_held),
 	KUNIT_CASE(no_destination_behind_transient),

@@ -240,23 +240,7 @@ static const enum migrate_mode modes[] = {
 	MIGRATE_SYNC,
 };
 
-static void mode_desc(struct kunit *test, const void *param, char *desc)
-{
-	static const char * const names[] = {
-		[MIGRATE_ASYNC] = "async",
-		[MIGRATE_SYNC_LIGHT] = "sync_light",
-		[MIGRATE_SYNC] = "sync",
-	};
-	const enum migrate_mode *mode = param;
-
-	strscpy(desc, names[*mode], KUNIT_PARAM_DESC_SIZE);
-}
-
-static int modes_init(struct kunit *test)
-{
-	kunit_register_params_array(test, modes, ARRAY_SIZE(modes), mode_desc);
-	return 0;
-}
+PARAM_ARRAY(modes, "%s", test_mode_names[*p]);
 
 static void compaction_run(struct kunit *test, struct folio_migration *m, int key)
 {
@@ -394,8 +378,7 @@ static struct kunit_case migrate_longterm_concurrent_cases[] = {
 	KUNIT_CASE(many_drops_for_another),
 	KUNIT_CASE(one_holder_for_two),
 	KUNIT_CASE_SLOW(failure_of_another),
-	KUNIT_CASE_PARAM_WITH_INIT(other_reason_beside, kunit_array_gen_params,
-				   modes_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(other_reason_beside, modes),
 	KUNIT_CASE(compaction_beside),
 	{}
 };

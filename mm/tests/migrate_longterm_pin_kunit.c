@@ -35,19 +35,7 @@ static const struct pin_param holds[] = {
 	{ &test_folio_clean[4], 3500 },
 };
 
-static void hold_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct pin_param *p = param;
-
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%ums", p->kind->name,
-		 p->delay_ms);
-}
-
-static int holds_init(struct kunit *test)
-{
-	kunit_register_params_array(test, holds, ARRAY_SIZE(holds), hold_desc);
-	return 0;
-}
+PARAM_ARRAY(holds, "%s-%ums", p->kind->name, p->delay_ms);
 
 /* Nobody else holds a reference: there is nothing to wait for. */
 static void no_extra_reference(struct kunit *test)
@@ -186,18 +174,7 @@ static const struct count_param counts[] = {
 	{ &test_folio_clean[4], PIN(64) },
 };
 
-static void count_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct count_param *p = param;
-
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s", p->kind->name, p->how.name);
-}
-
-static int counts_init(struct kunit *test)
-{
-	kunit_register_params_array(test, counts, ARRAY_SIZE(counts), count_desc);
-	return 0;
-}
+PARAM_ARRAY(counts, "%s-%s", p->kind->name, p->how.name);
 
 /* However many references there are, and pins. */
 static void references(struct kunit *test)
@@ -391,19 +368,7 @@ static const struct deadline_param deadlines[] = {
 	{ "after", 1, 3, 3 },
 };
 
-static void deadline_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct deadline_param *p = param;
-
-	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-static int deadlines_init(struct kunit *test)
-{
-	kunit_register_params_array(test, deadlines, ARRAY_SIZE(deadlines),
-				    deadline_desc);
-	return 0;
-}
+PARAM_ARRAY(deadlines, "%s", p->name);
 
 /*
  * Around the deadline of the first wait nothing gets lost: the reference ends
@@ -575,19 +540,7 @@ static const struct test_folio_kind * const locked_kinds[] = {
 	&test_folio_clean[2],
 };
 
-static void locked_kind_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct test_folio_kind * const *kind = param;
-
-	strscpy(desc, (*kind)->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-static int locked_kinds_init(struct kunit *test)
-{
-	kunit_register_params_array(test, locked_kinds, ARRAY_SIZE(locked_kinds),
-				    locked_kind_desc);
-	return 0;
-}
+PARAM_ARRAY(locked_kinds, "%s", (*p)->name);
 
 /*
  * Locked, and with an extra reference: the attempt that finds the folio locked
@@ -724,19 +677,7 @@ static const struct writeback_param writebacks[] = {
 	{ "async-held", MIGRATE_ASYNC, false, 150 },
 };
 
-static void writeback_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct writeback_param *p = param;
-
-	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
-}
-
-static int writebacks_init(struct kunit *test)
-{
-	kunit_register_params_array(test, writebacks, ARRAY_SIZE(writebacks),
-				    writeback_desc);
-	return 0;
-}
+PARAM_ARRAY(writebacks, "%s", p->name);
 
 /*
  * Writeback is waited for in synchronous mode, before the references are.  The
@@ -901,30 +842,26 @@ static void truncated_meanwhile(struct kunit *test)
 }
 
 static struct kunit_case migrate_longterm_pin_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(no_extra_reference, kunit_array_gen_params,
-				   test_folio_kinds_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(every_kind_waits, test_folio_kinds_init),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(transient_reference, holds_init),
-	KUNIT_CASE_PARAM_WITH_INIT(references, kunit_array_gen_params,
-				   counts_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(lasting_reference, test_folio_kinds_init),
+	KUNIT_CASE_PARAM_ARRAY(no_extra_reference, test_folio_kinds),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(every_kind_waits, test_folio_kinds),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(transient_reference, holds),
+	KUNIT_CASE_PARAM_ARRAY(references, counts),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(lasting_reference, test_folio_kinds),
 	KUNIT_CASE_SLOW(lasting_reference_async),
 	KUNIT_CASE(several_references),
 	KUNIT_CASE(two_holders_at_once),
 	KUNIT_CASE(retaken_before_waiter_runs),
 	KUNIT_CASE(retaken_often),
-	KUNIT_CASE_PARAM_WITH_INIT_SLOW(dropped_about_deadline, deadlines_init),
+	KUNIT_CASE_PARAM_ARRAY_SLOW(dropped_about_deadline, deadlines),
 	KUNIT_CASE(one_held_of_several),
 	KUNIT_CASE(locked_folio_is_not_waited_for),
 	KUNIT_CASE(lock_is_waited_for),
 	KUNIT_CASE(lock_is_not_waited_for_by_reclaim),
 	KUNIT_CASE(lock_is_not_waited_for_while_read),
-	KUNIT_CASE_PARAM_WITH_INIT(locked_and_held_folio, kunit_array_gen_params,
-				   locked_kinds_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(locked_and_held_folio, locked_kinds),
 	KUNIT_CASE(several_locked_and_held_folios),
 	KUNIT_CASE_SLOW(locked_and_held_folio_sync),
-	KUNIT_CASE_PARAM_WITH_INIT(under_writeback, kunit_array_gen_params,
-				   writebacks_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(under_writeback, writebacks),
 	KUNIT_CASE_SLOW(mapped_again_meanwhile),
 	KUNIT_CASE(unmapped_meanwhile),
 	KUNIT_CASE(truncated_meanwhile),

@@ -15,7 +15,6 @@
 
 #include "folio_fixture.h"
 
-#define NR_ROUNDS	16
 #define NR_MIGRATIONS	4
 #define NR_PASSERS_BY	2
 #define MAX_FOLIOS	4
@@ -71,7 +70,7 @@ static const struct folio_drop *draw_drop(struct stress_round *round,
 
 	/* Who holds the folio lock up has it fail, see the suite of its users. */
 	do
-		how = &folio_drops[draw(round, nr_folio_drops)];
+		how = &folio_drops[draw(round, ARRAY_SIZE(folio_drops))];
 	while (how->order > order || how->locks);
 	return how;
 }
@@ -82,7 +81,7 @@ static const struct exec_context *draw_context(struct stress_round *round,
 	const struct exec_context *where;
 
 	do
-		where = &exec_contexts[draw(round, nr_exec_contexts)];
+		where = &exec_contexts[draw(round, ARRAY_SIZE(exec_contexts))];
 	while (how->task_only && where->atomic);
 	return where;
 }
@@ -359,30 +358,14 @@ static void migrations_at_once(struct kunit *test)
 			migration_print(test, &round->migrations[i]);
 }
 
-static void round_desc(struct kunit *test, const void *param, char *desc)
-{
-	const unsigned int *number = param;
+static const unsigned int rounds[] = {
+	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+};
 
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "round%u", *number);
-}
-
-static int rounds_init(struct kunit *test)
-{
-	unsigned int *numbers;
-	int i;
-
-	numbers = kunit_kcalloc(test, NR_ROUNDS, sizeof(*numbers), GFP_KERNEL);
-	if (!numbers)
-		return -ENOMEM;
-	for (i = 0; i < NR_ROUNDS; i++)
-		numbers[i] = i + 1;
-	kunit_register_params_array(test, numbers, NR_ROUNDS, round_desc);
-	return 0;
-}
+PARAM_ARRAY(rounds, "round%u", *p);
 
 static struct kunit_case migrate_longterm_stress_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(migrations_at_once, kunit_array_gen_params,
-				   rounds_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(migrations_at_once, rounds),
 	{}
 };
 

@@ -109,20 +109,7 @@ static const struct enomem_param enomem_params[] = {
 	{ 3, MIGRATE_ASYNC },
 };
 
-static void enomem_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct enomem_param *p = param;
-
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "folio%d-%s", p->fail_at,
-		 p->mode == MIGRATE_SYNC ? "sync" : "async");
-}
-
-static int enomem_init(struct kunit *test)
-{
-	kunit_register_params_array(test, enomem_params,
-				    ARRAY_SIZE(enomem_params), enomem_desc);
-	return 0;
-}
+PARAM_ARRAY(enomem_params, "folio%d-%s", p->fail_at, test_mode_names[p->mode]);
 
 /* There is no destination for a folio: those before it migrate all the same. */
 static void balanced_on_enomem(struct kunit *test)
@@ -254,8 +241,7 @@ static struct kunit_case migrate_wakeup_key_cases[] = {
 	KUNIT_CASE(balanced_on_success_async),
 	KUNIT_CASE_SLOW(balanced_on_timeout),
 	KUNIT_CASE(balanced_on_permanent_error),
-	KUNIT_CASE_PARAM_WITH_INIT(balanced_on_enomem, kunit_array_gen_params,
-				   enomem_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(balanced_on_enomem, enomem_params),
 	KUNIT_CASE_SLOW(balanced_on_late_enomem),
 	KUNIT_CASE(balanced_on_empty_list),
 	KUNIT_CASE(leaves_other_users_alone),

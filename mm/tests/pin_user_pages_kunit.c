@@ -68,41 +68,12 @@ static const struct pin_param read_only_memories[] = {
 	{ &user_memory_private, &pin_way_remote, true },
 };
 
-static void pin_desc(struct kunit *test, const void *param, char *desc)
-{
-	const struct pin_param *p = param;
+#define PIN_DESC	"%s-%s%s", p->memory->name, p->way->name, p->read_only ? "-ro" : ""
 
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s%s", p->memory->name,
-		 p->way->name, p->read_only ? "-ro" : "");
-}
-
-static int anon_ways_init(struct kunit *test)
-{
-	kunit_register_params_array(test, anon_ways, ARRAY_SIZE(anon_ways),
-				    pin_desc);
-	return 0;
-}
-
-static int fork_ways_init(struct kunit *test)
-{
-	kunit_register_params_array(test, fork_ways, ARRAY_SIZE(fork_ways),
-				    pin_desc);
-	return 0;
-}
-
-static int memories_init(struct kunit *test)
-{
-	kunit_register_params_array(test, memories, ARRAY_SIZE(memories),
-				    pin_desc);
-	return 0;
-}
-
-static int read_only_memories_init(struct kunit *test)
-{
-	kunit_register_params_array(test, read_only_memories,
-				    ARRAY_SIZE(read_only_memories), pin_desc);
-	return 0;
-}
+PARAM_ARRAY(anon_ways, PIN_DESC);
+PARAM_ARRAY(fork_ways, PIN_DESC);
+PARAM_ARRAY(memories, PIN_DESC);
+PARAM_ARRAY(read_only_memories, PIN_DESC);
 
 /* Pins as the parameter says. */
 static void pin(struct user_pages *up, const struct pin_param *p)
@@ -420,18 +391,7 @@ static void mlocked(struct kunit *test)
 
 static const bool in_batch[] = { false, true };
 
-static void in_batch_desc(struct kunit *test, const void *param, char *desc)
-{
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s",
-		 *(const bool *)param ? "in-batch" : "on-lru");
-}
-
-static int in_batch_init(struct kunit *test)
-{
-	kunit_register_params_array(test, in_batch, ARRAY_SIZE(in_batch),
-				    in_batch_desc);
-	return 0;
-}
+PARAM_ARRAY(in_batch, "%s", *p ? "in-batch" : "on-lru");
 
 KUNIT_DEFINE_ACTION_WRAPPER(put_action, folio_put, struct folio *);
 
@@ -519,12 +479,7 @@ static const struct pin_param memfd_ways[] = {
 	{ &user_memory_memfd, &pin_way_folios },
 };
 
-static int memfd_ways_init(struct kunit *test)
-{
-	kunit_register_params_array(test, memfd_ways, ARRAY_SIZE(memfd_ways),
-				    pin_desc);
-	return 0;
-}
+PARAM_ARRAY(memfd_ways, PIN_DESC);
 
 /* A range that is mapped only in part is pinned as far as it is mapped. */
 static void partly_mapped(struct kunit *test)
@@ -614,7 +569,7 @@ static const struct refusal refusals[] = {
 	{ "tracked", &tracked_fops, PROT_READ | PROT_WRITE, .faults = 1 },
 };
 
-KUNIT_ARRAY_PARAM_DESC(refusals, refusals, name);
+PARAM_ARRAY(refusals, "%s", p->name);
 
 /* What must not be written to by a device, or read, is refused, and not touched. */
 static void refused(struct kunit *test)
@@ -735,7 +690,7 @@ static const struct part parts[] = {
 	{ "room-for-one", 10, NR_PAGES * PAGE_SIZE - 1, 1, 1, 0, 10 },
 };
 
-KUNIT_ARRAY_PARAM_DESC(parts, parts, name);
+PARAM_ARRAY(parts, "%s", p->name);
 
 /* The folios that a part of a memfd lies in are pinned, and no others. */
 static void folios_of_part(struct kunit *test)
@@ -804,7 +759,7 @@ static const struct dirty_way dirty_ways[] = {
 	{ "each", unpin_each, false },
 };
 
-KUNIT_ARRAY_PARAM_DESC(dirty_ways, dirty_ways, name);
+PARAM_ARRAY(dirty_ways, "%s", p->name);
 
 /* Unpinned pages are as dirty as is said, whether they were dirty or not. */
 static void unpin_dirty(struct kunit *test)
@@ -895,36 +850,24 @@ static int pin_user_pages_init(struct kunit *test)
 }
 
 static struct kunit_case pin_user_pages_cases[] = {
-	KUNIT_CASE_PARAM_WITH_INIT(fork_after_pin, kunit_array_gen_params,
-				   fork_ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(fork_before_pin, kunit_array_gen_params,
-				   fork_ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(read_only, kunit_array_gen_params,
-				   read_only_memories_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(read_only_untouched, kunit_array_gen_params,
-				   anon_ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(zero_page, kunit_array_gen_params,
-				   anon_ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(migrates_what_is_there, kunit_array_gen_params,
-				   memories_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(first_touch_is_outside, kunit_array_gen_params,
-				   memories_init, NULL),
+	KUNIT_CASE_PARAM_ARRAY(fork_after_pin, fork_ways),
+	KUNIT_CASE_PARAM_ARRAY(fork_before_pin, fork_ways),
+	KUNIT_CASE_PARAM_ARRAY(read_only, read_only_memories),
+	KUNIT_CASE_PARAM_ARRAY(read_only_untouched, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(zero_page, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(migrates_what_is_there, memories),
+	KUNIT_CASE_PARAM_ARRAY(first_touch_is_outside, memories),
 	KUNIT_CASE(data_stays_dirty),
-	KUNIT_CASE_PARAM_WITH_INIT(mlocked, kunit_array_gen_params, in_batch_init,
-				   NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(munmap_under_pin, kunit_array_gen_params,
-				   anon_ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(dontneed_under_pin, kunit_array_gen_params,
-				   anon_ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(truncate_under_pin, kunit_array_gen_params,
-				   memfd_ways_init, NULL),
-	KUNIT_CASE_PARAM_WITH_INIT(partly_mapped, kunit_array_gen_params,
-				   anon_ways_init, NULL),
-	KUNIT_CASE_PARAM(refused, refusals_gen_params),
+	KUNIT_CASE_PARAM_ARRAY(mlocked, in_batch),
+	KUNIT_CASE_PARAM_ARRAY(munmap_under_pin, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(dontneed_under_pin, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(truncate_under_pin, memfd_ways),
+	KUNIT_CASE_PARAM_ARRAY(partly_mapped, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(refused, refusals),
 	KUNIT_CASE(out_of_range),
 	KUNIT_CASE(folios_refused),
-	KUNIT_CASE_PARAM(folios_of_part, parts_gen_params),
-	KUNIT_CASE_PARAM(unpin_dirty, dirty_ways_gen_params),
+	KUNIT_CASE_PARAM_ARRAY(folios_of_part, parts),
+	KUNIT_CASE_PARAM_ARRAY(unpin_dirty, dirty_ways),
 	KUNIT_CASE(unpin_parts_of_folios),
 	KUNIT_CASE(unpin_range_in_folio),
 	{}
