@@ -32,6 +32,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "fail_folio_hold.h"
 #include "internal.h"
 
 /**
@@ -41,9 +42,9 @@
  * @context: where they are dropped
  * @drop: how they are dropped
  * @nr: counts the holds
- * @entry: in @holds until they have been dropped
+ * @entry: in ffh_holds until they have been dropped
  * @timer: runs until they have to be
- * @due: in one of @due_holds from then on
+ * @due: in one of ffh_due from then on
  * @rcu: for the drop in an RCU callback, and to free this
  */
 struct held_folio {
@@ -65,37 +66,37 @@ VISIBLE_IF_KUNIT struct fail_folio_hold_settings fail_folio_hold_settings = {
 	.reasons = BIT(MR_TYPES) - 1,
 };
 
-/* Protects the list, the counters and @accepting. */
-static DEFINE_SPINLOCK(holds_lock);
+/* Protects ffh_holds, ffh_counters and ffh_accepting. */
+static DEFINE_SPINLOCK(ffh_lock);
 /* Oldest first. */
-static LIST_HEAD(holds);
-static struct fail_folio_hold_counters counters;
-/* Not before there is what drops the references, nor at shutdown. */
-static bool accepting;
-static DECLARE_WAIT_QUEUE_HEAD(holds_wait);
+static LIST_HEAD(ffh_holds);
+static struct fail_folio_hold_counters ffh_counters;
+/* Off until the threads that drop references exist, and at shutdown. */
+static bool ffh_accepting;
+static DECLARE_WAIT_QUEUE_HEAD(ffh_wait);
 
 /*
  * How to drop references
  */
 
-static void drop_folio_put(struct folio *folio, unsigned int refs)
+static void ffh_folio_put(struct folio *folio, unsigned int refs)
 {
 	while (refs--)
 		folio_put(folio);
 }
 
-static void drop_folio_put_refs(struct folio *folio, unsigned int refs)
+static void ffh_folio_put_refs(struct folio *folio, unsigned int refs)
 {
 	folio_put_refs(folio, refs);
 }
 
-static void drop_put_page(struct folio *folio, unsigned int refs)
+static void ffh_put_page(struct folio *folio, unsigned int refs)
 {
 	while (refs--)
 		put_page(&folio->page);
 }
 
-static void drop_folios_put(struct folio *folio, unsigned int refs)
+static void ffh_folios_put(struct folio *folio, unsigned int refs)
 {
 	struct folio_batch fbatch;
 
@@ -106,7 +107,7 @@ static void drop_folios_put(struct folio *folio, unsigned int refs)
 	folios_put(&fbatch);
 }
 
-static void drop_folios_put_refs(struct folio *folio, unsigned int refs)
+static void ffh_folios_put_refs(struct folio *folio, unsigned int refs)
 {
 	struct folio_batch fbatch;
 
@@ -115,7 +116,7 @@ static void drop_folios_put_refs(struct folio *folio, unsigned int refs)
 	folios_put_refs(&fbatch, &refs);
 }
 
-static void drop_release_pages(struct folio *folio, unsigned int refs)
+static void ffh_release_pages(struct folio *folio, unsigned int refs)
 {
 	struct page *pages[FOLIO_BATCH_SIZE];
 	unsigned int i, nr;
@@ -128,39 +129,39 @@ static void drop_release_pages(struct folio *folio, unsigned int refs)
 	}
 }
 
-static void drop_unpin_folio(struct folio *folio, unsigned int refs)
+static void ffh_unpin_folio(struct folio *folio, unsigned int refs)
 {
 	while (refs--)
 		unpin_folio(folio);
 }
 
-static void drop_folio_ref_sub(struct folio *folio, unsigned int refs)
+static void ffh_folio_ref_sub(struct folio *folio, unsigned int refs)
 {
 	if (folio_ref_sub_and_test(folio, refs))
 		__folio_put(folio);
 }
 
-static void (* const drops[])(struct folio *folio, unsigned int refs) = {
-	[FAIL_FOLIO_HOLD_FOLIO_PUT] = drop_folio_put,
-	[FAIL_FOLIO_HOLD_FOLIO_PUT_REFS] = drop_folio_put_refs,
-	[FAIL_FOLIO_HOLD_PUT_PAGE] = drop_put_page,
-	[FAIL_FOLIO_HOLD_FOLIOS_PUT] = drop_folios_put,
-	[FAIL_FOLIO_HOLD_FOLIOS_PUT_REFS] = drop_folios_put_refs,
-	[FAIL_FOLIO_HOLD_RELEASE_PAGES] = drop_release_pages,
-	[FAIL_FOLIO_HOLD_UNPIN_FOLIO] = drop_unpin_folio,
-	[FAIL_FOLIO_HOLD_FOLIO_REF_SUB] = drop_folio_ref_sub,
+static void (* const ffh_drops[])(struct folio *folio, unsigned int refs) = {
+	[FAIL_FOLIO_HOLD_FOLIO_PUT] = ffh_folio_put,
+	[FAIL_FOLIO_HOLD_FOLIO_PUT_REFS] = ffh_folio_put_refs,
+	[FAIL_FOLIO_HOLD_PUT_PAGE] = ffh_put_page,
+	[FAIL_FOLIO_HOLD_FOLIOS_PUT] = ffh_folios_put,
+	[FAIL_FOLIO_HOLD_FOLIOS_PUT_REFS] = ffh_folios_put_refs,
+	[FAIL_FOLIO_HOLD_RELEASE_PAGES] = ffh_release_pages,
+	[FAIL_FOLIO_HOLD_UNPIN_FOLIO] = ffh_unpin_folio,
+	[FAIL_FOLIO_HOLD_FOLIO_REF_SUB] = ffh_folio_ref_sub,
 };
 
 /*
  * Holds
  */
 
-static bool take_refs(struct held_folio *hold)
+static bool ffh_take_refs(struct held_folio *hold)
 {
 	struct folio *folio = hold->folio;
 	unsigned int flags = FOLL_GET;
 
-	/* Not even if it has been held over and over again. */
+	/* The count must not overflow, however often the folio is held. */
 	if (folio_ref_count(folio) > INT_MAX / 2)
 		return false;
 	if (hold->drop == FAIL_FOLIO_HOLD_UNPIN_FOLIO)
@@ -168,109 +169,119 @@ static bool take_refs(struct held_folio *hold)
 	return !try_grab_folio(folio, hold->refs, flags);
 }
 
-static void end_hold(struct held_folio *hold)
+#if IS_ENABLED(CONFIG_KUNIT)
+struct fail_folio_hold_observer *fail_folio_hold_observer;
+
+static void ffh_observe(struct folio *folio)
+{
+	struct fail_folio_hold_observer *observer = READ_ONCE(fail_folio_hold_observer);
+
+	if (observer)
+		observer->dropping(observer, folio);
+}
+#else
+static void ffh_observe(struct folio *folio)
+{
+}
+#endif
+
+static void ffh_end_hold(struct held_folio *hold)
 {
 	unsigned long flags;
 
-#if IS_ENABLED(CONFIG_KUNIT)
-	struct fail_folio_hold_observer *observer =
-		READ_ONCE(fail_folio_hold_settings.observer);
+	ffh_observe(hold->folio);
+	ffh_drops[hold->drop](hold->folio, hold->refs);
 
-	if (observer)
-		observer->dropping(observer, hold->folio);
-#endif
-	drops[hold->drop](hold->folio, hold->refs);
-
-	spin_lock_irqsave(&holds_lock, flags);
+	spin_lock_irqsave(&ffh_lock, flags);
 	list_del(&hold->entry);
-	counters.held--;
-	counters.dropped++;
-	wake_up_all(&holds_wait);
-	spin_unlock_irqrestore(&holds_lock, flags);
+	ffh_counters.held--;
+	ffh_counters.dropped++;
+	wake_up_all(&ffh_wait);
+	spin_unlock_irqrestore(&ffh_lock, flags);
 
 	/* The timer's callback may not have returned on another CPU. */
 	kfree_rcu(hold, rcu);
 }
 
-static void end_hold_rcu(struct rcu_head *rcu)
+static void ffh_end_hold_rcu(struct rcu_head *rcu)
 {
-	end_hold(container_of(rcu, struct held_folio, rcu));
+	ffh_end_hold(container_of(rcu, struct held_folio, rcu));
 }
 
-static struct llist_head due_holds[NR_FAIL_FOLIO_HOLD_CONTEXTS];
+static struct llist_head ffh_due[NR_FAIL_FOLIO_HOLD_CONTEXTS];
 
-static void end_due_holds(enum fail_folio_hold_context context)
+static void ffh_end_due(enum fail_folio_hold_context context)
 {
-	struct llist_node *due = llist_del_all(&due_holds[context]);
+	struct llist_node *due = llist_del_all(&ffh_due[context]);
 	struct held_folio *hold, *next;
 
 	llist_for_each_entry_safe(hold, next, llist_reverse_order(due), due)
-		end_hold(hold);
+		ffh_end_hold(hold);
 }
 
-static void due_in_kthread(struct kthread_work *unused)
+static void ffh_due_in_kthread(struct kthread_work *unused)
 {
-	end_due_holds(FAIL_FOLIO_HOLD_KTHREAD);
+	ffh_end_due(FAIL_FOLIO_HOLD_KTHREAD);
 }
 
-static void due_in_workqueue(struct work_struct *unused)
+static void ffh_due_in_workqueue(struct work_struct *unused)
 {
-	end_due_holds(FAIL_FOLIO_HOLD_WORKQUEUE);
+	ffh_end_due(FAIL_FOLIO_HOLD_WORKQUEUE);
 }
 
-static void due_in_irq_work(struct irq_work *unused)
+static void ffh_due_in_irq_work(struct irq_work *unused)
 {
-	end_due_holds(FAIL_FOLIO_HOLD_IRQ_WORK);
+	ffh_end_due(FAIL_FOLIO_HOLD_IRQ_WORK);
 }
 
-static struct kthread_worker *worker;
-static DEFINE_KTHREAD_WORK(kthread_due, due_in_kthread);
-static DECLARE_WORK(workqueue_due, due_in_workqueue);
-static DEFINE_IRQ_WORK(irq_work_due, due_in_irq_work);
+static struct kthread_worker *ffh_worker;
+static DEFINE_KTHREAD_WORK(ffh_kthread_work, ffh_due_in_kthread);
+static DECLARE_WORK(ffh_work, ffh_due_in_workqueue);
+static DEFINE_IRQ_WORK(ffh_irq_work, ffh_due_in_irq_work);
 
 /* Runs in softirq context. */
-static enum hrtimer_restart hold_is_due(struct hrtimer *timer)
+static enum hrtimer_restart ffh_timer_fn(struct hrtimer *timer)
 {
 	struct held_folio *hold = container_of(timer, struct held_folio, timer);
 	enum fail_folio_hold_context context = hold->context;
 
 	switch (context) {
 	case FAIL_FOLIO_HOLD_KTHREAD:
-		llist_add(&hold->due, &due_holds[context]);
-		kthread_queue_work(worker, &kthread_due);
+		llist_add(&hold->due, &ffh_due[context]);
+		kthread_queue_work(ffh_worker, &ffh_kthread_work);
 		break;
 	case FAIL_FOLIO_HOLD_WORKQUEUE:
-		llist_add(&hold->due, &due_holds[context]);
-		schedule_work(&workqueue_due);
+		llist_add(&hold->due, &ffh_due[context]);
+		schedule_work(&ffh_work);
 		break;
 	case FAIL_FOLIO_HOLD_IRQ_WORK:
-		llist_add(&hold->due, &due_holds[context]);
-		irq_work_queue(&irq_work_due);
+		llist_add(&hold->due, &ffh_due[context]);
+		irq_work_queue(&ffh_irq_work);
 		break;
 	case FAIL_FOLIO_HOLD_RCU:
 		/* Not lazily: that may add seconds to the delay. */
-		call_rcu_hurry(&hold->rcu, end_hold_rcu);
+		call_rcu_hurry(&hold->rcu, ffh_end_hold_rcu);
 		break;
 	default:
-		end_hold(hold);
+		ffh_end_hold(hold);
 		break;
 	}
 	return HRTIMER_NORESTART;
 }
 
-static bool can_hold(struct folio *folio, enum migrate_reason reason)
+static bool ffh_can_hold(struct folio *folio, enum migrate_reason reason)
 {
 	struct fail_folio_hold_settings *s = &fail_folio_hold_settings;
 
-	if (!READ_ONCE(accepting))
+	if (!READ_ONCE(ffh_accepting))
 		return false;
 	if (!(READ_ONCE(s->reasons) & BIT(reason)))
 		return false;
-	/* Their drivers migrate them, whatever their reference count. */
+	/* Their drivers migrate them whatever the reference count is. */
 	return !page_has_movable_ops(&folio->page);
 }
 
-/* Whoever overrides this decides when to fire, but not where one must not. */
+/* Overriding this changes when it fires, not which folios are eligible. */
 static noinline bool should_fail_folio_hold(struct folio *folio)
 {
 	struct fail_folio_hold_settings *s = &fail_folio_hold_settings;
@@ -294,7 +305,7 @@ void fail_folio_hold(struct folio *folio, enum migrate_reason reason)
 	struct held_folio *hold;
 	unsigned long flags;
 
-	if (!can_hold(folio, reason) || !should_fail_folio_hold(folio))
+	if (!ffh_can_hold(folio, reason) || !should_fail_folio_hold(folio))
 		return;
 
 	hold = kmalloc_obj(*hold, GFP_NOWAIT);
@@ -303,35 +314,35 @@ void fail_folio_hold(struct folio *folio, enum migrate_reason reason)
 		hold->refs = READ_ONCE(s->refs);
 		hold->context = READ_ONCE(s->context);
 		hold->drop = READ_ONCE(s->drop);
-		hrtimer_setup(&hold->timer, hold_is_due, CLOCK_MONOTONIC,
+		hrtimer_setup(&hold->timer, ffh_timer_fn, CLOCK_MONOTONIC,
 			      HRTIMER_MODE_REL_SOFT);
 	}
 
-	spin_lock_irqsave(&holds_lock, flags);
-	if (hold && accepting && take_refs(hold)) {
-		hold->nr = ++counters.fired;
-		counters.held++;
-		list_add_tail(&hold->entry, &holds);
+	spin_lock_irqsave(&ffh_lock, flags);
+	if (hold && ffh_accepting && ffh_take_refs(hold)) {
+		hold->nr = ++ffh_counters.fired;
+		ffh_counters.held++;
+		list_add_tail(&hold->entry, &ffh_holds);
 		hrtimer_start(&hold->timer, us_to_ktime(READ_ONCE(s->delay_us)),
 			      HRTIMER_MODE_REL_SOFT);
 		hold = NULL;
 	} else {
-		counters.missed++;
+		ffh_counters.missed++;
 	}
-	spin_unlock_irqrestore(&holds_lock, flags);
+	spin_unlock_irqrestore(&ffh_lock, flags);
 	kfree(hold);
 }
 
-static bool lasts_any_of(u64 nr)
+static bool ffh_any_lasts(u64 nr)
 {
 	struct held_folio *oldest;
 	unsigned long flags;
 	bool ret;
 
-	spin_lock_irqsave(&holds_lock, flags);
-	oldest = list_first_entry_or_null(&holds, struct held_folio, entry);
+	spin_lock_irqsave(&ffh_lock, flags);
+	oldest = list_first_entry_or_null(&ffh_holds, struct held_folio, entry);
 	ret = oldest && oldest->nr <= nr;
-	spin_unlock_irqrestore(&holds_lock, flags);
+	spin_unlock_irqrestore(&ffh_lock, flags);
 	return ret;
 }
 
@@ -340,18 +351,18 @@ VISIBLE_IF_KUNIT struct fail_folio_hold_counters fail_folio_hold_count(void)
 	struct fail_folio_hold_counters ret;
 	unsigned long flags;
 
-	spin_lock_irqsave(&holds_lock, flags);
-	ret = counters;
-	spin_unlock_irqrestore(&holds_lock, flags);
+	spin_lock_irqsave(&ffh_lock, flags);
+	ret = ffh_counters;
+	spin_unlock_irqrestore(&ffh_lock, flags);
 	return ret;
 }
 
-/* Wait until all holds that have been taken so far have ended. */
+/* Wait until all holds that were taken so far have ended. */
 VISIBLE_IF_KUNIT void fail_folio_hold_wait(void)
 {
 	u64 fired = fail_folio_hold_count().fired;
 
-	wait_event(holds_wait, !lasts_any_of(fired));
+	wait_event(ffh_wait, !ffh_any_lasts(fired));
 }
 
 /**
@@ -367,11 +378,11 @@ void fail_folio_hold_drain(void)
 	struct held_folio *hold;
 	unsigned long flags;
 
-	spin_lock_irqsave(&holds_lock, flags);
-	list_for_each_entry(hold, &holds, entry)
+	spin_lock_irqsave(&ffh_lock, flags);
+	list_for_each_entry(hold, &ffh_holds, entry)
 		if (hrtimer_try_to_cancel(&hold->timer) == 1)
 			hrtimer_start(&hold->timer, 0, HRTIMER_MODE_REL_SOFT);
-	spin_unlock_irqrestore(&holds_lock, flags);
+	spin_unlock_irqrestore(&ffh_lock, flags);
 
 	fail_folio_hold_wait();
 }
@@ -380,13 +391,12 @@ VISIBLE_IF_KUNIT void fail_folio_hold_accept(bool accept)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&holds_lock, flags);
-	WRITE_ONCE(accepting, accept);
-	spin_unlock_irqrestore(&holds_lock, flags);
+	spin_lock_irqsave(&ffh_lock, flags);
+	WRITE_ONCE(ffh_accepting, accept);
+	spin_unlock_irqrestore(&ffh_lock, flags);
 }
 
-static int fail_folio_hold_reboot(struct notifier_block *nb, unsigned long action,
-				  void *data)
+static int ffh_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
 	fail_folio_hold_accept(false);
 	fail_folio_hold_drain();
@@ -394,7 +404,7 @@ static int fail_folio_hold_reboot(struct notifier_block *nb, unsigned long actio
 }
 
 VISIBLE_IF_KUNIT struct notifier_block fail_folio_hold_reboot_nb = {
-	.notifier_call = fail_folio_hold_reboot,
+	.notifier_call = ffh_reboot,
 };
 
 VISIBLE_IF_KUNIT int __init fail_folio_hold_setup(char *str)
@@ -403,40 +413,40 @@ VISIBLE_IF_KUNIT int __init fail_folio_hold_setup(char *str)
 }
 __setup("fail_folio_hold=", fail_folio_hold_setup);
 
-static int __init fail_folio_hold_init(void)
+static int __init ffh_init(void)
 {
 	int ret;
 
-	worker = kthread_run_worker(0, "fail_folio_hold");
-	if (IS_ERR(worker))
-		return PTR_ERR(worker);
+	ffh_worker = kthread_run_worker(0, "fail_folio_hold");
+	if (IS_ERR(ffh_worker))
+		return PTR_ERR(ffh_worker);
 	ret = register_reboot_notifier(&fail_folio_hold_reboot_nb);
 	if (ret) {
-		kthread_destroy_worker(worker);
+		kthread_destroy_worker(ffh_worker);
 		return ret;
 	}
 	fail_folio_hold_accept(true);
 	return 0;
 }
-late_initcall(fail_folio_hold_init);
+late_initcall(ffh_init);
 
 #ifdef CONFIG_FAULT_INJECTION_DEBUG_FS
 
 /**
- * struct choice - a setting whose values have names
+ * struct ffh_choice - a setting whose values have names
  * @names: the names
  * @nr: how many there are
  * @mask: any number of them can be chosen, as a mask; else one, by its index
  * @value: the setting
  */
-struct choice {
+struct ffh_choice {
 	const char * const *names;
 	unsigned int nr;
 	bool mask;
 	u32 *value;
 };
 
-static const char * const context_names[] = {
+VISIBLE_IF_KUNIT const char * const fail_folio_hold_contexts[] = {
 	[FAIL_FOLIO_HOLD_KTHREAD] = "kthread",
 	[FAIL_FOLIO_HOLD_WORKQUEUE] = "workqueue",
 	[FAIL_FOLIO_HOLD_SOFTIRQ] = "softirq",
@@ -444,7 +454,7 @@ static const char * const context_names[] = {
 	[FAIL_FOLIO_HOLD_RCU] = "rcu",
 };
 
-static const char * const drop_names[] = {
+VISIBLE_IF_KUNIT const char * const fail_folio_hold_drops[] = {
 	[FAIL_FOLIO_HOLD_FOLIO_PUT] = "folio_put",
 	[FAIL_FOLIO_HOLD_FOLIO_PUT_REFS] = "folio_put_refs",
 	[FAIL_FOLIO_HOLD_PUT_PAGE] = "put_page",
@@ -455,28 +465,28 @@ static const char * const drop_names[] = {
 	[FAIL_FOLIO_HOLD_FOLIO_REF_SUB] = "folio_ref_sub",
 };
 
-static struct choice reasons = {
+static struct ffh_choice ffh_reasons = {
 	.names = migrate_reason_names,
 	.nr = MR_TYPES,
 	.mask = true,
 	.value = &fail_folio_hold_settings.reasons,
 };
 
-static struct choice context = {
-	.names = context_names,
-	.nr = ARRAY_SIZE(context_names),
+static struct ffh_choice ffh_context = {
+	.names = fail_folio_hold_contexts,
+	.nr = ARRAY_SIZE(fail_folio_hold_contexts),
 	.value = &fail_folio_hold_settings.context,
 };
 
-static struct choice drop = {
-	.names = drop_names,
-	.nr = ARRAY_SIZE(drop_names),
+static struct ffh_choice ffh_drop = {
+	.names = fail_folio_hold_drops,
+	.nr = ARRAY_SIZE(fail_folio_hold_drops),
 	.value = &fail_folio_hold_settings.drop,
 };
 
-static int choice_show(struct seq_file *m, void *unused)
+static int ffh_choice_show(struct seq_file *m, void *unused)
 {
-	const struct choice *c = m->private;
+	const struct ffh_choice *c = m->private;
 	u32 value = READ_ONCE(*c->value);
 	unsigned int i;
 
@@ -491,10 +501,10 @@ static int choice_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-static ssize_t choice_write(struct file *file, const char __user *ubuf,
-			    size_t count, loff_t *ppos)
+static ssize_t ffh_choice_write(struct file *file, const char __user *ubuf,
+				size_t count, loff_t *ppos)
 {
-	const struct choice *c = ((struct seq_file *)file->private_data)->private;
+	const struct ffh_choice *c = ((struct seq_file *)file->private_data)->private;
 	char *buf, *words, *word;
 	ssize_t ret = -EINVAL;
 	u32 mask = 0;
@@ -526,31 +536,31 @@ out:
 	kfree(buf);
 	return ret;
 }
-DEFINE_SHOW_STORE_ATTRIBUTE(choice);
+DEFINE_SHOW_STORE_ATTRIBUTE(ffh_choice);
 
-static int refs_get(void *data, u64 *val)
+static int ffh_refs_get(void *data, u64 *val)
 {
 	*val = READ_ONCE(fail_folio_hold_settings.refs);
 	return 0;
 }
 
-static int refs_set(void *data, u64 val)
+static int ffh_refs_set(void *data, u64 val)
 {
 	if (!val || val > FAIL_FOLIO_HOLD_MAX_REFS)
 		return -EINVAL;
 	WRITE_ONCE(fail_folio_hold_settings.refs, val);
 	return 0;
 }
-DEFINE_DEBUGFS_ATTRIBUTE(refs_fops, refs_get, refs_set, "%llu\n");
+DEFINE_DEBUGFS_ATTRIBUTE(ffh_refs_fops, ffh_refs_get, ffh_refs_set, "%llu\n");
 
-static int drain_set(void *data, u64 val)
+static int ffh_drain_set(void *data, u64 val)
 {
 	fail_folio_hold_drain();
 	return 0;
 }
-DEFINE_DEBUGFS_ATTRIBUTE(drain_fops, NULL, drain_set, "%llu\n");
+DEFINE_DEBUGFS_ATTRIBUTE(ffh_drain_fops, NULL, ffh_drain_set, "%llu\n");
 
-static int __init fail_folio_hold_debugfs(void)
+static int __init ffh_init_debugfs(void)
 {
 	struct fail_folio_hold_settings *s = &fail_folio_hold_settings;
 	umode_t mode = S_IFREG | 0600;
@@ -562,17 +572,17 @@ static int __init fail_folio_hold_debugfs(void)
 		return PTR_ERR(dir);
 
 	debugfs_create_u32("delay-us", mode, dir, &s->delay_us);
-	debugfs_create_file_unsafe("refs", mode, dir, NULL, &refs_fops);
-	debugfs_create_file("reasons", mode, dir, &reasons, &choice_fops);
-	debugfs_create_file("context", mode, dir, &context, &choice_fops);
-	debugfs_create_file("drop", mode, dir, &drop, &choice_fops);
-	debugfs_create_u64("fired", read_only, dir, &counters.fired);
-	debugfs_create_u64("dropped", read_only, dir, &counters.dropped);
-	debugfs_create_u64("held", read_only, dir, &counters.held);
-	debugfs_create_u64("missed", read_only, dir, &counters.missed);
-	debugfs_create_file_unsafe("drain", S_IFREG | 0200, dir, NULL, &drain_fops);
+	debugfs_create_file_unsafe("refs", mode, dir, NULL, &ffh_refs_fops);
+	debugfs_create_file("reasons", mode, dir, &ffh_reasons, &ffh_choice_fops);
+	debugfs_create_file("context", mode, dir, &ffh_context, &ffh_choice_fops);
+	debugfs_create_file("drop", mode, dir, &ffh_drop, &ffh_choice_fops);
+	debugfs_create_u64("fired", read_only, dir, &ffh_counters.fired);
+	debugfs_create_u64("dropped", read_only, dir, &ffh_counters.dropped);
+	debugfs_create_u64("held", read_only, dir, &ffh_counters.held);
+	debugfs_create_u64("missed", read_only, dir, &ffh_counters.missed);
+	debugfs_create_file_unsafe("drain", S_IFREG | 0200, dir, NULL, &ffh_drain_fops);
 	return 0;
 }
-late_initcall(fail_folio_hold_debugfs);
+late_initcall(ffh_init_debugfs);
 
 #endif /* CONFIG_FAULT_INJECTION_DEBUG_FS */

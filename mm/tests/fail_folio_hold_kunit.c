@@ -9,6 +9,7 @@
 #include <linux/rcupdate.h>
 #include <linux/reboot.h>
 
+#include "../fail_folio_hold.h"
 #include "folio_fixture.h"
 
 /* Without an interrupt of its own irq_work comes with a tick. */
@@ -16,29 +17,6 @@
 
 /* For what is not to end by itself.  More than a long has on 32 bit. */
 #define AN_HOUR_US	(3600U * USEC_PER_SEC)
-
-static const char * const context_names[] = {
-	[FAIL_FOLIO_HOLD_KTHREAD] = "kthread",
-	[FAIL_FOLIO_HOLD_WORKQUEUE] = "workqueue",
-	[FAIL_FOLIO_HOLD_SOFTIRQ] = "softirq",
-	[FAIL_FOLIO_HOLD_IRQ_WORK] = "irq_work",
-	[FAIL_FOLIO_HOLD_RCU] = "rcu",
-};
-
-static_assert(ARRAY_SIZE(context_names) == NR_FAIL_FOLIO_HOLD_CONTEXTS);
-
-static const char * const drop_names[] = {
-	[FAIL_FOLIO_HOLD_FOLIO_PUT] = "folio_put",
-	[FAIL_FOLIO_HOLD_FOLIO_PUT_REFS] = "folio_put_refs",
-	[FAIL_FOLIO_HOLD_PUT_PAGE] = "put_page",
-	[FAIL_FOLIO_HOLD_FOLIOS_PUT] = "folios_put",
-	[FAIL_FOLIO_HOLD_FOLIOS_PUT_REFS] = "folios_put_refs",
-	[FAIL_FOLIO_HOLD_RELEASE_PAGES] = "release_pages",
-	[FAIL_FOLIO_HOLD_UNPIN_FOLIO] = "unpin_folio",
-	[FAIL_FOLIO_HOLD_FOLIO_REF_SUB] = "folio_ref_sub",
-};
-
-static_assert(ARRAY_SIZE(drop_names) == NR_FAIL_FOLIO_HOLD_DROPS);
 
 /**
  * struct seen - what was seen of the holds that ended
@@ -125,8 +103,8 @@ static void hold_desc(struct kunit *test, const void *param, char *desc)
 {
 	const struct hold_param *p = param;
 
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s%s", context_names[p->context],
-		 drop_names[p->drop], p->order ? "-large" : "");
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s-%s%s", fail_folio_hold_contexts[p->context],
+		 fail_folio_hold_drops[p->drop], p->order ? "-large" : "");
 }
 
 /* Each context with each drop call, and each drop call with a large folio. */
@@ -192,7 +170,7 @@ static void hold_ends(struct kunit *test)
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) && p->context == FAIL_FOLIO_HOLD_IRQ_WORK)
 		kunit_skip(test, "PREEMPT_RT runs irq_work in a thread");
 
-	s->observer = &seen_drop->observer;
+	fail_folio_hold_observer = &seen_drop->observer;
 	s->context = p->context;
 	s->drop = p->drop;
 	s->refs = 3;
@@ -209,7 +187,7 @@ static void last_reference(struct kunit *test)
 	struct fail_folio_hold_settings *s = armed(test, 1);
 	void *contents = folio_address(folio);
 
-	s->observer = &seen_drop->observer;
+	fail_folio_hold_observer = &seen_drop->observer;
 	s->context = p->context;
 	s->drop = p->drop;
 	s->refs = 40;
@@ -284,7 +262,7 @@ static void delay(struct kunit *test)
 	ktime_t began, lasted;
 	int i;
 
-	s->observer = &seen_drop->observer;
+	fail_folio_hold_observer = &seen_drop->observer;
 	for (i = 0; i < ARRAY_SIZE(delays_ms); i++) {
 		s->delay_us = delays_ms[i] * USEC_PER_MSEC;
 		began = ktime_get();
@@ -305,7 +283,7 @@ static void holds_overlap(struct kunit *test)
 	struct seen *seen_drop = seen(test);
 	struct fail_folio_hold_settings *s = armed(test, -1);
 
-	s->observer = &seen_drop->observer;
+	fail_folio_hold_observer = &seen_drop->observer;
 	s->delay_us = 2 * USEC_PER_SEC;
 	s->refs = 4;
 	s->context = FAIL_FOLIO_HOLD_KTHREAD;
@@ -557,7 +535,7 @@ static void drain(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 
 	/* Holds that are drained end as they would have later. */
-	s->observer = &seen_drop->observer;
+	fail_folio_hold_observer = &seen_drop->observer;
 	s->context = FAIL_FOLIO_HOLD_WORKQUEUE;
 	atomic_set(&s->attr.times, 1);
 	fail_folio_hold(folio, MR_LONGTERM_PIN);
@@ -730,9 +708,9 @@ static void debugfs_names(struct kunit *test)
 	int i;
 
 	folio_fixture_needs_debugfs(test);
-	expect_one_of(test, DIR "context", &s->context, context_names,
-		      ARRAY_SIZE(context_names));
-	expect_one_of(test, DIR "drop", &s->drop, drop_names, ARRAY_SIZE(drop_names));
+	expect_one_of(test, DIR "context", &s->context, fail_folio_hold_contexts,
+		      ARRAY_SIZE(fail_folio_hold_contexts));
+	expect_one_of(test, DIR "drop", &s->drop, fail_folio_hold_drops, ARRAY_SIZE(fail_folio_hold_drops));
 	KUNIT_EXPECT_EQ(test, debugfs_write(DIR "drop", "folio_put put_page"), -EINVAL);
 
 	for (i = 0; i < MR_TYPES; i++) {

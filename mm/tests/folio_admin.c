@@ -23,6 +23,7 @@
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
+#include "../fail_folio_hold.h"
 #include "folio_fixture.h"
 
 /*
@@ -185,6 +186,7 @@ static void fault_restore(void *data)
 	fail_folio_hold_settings.attr.probability = 0;
 	fail_folio_hold_drain();
 	fail_folio_hold_settings = *old;
+	fail_folio_hold_observer = NULL;
 }
 
 /**
@@ -211,7 +213,6 @@ struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test)
 	s->reasons = BIT(MR_LONGTERM_PIN);
 	s->context = FAIL_FOLIO_HOLD_KTHREAD;
 	s->drop = FAIL_FOLIO_HOLD_FOLIO_PUT;
-	s->observer = NULL;
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fault_restore, old));
 	return s;
 }

@@ -6,6 +6,7 @@
 
 #include <linux/fail_folio_hold.h>
 
+#include "../fail_folio_hold.h"
 #include "folio_fixture.h"
 
 /* Far more points than any of these migrations has. */
