@@ -22,7 +22,7 @@ def _kernel(tmp_path):
 @pytest.fixture(name="project")
 def _project(tmp_path):
 	fakes.write(tmp_path / "project", {"mm/tests/x.c": "one\n", "mm/tests/.x.c.swp": "", "mm/tests/x.c~": "",
-					   "include/linux/x.h": "x\n", "Kconfig.kunit": "config X\n", "README": ""})
+					   "mm/tests/.kunitconfig": "CONFIG_X=y\n", "include/linux/x.h": "x\n", "Kconfig.kunit": "config X\n", "README": ""})
 	return tmp_path / "project"
 
 
@@ -49,7 +49,7 @@ def _younger(kernel):
 def test_brings_sources_and_hooks(kernel, project, tmp_path):
 	assert _check_out(kernel, project, tmp_path) == ""
 	new = fakes.git(kernel.tree, "diff", "--name-only", kernel.base_commit).splitlines()
-	assert new == ["Kconfig.kunit", "include/linux/x.h", "mm/Kconfig", "mm/Makefile", "mm/tests/x.c"]
+	assert new == ["Kconfig.kunit", "include/linux/x.h", "mm/Kconfig", "mm/Makefile", "mm/tests/.kunitconfig", "mm/tests/x.c"]
 	assert (kernel.tree / "mm/Makefile").read_text() == f"obj-y += migrate.o\n\n{worktree.MARK}\nobj-y += tests/\n"
 	assert (kernel.tree / "mm/Kconfig").read_text().endswith('source "Kconfig.kunit"\n')
 

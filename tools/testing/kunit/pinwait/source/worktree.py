@@ -38,7 +38,7 @@ def sources(project: Path) -> Iterator[Source]:
 		top = project / name
 		for path in sorted(top.rglob("*") if top.is_dir() else [top]):
 			# Neither editors' backups and lock files, nor what a patch tool left.
-			if path.is_file() and not (path.name.startswith((".", "#"))
+			if path.is_file() and not (path.name.startswith((".", "#")) and path.name != ".kunitconfig"
 						   or path.name.endswith(("~", ".orig", ".rej", ".o"))):
 				mode = "100755" if os.access(path, os.X_OK) else "100644"
 				yield Source(str(path.relative_to(project)), path.read_bytes(), mode)
