@@ -62,9 +62,8 @@ static void see_drop(struct fail_folio_hold_observer *observer, struct folio *fo
 
 static struct seen *seen(struct kunit *test)
 {
-	struct seen *seen = kunit_kzalloc(test, sizeof(*seen), GFP_KERNEL);
+	struct seen *seen = test_zalloc(test, sizeof(*seen));
 
-	KUNIT_ASSERT_NOT_NULL(test, seen);
 	seen->observer.dropping = see_drop;
 	seen->context = -1;
 	return seen;
@@ -580,8 +579,7 @@ static void not_armed(struct kunit *test)
 {
 	const struct fail_folio_hold_counters before = fail_folio_hold_count();
 	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 	struct fail_folio_hold_counters after;
 
 	folio_migration_add(m, tf);
@@ -675,11 +673,10 @@ static void debugfs_numbers(struct kunit *test)
 static void expect_chosen(struct kunit *test, const char *file,
 			  const char * const *names, unsigned int nr, u32 mask)
 {
-	char *all = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	char *all = test_zalloc(test, PAGE_SIZE);
 	unsigned int i;
 	int len = 0;
 
-	KUNIT_ASSERT_NOT_NULL(test, all);
 	for (i = 0; i < nr; i++)
 		len += scnprintf(all + len, PAGE_SIZE - len,
 				 mask & BIT(i) ? "%s[%s]" : "%s%s", i ? " " : "", names[i]);
@@ -710,7 +707,8 @@ static void debugfs_names(struct kunit *test)
 	folio_fixture_needs_debugfs(test);
 	expect_one_of(test, DIR "context", &s->context, fail_folio_hold_contexts,
 		      ARRAY_SIZE(fail_folio_hold_contexts));
-	expect_one_of(test, DIR "drop", &s->drop, fail_folio_hold_drops, ARRAY_SIZE(fail_folio_hold_drops));
+	expect_one_of(test, DIR "drop", &s->drop, fail_folio_hold_drops,
+		      ARRAY_SIZE(fail_folio_hold_drops));
 	KUNIT_EXPECT_EQ(test, debugfs_write(DIR "drop", "folio_put put_page"), -EINVAL);
 
 	for (i = 0; i < MR_TYPES; i++) {

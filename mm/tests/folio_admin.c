@@ -168,14 +168,12 @@ void debugfs_set(struct kunit *test, const char *path, const char *value)
 	struct debugfs_setting *s;
 
 	folio_fixture_needs_debugfs(test);
-	s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, s);
+	s = test_zalloc(test, sizeof(*s));
 	s->test = test;
 	s->path = path;
 	KUNIT_ASSERT_EQ(test, debugfs_read(path, s->old, sizeof(s->old)), 0);
 	KUNIT_ASSERT_EQ(test, debugfs_write(path, value), 0);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, debugfs_restore,
-							   s));
+	test_cleanup(test, debugfs_restore, s);
 }
 
 #ifdef CONFIG_FAIL_FOLIO_HOLD
@@ -201,10 +199,8 @@ struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test)
 {
 	static const struct fault_attr attr = FAULT_ATTR_INITIALIZER;
 	struct fail_folio_hold_settings *s = &fail_folio_hold_settings;
-	struct fail_folio_hold_settings *old = kunit_kzalloc(test, sizeof(*old),
-							     GFP_KERNEL);
+	struct fail_folio_hold_settings *old = test_zalloc(test, sizeof(*old));
 
-	KUNIT_ASSERT_NOT_NULL(test, old);
 	*old = *s;
 	s->attr = attr;
 	s->attr.verbose = 0;
@@ -213,7 +209,7 @@ struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test)
 	s->reasons = BIT(MR_LONGTERM_PIN);
 	s->context = FAIL_FOLIO_HOLD_KTHREAD;
 	s->drop = FAIL_FOLIO_HOLD_FOLIO_PUT;
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fault_restore, old));
+	test_cleanup(test, fault_restore, old);
 	return s;
 }
 

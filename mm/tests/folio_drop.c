@@ -28,7 +28,12 @@ static struct page *last_page(struct folio *folio)
 	return folio_page(folio, folio_nr_pages(folio) - 1);
 }
 
-static void drop_folio_put(struct folio *folio, int refs)
+/**
+ * drop_folio_put() - drop references one by one
+ * @folio: the folio
+ * @refs: how many
+ */
+void drop_folio_put(struct folio *folio, int refs)
 {
 	while (refs--)
 		folio_put(folio);
@@ -168,7 +173,12 @@ static void drop_unpin_user_folio(struct folio *folio, int refs)
 	unpin_user_folio(folio, refs);
 }
 
-static void drop_unpin_folio(struct folio *folio, int refs)
+/**
+ * drop_unpin_folio() - drop pins one by one
+ * @folio: the folio
+ * @refs: how many
+ */
+void drop_unpin_folio(struct folio *folio, int refs)
 {
 	while (refs--)
 		unpin_folio(folio);

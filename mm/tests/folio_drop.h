@@ -70,6 +70,8 @@ extern const struct folio_drop folio_drops[29];
 /* The others. */
 extern const struct folio_drop bypassing_drops[12];
 
+void drop_folio_put(struct folio *folio, int refs);
+void drop_unpin_folio(struct folio *folio, int refs);
 int folio_drop_take(const struct folio_drop *how, struct folio *folio);
 
 /* Else they may be offloaded to a kthread, which calls them with softirqs off. */

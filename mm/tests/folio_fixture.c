@@ -124,6 +124,32 @@ u64 folio_fixture_seed(void)
 	return seed;
 }
 
+/**
+ * test_cleanup() - have something done when the case ends
+ * @test: the running test; aborted without memory, when that has been done
+ * @fn: what to do
+ * @data: for @fn
+ */
+void test_cleanup(struct kunit *test, kunit_action_t *fn, void *data)
+{
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fn, data));
+}
+
+/**
+ * test_zalloc() - allocate zeroed memory until the case ends
+ * @test: the running test; aborted without memory
+ * @size: how much
+ *
+ * Return: the memory.
+ */
+void *test_zalloc(struct kunit *test, size_t size)
+{
+	void *p = kunit_kzalloc(test, size, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	return p;
+}
+
 KUNIT_DEFINE_ACTION_WRAPPER(kthread_stop_put_action, kthread_stop_put,
 			    struct task_struct *);
 
@@ -145,9 +171,7 @@ struct task_struct *test_thread(struct kunit *test, int (*fn)(void *data),
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
 	get_task_struct(task);
 	wake_up_process(task);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   kthread_stop_put_action,
-							   task));
+	test_cleanup(test, kthread_stop_put_action, task);
 	return task;
 }
 
@@ -214,9 +238,7 @@ void folio_wakeup_key_get(struct kunit *test)
 		KUNIT_FAIL_AND_ABORT(test, "this kernel has no folio_put_wakeup_key");
 
 	static_key_slow_inc(&folio_put_wakeup_key.key);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   folio_wakeup_key_put,
-							   NULL));
+	test_cleanup(test, folio_wakeup_key_put, NULL);
 }
 
 /* What each case has to leave as it found it. */
@@ -414,7 +436,7 @@ struct test_task *test_task_start(struct kunit *test,
 				  void (*fn)(struct test_task *task),
 				  void *data, u64 clone_flags)
 {
-	struct test_task *task = kunit_kzalloc(test, sizeof(*task), GFP_KERNEL);
+	struct test_task *task = test_zalloc(test, sizeof(*task));
 	struct kernel_clone_args args = {
 		/* A child of kthreadd's, which needs nobody to wait for it. */
 		.flags = clone_flags | CLONE_PARENT | CLONE_UNTRACED,
@@ -423,7 +445,6 @@ struct test_task *test_task_start(struct kunit *test,
 	};
 	pid_t pid;
 
-	KUNIT_ASSERT_NOT_NULL(test, task);
 	task->fn = fn;
 	task->data = data;
 	init_completion(&task->start);
@@ -434,8 +455,7 @@ struct test_task *test_task_start(struct kunit *test,
 	KUNIT_ASSERT_GT(test, pid, 0);
 	task->pid = find_get_pid(pid);
 	complete_all(&task->start);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, test_task_end,
-							   task));
+	test_cleanup(test, test_task_end, task);
 	return task;
 }
 
@@ -505,16 +525,13 @@ static void wakeup_spy_remove(void *data)
  */
 struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio)
 {
-	struct wakeup_spy *spy = kunit_kzalloc(test, sizeof(*spy), GFP_KERNEL);
+	struct wakeup_spy *spy = test_zalloc(test, sizeof(*spy));
 
-	KUNIT_ASSERT_NOT_NULL(test, spy);
 	spy->folio = folio;
 	init_wait_var_entry(&spy->wait, &folio->_refcount, 0);
 	spy->wait.wq_entry.func = wakeup_spy_fn;
 	add_wait_queue(__var_waitqueue(&folio->_refcount),
 		       &spy->wait.wq_entry);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   wakeup_spy_remove,
-							   spy));
+	test_cleanup(test, wakeup_spy_remove, spy);
 	return spy;
 }

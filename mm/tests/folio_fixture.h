@@ -65,6 +65,12 @@ struct wait_promises {
 
 const struct wait_promises *wait_promises(void);
 
+/* How often a folio is tried before it fails. */
+static inline unsigned int wait_attempts(void)
+{
+	return wait_promises()->async_attempts + wait_promises()->sync_attempts;
+}
+
 static inline bool drop_wakes(enum folio_drop_kind kind)
 {
 	return wait_promises()->waking_drops & BIT(kind);
@@ -314,6 +320,9 @@ long folio_fixture_pins(void);
 
 u64 folio_fixture_seed(void);
 
+void test_cleanup(struct kunit *test, kunit_action_t *fn, void *data);
+void *test_zalloc(struct kunit *test, size_t size);
+
 struct task_struct *test_thread(struct kunit *test, int (*fn)(void *data),
 				void *data, const char *name);
 void test_thread_stop(struct kunit *test, struct task_struct *task);
@@ -386,6 +395,13 @@ int test_swap_on(struct kunit *test);
 int test_ksm_run(struct kunit *test);
 int test_ksm_stop(void);
 void folio_migration_add(struct folio_migration *m, struct test_folio *tf);
+/* For the reason that most cases are about. */
+static inline struct folio_migration *longterm_migration(struct kunit *test,
+							 enum migrate_mode mode)
+{
+	return folio_migration(test, mode, MR_LONGTERM_PIN);
+}
+
 void folio_migration_run(struct folio_migration *m);
 void folio_migration_start(struct folio_migration *m);
 void folio_migration_join(struct folio_migration *m);
@@ -406,6 +422,10 @@ void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
 void expect_migrates_later(struct kunit *test, struct folio_migration *m);
 void expect_took(struct kunit *test, const struct folio_migration *m,
 		 ktime_t lower, ktime_t upper);
+void expect_took_hold(struct kunit *test, const struct folio_migration *m,
+		      const struct folio_hold *hold);
+void expect_took_waits(struct kunit *test, const struct folio_migration *m,
+		       unsigned int nr);
 void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
 		       unsigned int least, unsigned int most);
 void expect_did_not_wait(struct kunit *test, const struct folio_migration *m);

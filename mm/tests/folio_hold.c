@@ -13,14 +13,12 @@
 static void folio_hold_drop(void *data)
 {
 	struct folio_hold *hold = data;
-	int refs = hold->refs;
 
 	hold->dropped_at = ktime_get();
 	if (hold->how)
-		hold->how->drop(hold->folio, refs);
+		hold->how->drop(hold->folio, hold->refs);
 	else
-		while (refs--)
-			folio_put(hold->folio);
+		drop_folio_put(hold->folio, hold->refs);
 }
 
 static void folio_hold_sleep(struct folio_hold *hold)
@@ -100,10 +98,9 @@ static int folio_hold_take(struct folio_hold *hold)
 
 static struct folio_hold *hold_start(struct kunit *test, struct folio_hold like)
 {
-	struct folio_hold *hold = kunit_kzalloc(test, sizeof(*hold), GFP_KERNEL);
+	struct folio_hold *hold = test_zalloc(test, sizeof(*hold));
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, hold);
 	*hold = like;
 	hold->test = test;
 	init_completion(&hold->release);
@@ -117,8 +114,7 @@ static struct folio_hold *hold_start(struct kunit *test, struct folio_hold like)
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "can't take the references to hold");
 	get_task_struct(hold->task);
 	wake_up_process(hold->task);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, folio_hold_end,
-							   hold));
+	test_cleanup(test, folio_hold_end, hold);
 	return hold;
 }
 

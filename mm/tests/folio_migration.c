@@ -109,9 +109,8 @@ struct folio_migration *folio_migration(struct kunit *test,
 					enum migrate_mode mode,
 					enum migrate_reason reason)
 {
-	struct folio_migration *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	struct folio_migration *m = test_zalloc(test, sizeof(*m));
 
-	KUNIT_ASSERT_NOT_NULL(test, m);
 	m->test = test;
 	m->mode = mode;
 	m->reason = reason;
@@ -120,9 +119,7 @@ struct folio_migration *folio_migration(struct kunit *test,
 	init_completion(&m->halted);
 	init_completion(&m->go_on);
 	init_completion(&m->done);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   folio_migration_end,
-							   m));
+	test_cleanup(test, folio_migration_end, m);
 	return m;
 }
 
@@ -448,6 +445,18 @@ void expect_took(struct kunit *test, const struct folio_migration *m,
 }
 
 /**
+ * expect_took_hold() - expect a migration to have taken as long as a hold
+ * @test: the running test
+ * @m: a migration that is over
+ * @hold: what it waited for, released when the migration began
+ */
+void expect_took_hold(struct kunit *test, const struct folio_migration *m,
+		      const struct folio_hold *hold)
+{
+	expect_took(test, m, hold->delay, ktime_add(hold->delay, ticks_to_ktime(2)));
+}
+
+/**
  * expect_did_not_wait() - expect a migration to have waited for nothing at all
  * @test: the running test
  * @m: a migration that is over
@@ -511,4 +520,18 @@ void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
 
 	KUNIT_EXPECT_GE(test, m->ended_tick - m->began_tick, least);
 	expect_took(test, m, exact ? ticks_to_ktime(least) : 0, ticks_to_ktime(most));
+}
+
+/**
+ * expect_took_waits() - expect a migration to have waited so often, to the end
+ * @test: the running test
+ * @m: a migration that is over
+ * @nr: how often
+ */
+void expect_took_waits(struct kunit *test, const struct folio_migration *m,
+		       unsigned int nr)
+{
+	const unsigned long wait = wait_promises()->wait;
+
+	expect_took_ticks(test, m, nr * wait, nr * wait_at_most(wait));
 }

@@ -90,8 +90,7 @@ static void moves_out(struct kunit *test)
 
 	expect_pinned(up);
 	expect_pin_did_not_sleep(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* What the pin itself faults in is taken from where it may stay. */
@@ -103,8 +102,7 @@ static void untouched_pages(struct kunit *test)
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
 
 	expect_pinned(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* Pages that may stay do: the second pin finds them where the first put them. */
@@ -160,8 +158,7 @@ static void expect_fails_until_dropped(struct user_pages *up,
 	user_pages_pin(up, way, FOLL_LONGTERM);
 	expect_pinned(up);
 	expect_pin_did_not_sleep(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* Pins, which takes as long as the hold does, or fails where nothing is waited for. */
@@ -184,8 +181,7 @@ static void expect_pin_waits_for(struct user_pages *up, const struct pin_way *wa
 	expect_pin_took(up, hold->delay,
 			ktime_add(hold->delay, ticks_to_ktime(2)));
 	expect_pinned(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* The pin takes as long as somebody else's reference is held. */
@@ -205,8 +201,7 @@ static void lasting_reference(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
 	const struct wait_promises *promises = wait_promises();
-	const unsigned int attempts = promises->async_attempts +
-				      promises->sync_attempts;
+	const unsigned int attempts = wait_attempts();
 	struct folio_hold *hold;
 	struct user_pages *up;
 
@@ -258,14 +253,12 @@ KUNIT_DEFINE_ACTION_WRAPPER(mmdrop_action, mmdrop, struct mm_struct *);
 
 static struct writer *writer_start(struct kunit *test)
 {
-	struct writer *writer = kunit_kzalloc(test, sizeof(*writer), GFP_KERNEL);
+	struct writer *writer = test_zalloc(test, sizeof(*writer));
 
-	KUNIT_ASSERT_NOT_NULL(test, writer);
 	init_completion(&writer->done);
 	writer->mm = current->mm;
 	mmgrab(writer->mm);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, mmdrop_action,
-							   writer->mm));
+	test_cleanup(test, mmdrop_action, writer->mm);
 	test_thread(test, writer_fn, writer, "mmap_lock_writer");
 	return writer;
 }
@@ -278,8 +271,7 @@ static void writer_meanwhile(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
 	const struct wait_promises *promises = wait_promises();
-	const unsigned int attempts = promises->async_attempts +
-				      promises->sync_attempts;
+	const unsigned int attempts = wait_attempts();
 	const unsigned int longest_ms =
 		jiffies_to_msecs(attempts * wait_at_most(promises->wait));
 	const bool lasts = promises->wait && p->delay_ms > longest_ms;
@@ -324,22 +316,11 @@ static void writer_meanwhile(struct kunit *test)
 				ktime_sub(least, ms_to_ktime(WRITER_MS)));
 	KUNIT_EXPECT_LE(test, writer->waited,
 			ktime_add(ktime_sub(most, ms_to_ktime(WRITER_MS)), late_by(0)));
-	user_pages_unpin(up);
-	expect_not_pinned(up);
-}
-
-static void unpin(struct folio *folio, int refs)
-{
-	unpin_folio(folio);
+	expect_unpins(up);
 }
 
 static const struct folio_drop short_pin_ends = {
-	.name = "unpin_folio",
-	.kind = FOLIO_DROP_PUT,
-	.refs = 1,
-	.drops = 1,
-	.pin = true,
-	.drop = unpin,
+	.name = "unpin_folio", .refs = 1, .pin = true, .drop = drop_unpin_folio,
 };
 
 /* Somebody's short pin, as of direct I/O, is but another transient reference. */
@@ -361,8 +342,7 @@ static void transient_pin(struct kunit *test)
 static void dropped_one_by_one(struct kunit *test)
 {
 	const struct wait_promises *promises = wait_promises();
-	const unsigned int nr = promises->async_attempts +
-				promises->sync_attempts + 2;
+	const unsigned int nr = wait_attempts() + 2;
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
 	struct folio *folio = user_pages_folio(up, THE_PAGE);
 	struct folio_hold *hold;
@@ -398,8 +378,7 @@ static void pinned_neighbour(struct kunit *test)
 			pin_user_pages_fast(up->addr + THE_PAGE * PAGE_SIZE, 1,
 					    FOLL_WRITE | FOLL_LONGTERM,
 					    &neighbour));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, unpin_action,
-							   neighbour));
+	test_cleanup(test, unpin_action, neighbour);
 	expect_pins(up, 1);
 	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 
@@ -474,8 +453,7 @@ static void isolated_by_another(struct kunit *test)
 
 	KUNIT_EXPECT_TRUE(test, completion_done(&iso->put_back));
 	expect_pinned(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* Who is about to die gets no pin; a memfd's folios are pinned all the same. */

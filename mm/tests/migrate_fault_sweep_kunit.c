@@ -117,7 +117,7 @@ static bool freed_instead(const struct folio_migration *m, const struct test_fol
 static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 			       unsigned int n, struct tally *tally)
 {
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 	const struct fail_folio_hold_counters before = fail_folio_hold_count();
 	struct folio_balance *balance = folio_balance(test);
 	unsigned int i, holds, failed, stay = 0, pages = 0, migrated = UINT_MAX;

@@ -142,15 +142,12 @@ static void release_all_at_first_alloc(struct folio_migration *m)
 
 static struct batch *batch_alloc(struct kunit *test, unsigned int nr)
 {
-	struct batch *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct batch *b = test_zalloc(test, sizeof(*b));
 
-	KUNIT_ASSERT_NOT_NULL(test, b);
 	b->nr = nr;
-	b->tf = kunit_kcalloc(test, nr, sizeof(*b->tf), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, b->tf);
-	b->hold = kunit_kcalloc(test, nr, sizeof(*b->hold), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, b->hold);
-	b->m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	b->tf = test_zalloc(test, array_size(nr, sizeof(*b->tf)));
+	b->hold = test_zalloc(test, array_size(nr, sizeof(*b->hold)));
+	b->m = longterm_migration(test, MIGRATE_SYNC);
 	b->m->data = b;
 	return b;
 }
@@ -314,7 +311,7 @@ static void lasting_references(struct kunit *test)
 {
 	const struct batch_param *param = test->param_value;
 	const struct wait_promises *p = wait_promises();
-	unsigned long waits = p->async_attempts + p->sync_attempts;
+	unsigned long waits = wait_attempts();
 	struct batch *b;
 
 	folio_fixture_needs_virtual_time(test, 10);
@@ -330,8 +327,7 @@ static void lasting_references(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, b->m->rc, b->nr_held);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, b->nr - b->nr_held);
 	KUNIT_EXPECT_EQ(test, list_count_nodes(&b->m->from), b->nr_held);
-	expect_took_ticks(test, b->m, waits * p->wait,
-			  waits * wait_at_most(p->wait));
+	expect_took_waits(test, b->m, waits);
 
 	folio_migration_putback(b->m);
 	expect_only_held_stay(test, b);
@@ -341,7 +337,7 @@ static void lasting_references(struct kunit *test)
 static void transient_behind_lasting(struct kunit *test)
 {
 	const struct wait_promises *p = wait_promises();
-	const unsigned long waits = p->async_attempts + p->sync_attempts;
+	const unsigned long waits = wait_attempts();
 	struct batch *b;
 
 	folio_fixture_needs_virtual_time(test, 10);
@@ -362,8 +358,7 @@ static void transient_behind_lasting(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 2);
-	expect_took_ticks(test, b->m, waits * p->wait,
-			  waits * wait_at_most(p->wait));
+	expect_took_waits(test, b->m, waits);
 
 	folio_migration_putback(b->m);
 	expect_unharmed(test, b->tf[0], 1);
@@ -378,7 +373,7 @@ static void transient_behind_lasting(struct kunit *test)
 static void dropped_during_last_wait(struct kunit *test)
 {
 	const struct wait_promises *p = wait_promises();
-	const unsigned long waits = p->async_attempts + p->sync_attempts;
+	const unsigned long waits = wait_attempts();
 	unsigned int drop_after;
 	struct batch *b;
 
@@ -392,8 +387,7 @@ static void dropped_during_last_wait(struct kunit *test)
 
 	/* It did end the wait. */
 	KUNIT_EXPECT_GE(test, b->m->ended_at, b->hold[0]->dropped_at);
-	expect_took(test, b->m, b->hold[0]->delay,
-		    ktime_add(b->hold[0]->delay, ticks_to_ktime(2)));
+	expect_took_hold(test, b->m, b->hold[0]);
 
 	KUNIT_EXPECT_EQ(test, b->m->rc, p->retries_after_wait ? 0 : 1);
 	folio_migration_putback(b->m);
@@ -579,8 +573,7 @@ static void no_destination_behind_transient(struct kunit *test)
 		return;
 	}
 	KUNIT_EXPECT_EQ(test, b->m->nr_succeeded, 1);
-	expect_took(test, b->m, b->hold[0]->delay,
-		    ktime_add(b->hold[0]->delay, ticks_to_ktime(2)));
+	expect_took_hold(test, b->m, b->hold[0]);
 	folio_migration_putback(b->m);
 	expect_migrated(test, b->tf[0]);
 	expect_unharmed(test, b->tf[1], 0);
@@ -597,8 +590,7 @@ static void no_destination_behind_lasting(struct kunit *test)
 	b = run_without_destination(test, &first, false);
 
 	if (p->wait)
-		expect_took_ticks(test, b->m, p->async_attempts * p->wait,
-				  p->async_attempts * wait_at_most(p->wait));
+		expect_took_waits(test, b->m, p->async_attempts);
 	else
 		expect_did_not_wait(test, b->m);
 	expect_none_moved(test, b);
@@ -658,7 +650,6 @@ static void no_destination_for_held_large(struct kunit *test)
  */
 static void no_destination_for_locked_large(struct kunit *test)
 {
-	const struct wait_promises *p = wait_promises();
 	struct batch *b = batch(test, &test_folio_clean[4], 1, &all, HOLD_MS);
 
 	b->m->mode = MIGRATE_ASYNC;
@@ -668,7 +659,7 @@ static void no_destination_for_locked_large(struct kunit *test)
 	test_folio_unlock(test, b->tf[0]->folio);
 
 	KUNIT_EXPECT_EQ(test, b->m->rc, 1);
-	KUNIT_EXPECT_EQ(test, b->m->nr_allocs, p->async_attempts + p->sync_attempts);
+	KUNIT_EXPECT_EQ(test, b->m->nr_allocs, wait_attempts());
 	KUNIT_EXPECT_FALSE(test, completion_done(&b->hold[0]->dropped));
 	expect_did_not_wait(test, b->m);
 	expect_none_moved(test, b);

@@ -6,10 +6,7 @@
  */
 
 #include <linux/folio_batch.h>
-#include <linux/file.h>
-#include <linux/fs.h>
 #include <linux/mm.h>
-#include <linux/mount.h>
 #include <linux/sched.h>
 #include <linux/vmstat.h>
 
@@ -44,9 +41,8 @@ static void one_more_inside(struct folio_migration *m)
 
 static struct concurrent_test *concurrent_test(struct kunit *test)
 {
-	struct concurrent_test *ct = kunit_kzalloc(test, sizeof(*ct), GFP_KERNEL);
+	struct concurrent_test *ct = test_zalloc(test, sizeof(*ct));
 
-	KUNIT_ASSERT_NOT_NULL(test, ct);
 	ct->key_before = folio_wakeup_key_count();
 	init_completion(&ct->all_inside);
 	return ct;
@@ -57,7 +53,7 @@ static void party_make(struct kunit *test, struct party *p, int refs)
 	p->tf = test_folio_make(test, &test_folio_shmem);
 	if (refs)
 		p->hold = folio_hold(test, p->tf->folio, refs, 0);
-	p->m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	p->m = longterm_migration(test, MIGRATE_SYNC);
 	folio_migration_add(p->m, p->tf);
 	folio_migration_prolong(p->m);
 }
@@ -197,8 +193,7 @@ static void one_holder_for_two(struct kunit *test)
 static void failure_of_another(struct kunit *test)
 {
 	const struct wait_promises *promises = wait_promises();
-	const unsigned int attempts = promises->async_attempts +
-				      promises->sync_attempts;
+	const unsigned int attempts = wait_attempts();
 	const long half = attempts * promises->wait / 2;
 	struct concurrent_test *ct;
 	struct party *fails, *waits;
@@ -298,29 +293,6 @@ static unsigned long vm_event(enum vm_event_item item)
 	return events[item];
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(kern_unmount_action, kern_unmount, struct vfsmount *);
-KUNIT_DEFINE_ACTION_WRAPPER(fput_action, __fput_sync, struct file *);
-
-/* Compacts all memory, as an administrator would. */
-static void compact_all(struct kunit *test)
-{
-	struct file_system_type *type = get_fs_type("proc");
-	struct vfsmount *mnt;
-	struct file *file;
-	loff_t pos = 0;
-
-	KUNIT_ASSERT_NOT_NULL(test, type);
-	mnt = kern_mount(type);
-	put_filesystem(type);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, kern_unmount_action,
-							   mnt));
-	file = file_open_root_mnt(mnt, "sys/vm/compact_memory", O_WRONLY, 0);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fput_action, file));
-	KUNIT_EXPECT_EQ(test, 1, kernel_write(file, "1", 1, &pos));
-}
-
 /*
  * Memory is compacted while a migration waits.  Compaction moves what nobody
  * holds, gives up on what is held, and neither wakes the one that waits nor
@@ -356,7 +328,7 @@ static void compaction_beside(struct kunit *test)
 	migrated = vm_event(PGMIGRATE_SUCCESS);
 	failed = vm_event(PGMIGRATE_FAIL);
 	began_at = ktime_get();
-	compact_all(test);
+	KUNIT_EXPECT_EQ(test, 0, pseudo_file_write("proc", "sys/vm/compact_memory", "1"));
 	KUNIT_EXPECT_LE(test, ktime_sub(ktime_get(), began_at), late_by(1));
 	KUNIT_EXPECT_GT(test, vm_event(PGMIGRATE_SUCCESS), migrated);
 	KUNIT_EXPECT_GT(test, vm_event(PGMIGRATE_FAIL), failed);

@@ -42,8 +42,7 @@ static void no_extra_reference(struct kunit *test)
 {
 	const struct test_folio_kind *kind = test_folio_kind_param(test);
 	struct test_folio *tf = test_folio_make(test, kind);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
@@ -93,20 +92,8 @@ static void expect_fails_until_dropped(struct kunit *test,
 		expect_migrates_later(test, m);
 }
 
-static void put_each(struct folio *folio, int refs)
-{
-	while (refs--)
-		folio_put(folio);
-}
-
-static void unpin_each(struct folio *folio, int refs)
-{
-	while (refs--)
-		unpin_folio(folio);
-}
-
 static const struct folio_drop one_reference = {
-	.name = "get-1", .refs = 1, .drop = put_each,
+	.name = "get-1", .refs = 1, .drop = drop_folio_put,
 };
 
 /* Migration takes as long as the folio is held. */
@@ -117,8 +104,7 @@ static void expect_waits_for(struct kunit *test,
 	struct test_folio *tf = test_folio_make(test, kind);
 	struct folio_hold *hold = folio_hold_how(test, tf->folio, how, NULL,
 						 delay_ms);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 
 	folio_migration_add(m, tf);
 	m->on_alloc = release_hold_on_alloc;
@@ -130,8 +116,7 @@ static void expect_waits_for(struct kunit *test,
 	}
 	folio_hold_join(hold);
 
-	expect_took(test, m, hold->delay,
-		    ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_took_hold(test, m, hold);
 	expect_migrated_after(test, m, tf, hold);
 }
 
@@ -155,9 +140,9 @@ struct count_param {
 	struct folio_drop how;
 };
 
-#define GET(_refs)	{ .name = "get-" #_refs, .refs = _refs, .drop = put_each }
+#define GET(_refs)	{ .name = "get-" #_refs, .refs = _refs, .drop = drop_folio_put }
 #define PIN(_refs)	{ .name = "pin-" #_refs, .refs = _refs, .pin = true,	\
-			  .drop = unpin_each }
+			  .drop = drop_unpin_folio }
 
 /* A pin counts as many references on a small folio, and apart on a large one. */
 static const struct count_param counts[] = {
@@ -191,9 +176,9 @@ static void expect_lasting_reference_fails(struct kunit *test,
 {
 	struct test_folio *tf = test_folio_make(test, kind);
 	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
-	struct folio_migration *m = folio_migration(test, mode, MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, mode);
 	const struct wait_promises *p = wait_promises();
-	const unsigned int attempts = p->async_attempts + p->sync_attempts;
+	const unsigned int attempts = wait_attempts();
 	struct wakeup_spy *spy = wakeup_spy(test, tf->folio);
 
 	folio_migration_add(m, tf);
@@ -211,8 +196,7 @@ static void expect_lasting_reference_fails(struct kunit *test,
 	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&m->from));
 	KUNIT_EXPECT_FALSE(test, completion_done(&hold->dropped));
-	expect_took_ticks(test, m, attempts * p->wait,
-			  attempts * wait_at_most(p->wait));
+	expect_took_waits(test, m, attempts);
 
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 1);
@@ -241,8 +225,7 @@ static void several_references(struct kunit *test)
 	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
 	struct folio_hold *first = folio_hold(test, tf->folio, 3, 100);
 	struct folio_hold *last = folio_hold(test, tf->folio, 2, 300);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 
 	folio_migration_add(m, tf);
 	if (!wait_promises()->wait) {
@@ -273,8 +256,7 @@ static void two_holders_at_once(struct kunit *test)
 	struct test_folio *tf = test_folio_make(test, &test_folio_clean[0]);
 	struct folio_hold *one = folio_hold(test, tf->folio, 1, 50);
 	struct folio_hold *other = folio_hold(test, tf->folio, 1, 50);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 
 	folio_migration_add(m, tf);
 	folio_migration_prolong(m);
@@ -303,8 +285,7 @@ static void expect_waits_for_retaken(struct kunit *test, int refs,
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_clean[0]);
 	struct folio_hold *hold = folio_hold(test, tf->folio, refs, delay_ms);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 	const ktime_t lasts = (retakes + 1) * hold->delay;
 
 	hold->retakes = retakes;
@@ -387,7 +368,7 @@ static void dropped_about_deadline(struct kunit *test)
 
 	tf = test_folio_make(test, &test_folio_clean[0]);
 	hold = folio_hold(test, tf->folio, 1, 0);
-	m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	m = longterm_migration(test, MIGRATE_SYNC);
 	folio_migration_add(m, tf);
 	m->on_alloc = release_hold_on_alloc;
 	m->data = hold;
@@ -410,8 +391,7 @@ static void dropped_about_deadline(struct kunit *test)
 /* Of three folios the middle one is held: all migrate, as late as that one. */
 static void one_held_of_several(struct kunit *test)
 {
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 	struct test_folio *tf[3];
 	struct folio_hold *hold;
 	int i;
@@ -435,8 +415,7 @@ static void one_held_of_several(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, m->rc, 0);
 	KUNIT_EXPECT_EQ(test, m->nr_succeeded, ARRAY_SIZE(tf));
 	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
-	expect_took(test, m, hold->delay,
-		    ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_took_hold(test, m, hold);
 	for (i = 0; i < ARRAY_SIZE(tf); i++)
 		expect_migrated(test, tf[i]);
 }
@@ -449,8 +428,7 @@ static void one_held_of_several(struct kunit *test)
 static void locked_folio_is_not_waited_for(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
-	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_ASYNC);
 
 	folio_migration_add(m, tf);
 	test_folio_lock(test, tf->folio);
@@ -468,8 +446,7 @@ static void locked_folio_is_not_waited_for(struct kunit *test)
 static void lock_is_waited_for(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 	bool blocks;
 
 	folio_migration_add(m, tf);
@@ -518,8 +495,7 @@ static void expect_lock_not_waited_for(struct kunit *test,
 
 static void lock_is_not_waited_for_by_reclaim(struct kunit *test)
 {
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
 
 	m->on_alloc = become_reclaim;
 	expect_lock_not_waited_for(test, m, true);
@@ -527,8 +503,7 @@ static void lock_is_not_waited_for_by_reclaim(struct kunit *test)
 
 static void lock_is_not_waited_for_while_read(struct kunit *test)
 {
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC_LIGHT,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC_LIGHT);
 
 	expect_lock_not_waited_for(test, m, false);
 }
@@ -550,8 +525,7 @@ static void locked_and_held_folio(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, test_folio_kind_param(test));
 	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 50);
-	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_ASYNC);
 
 	folio_migration_add(m, tf);
 	m->on_alloc = release_hold_on_alloc;
@@ -567,8 +541,7 @@ static void locked_and_held_folio(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
 	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
-	expect_took(test, m, hold->delay,
-		    ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_took_hold(test, m, hold);
 
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 0);
@@ -578,8 +551,7 @@ static void locked_and_held_folio(struct kunit *test)
 static void several_locked_and_held_folios(struct kunit *test)
 {
 	static const unsigned int delays_ms[] = { 0, 50 };
-	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_ASYNC);
 	struct folio_hold *holds[ARRAY_SIZE(delays_ms)];
 	struct test_folio *tfs[ARRAY_SIZE(delays_ms)];
 	const struct wait_promises *p = wait_promises();
@@ -636,7 +608,7 @@ static void locked_and_held_folio_sync(struct kunit *test)
 	hold = folio_hold(test, tf->folio, 1,
 			  jiffies_to_msecs(p->async_attempts * wait_at_most(p->wait) +
 					   p->wait / 2));
-	m = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+	m = longterm_migration(test, MIGRATE_SYNC);
 	folio_migration_add(m, tf);
 	m->on_alloc = become_reclaim_and_release;
 	m->data = hold;
@@ -645,7 +617,7 @@ static void locked_and_held_folio_sync(struct kunit *test)
 	folio_migration_join(m);
 	test_folio_unlock(test, tf->folio);
 
-	KUNIT_EXPECT_EQ(test, m->nr_allocs, p->async_attempts + p->sync_attempts);
+	KUNIT_EXPECT_EQ(test, m->nr_allocs, wait_attempts());
 	if (!p->wait) {
 		expect_fails_until_dropped(test, m, tf, hold);
 		return;
@@ -654,8 +626,7 @@ static void locked_and_held_folio_sync(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
 	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
-	expect_took(test, m, hold->delay,
-		    ktime_add(hold->delay, ticks_to_ktime(2)));
+	expect_took_hold(test, m, hold);
 
 	folio_migration_putback(m);
 	expect_unharmed(test, tf, 0);
@@ -690,8 +661,7 @@ static void under_writeback(struct kunit *test)
 	struct folio_hold *writeback = folio_hold_writeback(test, tf->folio, 50);
 	struct folio_hold *hold = folio_hold(test, tf->folio, !!p->hold_ms,
 					     p->hold_ms);
-	struct folio_migration *m = folio_migration(test, p->mode,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, p->mode);
 	const bool held = p->hold_ms && !wait_promises()->wait;
 
 	folio_migration_add(m, tf);
@@ -741,8 +711,7 @@ static void mapped_again_meanwhile(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_anon_mapped);
 	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 0);
-	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_ASYNC);
 	const struct wait_promises *p = wait_promises();
 
 	folio_migration_add(m, tf);
@@ -759,7 +728,7 @@ static void mapped_again_meanwhile(struct kunit *test)
 	if (p->recounts)
 		expect_took(test, m, 0, ticks_to_ktime(p->wait / 2));
 	else
-		expect_took_ticks(test, m, p->wait, wait_at_most(p->wait));
+		expect_took_waits(test, m, 1);
 	expect_allocs(test, m, 2);
 	expect_migrated_after(test, m, tf, hold);
 }
@@ -784,8 +753,7 @@ static void unmapped_meanwhile(struct kunit *test)
 	const unsigned int calls = p->wait && !p->recounts ? 3 : 2;
 	struct test_folio *tf = test_folio_make(test, &test_folio_anon_shared);
 	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 100);
-	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_ASYNC);
 
 	folio_migration_add(m, tf);
 	folio_migration_prolong(m);
@@ -813,8 +781,7 @@ static void unmapped_meanwhile(struct kunit *test)
 static void truncated_meanwhile(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_clean[2]);
-	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC,
-						    MR_LONGTERM_PIN);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_ASYNC);
 	const struct wait_promises *p = wait_promises();
 
 	folio_migration_add(m, tf);

@@ -330,8 +330,7 @@ static void migrations_at_once(struct kunit *test)
 	struct stress_round *round;
 	int i;
 
-	round = kunit_kzalloc(test, sizeof(*round), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, round);
+	round = test_zalloc(test, sizeof(*round));
 	init_completion(&round->gate);
 	kunit_info(test, "folio_fixture.seed=%llu", folio_fixture_seed());
 	/* Rounds that follow each other shall not be alike. */

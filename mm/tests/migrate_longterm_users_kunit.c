@@ -29,7 +29,7 @@ static void waiting_prepare(struct kunit *test, struct waiting *w,
 			    struct test_folio *tf, enum migrate_mode mode)
 {
 	w->tf = tf;
-	w->m = folio_migration(test, mode, MR_LONGTERM_PIN);
+	w->m = longterm_migration(test, mode);
 	/* Newer than the migration, so that it is released first. */
 	w->hold = folio_hold(test, tf->folio, 1, 0);
 	folio_migration_add(w->m, tf);
@@ -60,12 +60,11 @@ static void waiting_finish(struct kunit *test, struct waiting *w)
 static void expect_waited_in_vain(struct kunit *test, struct waiting *w)
 {
 	const struct wait_promises *p = wait_promises();
-	const unsigned int waits = p->async_attempts + p->sync_attempts;
+	const unsigned int waits = wait_attempts();
 
 	KUNIT_EXPECT_EQ(test, w->m->rc, 1);
 	if (p->wait)
-		expect_took_ticks(test, w->m, waits * p->wait,
-				  waits * wait_at_most(p->wait));
+		expect_took_waits(test, w->m, waits);
 	else
 		expect_did_not_wait(test, w->m);
 }
@@ -88,12 +87,10 @@ struct reader {
 
 static struct reader *reader_alloc(struct kunit *test, unsigned long addr)
 {
-	struct reader *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+	struct reader *r = test_zalloc(test, sizeof(*r));
 
-	KUNIT_ASSERT_NOT_NULL(test, r);
 	r->addr = addr;
-	r->buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, r->buf);
+	r->buf = test_zalloc(test, PAGE_SIZE);
 	init_completion(&r->done);
 	return r;
 }
@@ -287,8 +284,7 @@ static void holder_gets_lock_between(struct kunit *test)
 	expect_migrated_after_drop(test, &w);
 	if (p->holds_folio) {
 		expect_allocs(test, w.m, 2);
-		expect_took_ticks(test, w.m, p->async_attempts * p->wait,
-				  p->async_attempts * wait_at_most(p->wait));
+		expect_took_waits(test, w.m, p->async_attempts);
 	}
 }
 
@@ -357,10 +353,9 @@ static void victim_fn(struct test_task *task)
 /* Leaves a migration that waits, in a process that has got a fatal signal. */
 static struct victim *waiting_kill(struct kunit *test, struct waiting *w)
 {
-	struct victim *v = kunit_kzalloc(test, sizeof(*v), GFP_KERNEL);
+	struct victim *v = test_zalloc(test, sizeof(*v));
 	struct test_task *task;
 
-	KUNIT_ASSERT_NOT_NULL(test, v);
 	waiting_prepare(test, w, test_folio_make(test, &test_folio_shmem),
 			MIGRATE_SYNC);
 	v->m = w->m;

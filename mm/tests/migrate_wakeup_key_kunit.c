@@ -24,7 +24,7 @@ static void key_test_make(struct kunit *test, struct key_test *kt,
 
 	kt->nr = nr;
 	kt->key_before = folio_wakeup_key_count();
-	kt->m = folio_migration(test, mode, MR_LONGTERM_PIN);
+	kt->m = longterm_migration(test, mode);
 	for (i = 0; i < nr; i++) {
 		kt->tf[i] = test_folio_make(test, kind);
 		folio_migration_add(kt->m, kt->tf[i]);
@@ -205,20 +205,19 @@ static void release_all_when_inside(struct folio_migration *m)
 /* Each of several migrations at once counts. */
 static void counts_concurrent_migrations(struct kunit *test)
 {
-	struct concurrent_test *ct = kunit_kzalloc(test, sizeof(*ct), GFP_KERNEL);
+	struct concurrent_test *ct = test_zalloc(test, sizeof(*ct));
 	const int key_before = folio_wakeup_key_count();
 	struct folio_migration *m[NR_FOLIOS];
 	struct test_folio *tf[NR_FOLIOS];
 	int i;
 
 	folio_fixture_needs_key(test);
-	KUNIT_ASSERT_NOT_NULL(test, ct);
 	for (i = 0; i < NR_FOLIOS; i++) {
 		tf[i] = test_folio_make(test, &test_folio_shmem);
 		ct->hold[i] = folio_hold(test, tf[i]->folio, 1, 100);
 	}
 	for (i = 0; i < NR_FOLIOS; i++) {
-		m[i] = folio_migration(test, MIGRATE_SYNC, MR_LONGTERM_PIN);
+		m[i] = longterm_migration(test, MIGRATE_SYNC);
 		m[i]->on_alloc = release_all_when_inside;
 		m[i]->data = ct;
 		folio_migration_add(m[i], tf[i]);

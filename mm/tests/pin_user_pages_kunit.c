@@ -153,12 +153,10 @@ static void forked_fn(struct test_task *task)
 
 static struct forked *forked_start(struct kunit *test, struct user_pages *up)
 {
-	struct forked *forked = kunit_kzalloc(test, sizeof(*forked), GFP_KERNEL);
+	struct forked *forked = test_zalloc(test, sizeof(*forked));
 
-	KUNIT_ASSERT_NOT_NULL(test, forked);
 	forked->up = up;
-	forked->buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, forked->buf);
+	forked->buf = test_zalloc(test, PAGE_SIZE);
 	forked->task = test_task_start(test, forked_fn, forked, 0);
 	return forked;
 }
@@ -196,8 +194,7 @@ static void fork_after_pin(struct kunit *test)
 	expect_device_finds(up, THE_PAGE, NEWS);
 	expect_fork_apart(test, forked);
 	expect_shared_with_device(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* Pages that a fork has made common are not pinned, but copies that are one's own. */
@@ -217,8 +214,7 @@ static void fork_before_pin(struct kunit *test)
 	expect_fork_apart(test, forked);
 	KUNIT_EXPECT_PTR_EQ(test, forked->folio, common);
 	user_pages_fill(up, NR_PAGES);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* A pin for reading moves pages as well, and sees what is written afterwards. */
@@ -235,8 +231,7 @@ static void read_only(struct kunit *test)
 	if (unshares)
 		expect_exclusive(up);
 	expect_shared_with_device(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* Where nothing has been written yet, the zero page is no page to pin for long. */
@@ -250,8 +245,7 @@ static void read_only_untouched(struct kunit *test)
 	expect_pinned(up);
 	expect_exclusive(up);
 	expect_shared_with_device(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* For a short time it is, but nobody counts how often. */
@@ -277,11 +271,9 @@ static void zero_page(struct kunit *test)
 
 static unsigned long nr_migrated(struct kunit *test)
 {
-	unsigned long *events = kunit_kcalloc(test, NR_VM_EVENT_ITEMS,
-					      sizeof(*events), GFP_KERNEL);
+	unsigned long *events = test_zalloc(test, array_size(NR_VM_EVENT_ITEMS, sizeof(*events)));
 	unsigned long nr;
 
-	KUNIT_ASSERT_NOT_NULL(test, events);
 	all_vm_events(events);
 	nr = events[PGMIGRATE_SUCCESS];
 	kunit_kfree(test, events);
@@ -385,15 +377,12 @@ static void mlocked(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, folio_test_unevictable(page_folio(up->pages[i])));
 	}
 	KUNIT_EXPECT_EQ(test, nr_mlocked(), before);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 static const bool in_batch[] = { false, true };
 
 PARAM_ARRAY(in_batch, "%s", *p ? "in-batch" : "on-lru");
-
-KUNIT_DEFINE_ACTION_WRAPPER(put_action, folio_put, struct folio *);
 
 /* Pins pages and holds on to one, to see what is left of it. */
 static struct folio *pin_and_get(struct kunit *test, struct user_pages *up,
@@ -405,8 +394,7 @@ static struct folio *pin_and_get(struct kunit *test, struct user_pages *up,
 	KUNIT_ASSERT_EQ(test, up->rc, NR_PAGES);
 	expect_pinned(up);
 	folio = page_folio(up->pages[THE_PAGE]);
-	folio_get(folio);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_action, folio));
+	test_folio_get(test, folio);
 	return folio;
 }
 
@@ -494,8 +482,7 @@ static void partly_mapped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES - 1);
 	up->nr = NR_PAGES - 1;
 	expect_pinned(up);
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 static vm_fault_t count_fault(struct vm_fault *vmf)
@@ -586,8 +573,7 @@ static void refused(struct kunit *test)
 	if (r->fops) {
 		file = anon_inode_getfile("refused", r->fops, &faults, O_RDWR);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
-		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fput_action,
-								   file));
+		test_cleanup(test, fput_action, file);
 	}
 	addr = vm_mmap(file, up->addr, NR_PAGES * PAGE_SIZE, r->prot,
 		       MAP_FIXED | (file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS),
@@ -652,7 +638,7 @@ static void folios_refused(struct kunit *test)
 
 	other = anon_inode_getfile("refused", &io_fops, NULL, O_RDWR);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, other);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fput_action, other));
+	test_cleanup(test, fput_action, other);
 
 #define EXPECT_REFUSED(file, start, end, max)					\
 	KUNIT_EXPECT_EQ(test, -EINVAL, memfd_pin_folios(file, start, end,	\
@@ -719,8 +705,7 @@ static void folios_of_part(struct kunit *test)
 			KUNIT_EXPECT_PTR_EQ(test, folio,
 					    up->folios[i - part->first]);
 	}
-	user_pages_unpin(up);
-	expect_not_pinned(up);
+	expect_unpins(up);
 }
 
 /* A way to unpin pages that says whether they have been written to. */

@@ -26,9 +26,7 @@ struct folio *test_folio_alloc(struct kunit *test, unsigned int order)
 	struct folio *folio = folio_alloc(GFP_KERNEL, order);
 
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   folio_put_action,
-							   folio));
+	test_cleanup(test, folio_put_action, folio);
 	return folio;
 }
 
@@ -40,9 +38,7 @@ struct folio *test_folio_alloc(struct kunit *test, unsigned int order)
 void test_folio_get(struct kunit *test, struct folio *folio)
 {
 	folio_get(folio);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   folio_put_action,
-							   folio));
+	test_cleanup(test, folio_put_action, folio);
 }
 
 /**
@@ -78,9 +74,7 @@ KUNIT_DEFINE_ACTION_WRAPPER(folio_unlock_action, folio_unlock, struct folio *);
 void test_folio_lock(struct kunit *test, struct folio *folio)
 {
 	folio_lock(folio);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   folio_unlock_action,
-							   folio));
+	test_cleanup(test, folio_unlock_action, folio);
 }
 
 /**
@@ -146,10 +140,8 @@ static void movable_filler_free(void *data)
  */
 struct movable_filler *movable_filler(struct kunit *test, unsigned int nr)
 {
-	struct movable_filler *filler = kunit_kzalloc(test, sizeof(*filler),
-						      GFP_KERNEL);
+	struct movable_filler *filler = test_zalloc(test, sizeof(*filler));
 
-	KUNIT_ASSERT_NOT_NULL(test, filler);
 	INIT_LIST_HEAD(&filler->folios);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, movable_filler_free,
 						  filler));
@@ -238,10 +230,9 @@ static void test_folio_release(void *data)
 struct test_folio *test_folio_make(struct kunit *test,
 				   const struct test_folio_kind *kind)
 {
-	struct test_folio *tf = kunit_kzalloc(test, sizeof(*tf), GFP_KERNEL);
+	struct test_folio *tf = test_zalloc(test, sizeof(*tf));
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, tf);
 	tf->kind = kind;
 	tf->mapcount = kind->mapcount;
 	tf->pattern = 0xa5;

@@ -194,16 +194,13 @@ struct user_pages *user_pages_map(struct kunit *test,
 				  const struct user_memory *memory,
 				  unsigned int nr)
 {
-	struct user_pages *up = kunit_kzalloc(test, sizeof(*up), GFP_KERNEL);
+	struct user_pages *up = test_zalloc(test, sizeof(*up));
 
-	KUNIT_ASSERT_NOT_NULL(test, up);
 	up->test = test;
 	up->memory = memory;
 	up->nr = nr;
-	up->pages = kunit_kcalloc(test, nr, sizeof(*up->pages), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, up->pages);
-	up->folios = kunit_kcalloc(test, nr, sizeof(*up->folios), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, up->folios);
+	up->pages = test_zalloc(test, array_size(nr, sizeof(*up->pages)));
+	up->folios = test_zalloc(test, array_size(nr, sizeof(*up->folios)));
 	up->pins_before = folio_fixture_pins();
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, user_pages_release, up));
 
@@ -513,10 +510,8 @@ static void assert_unpinning_is_noticed(struct kunit *test, struct folio *folio)
 struct foreign_isolation *foreign_isolation(struct kunit *test,
 					    struct folio *folio)
 {
-	struct foreign_isolation *iso = kunit_kzalloc(test, sizeof(*iso),
-						      GFP_KERNEL);
+	struct foreign_isolation *iso = test_zalloc(test, sizeof(*iso));
 
-	KUNIT_ASSERT_NOT_NULL(test, iso);
 	iso->folio = folio;
 	init_completion(&iso->put_back);
 	folio_wakeup_key_get(test);
@@ -534,9 +529,7 @@ struct foreign_isolation *foreign_isolation(struct kunit *test,
 		KUNIT_FAIL_AND_ABORT(test, "the folio can't be isolated");
 	}
 	wake_up_process(iso->task);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   foreign_isolation_end,
-							   iso));
+	test_cleanup(test, foreign_isolation_end, iso);
 	return iso;
 }
 
@@ -639,6 +632,16 @@ void expect_not_pinned(struct user_pages *up)
 		KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
 		KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
 	}
+}
+
+/**
+ * expect_unpins() - unpin what was pinned, and expect no page to be pinned
+ * @up: the pages
+ */
+void expect_unpins(struct user_pages *up)
+{
+	user_pages_unpin(up);
+	expect_not_pinned(up);
 }
 
 /**

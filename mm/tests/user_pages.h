@@ -131,6 +131,7 @@ void expect_page_pinned(struct user_pages *up, unsigned int i, int pins);
 void expect_pinned(struct user_pages *up);
 void expect_some_pinned(struct user_pages *up);
 void expect_not_pinned(struct user_pages *up);
+void expect_unpins(struct user_pages *up);
 void expect_pins(struct user_pages *up, long pins);
 void expect_pin_did_not_sleep(struct user_pages *up);
 void expect_pin_took(struct user_pages *up, ktime_t lower, ktime_t upper);
