@@ -2,10 +2,9 @@
 /*
  * Fault injection: transient references on folios under migration.
  *
- * Page migration fails, or has to wait, as long as somebody else holds a
- * reference on the folio.  This takes such references on purpose when a folio
- * is about to be migrated, and drops them some time later, in the way and from
- * the context that were asked for.
+ * Page migration fails, or has to wait, while a folio has extra references.  This
+ * takes such references before a folio is migrated, and drops them some time later,
+ * by the call and from the context that were set.
  *
  * See Documentation/fault-injection/fail_folio_hold.rst
  */

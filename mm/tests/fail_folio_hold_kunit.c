@@ -12,10 +12,10 @@
 #include "../fail_folio_hold.h"
 #include "folio_fixture.h"
 
-/* Without an interrupt of its own irq_work comes with a tick. */
+/* Without an interrupt of its own irq_work runs from the tick. */
 #define LATE	late_by(2)
 
-/* For what is not to end by itself.  More than a long has on 32 bit. */
+/* A hold that must not end by itself.  Too many for a long on 32 bit. */
 #define AN_HOUR_US	(3600U * USEC_PER_SEC)
 
 /**
@@ -69,7 +69,7 @@ static struct seen *seen(struct kunit *test)
 	return seen;
 }
 
-/* The injector, to fire so many times. */
+/* Borrows the injector and has it fire so many times. */
 static struct fail_folio_hold_settings *armed(struct kunit *test, int times)
 {
 	struct fail_folio_hold_settings *s = fail_folio_hold_borrow(test);
@@ -84,7 +84,7 @@ static u64 fired(void)
 	return fail_folio_hold_count().fired;
 }
 
-/* What references of a hold add to the reference count. */
+/* What a hold adds to the reference count. */
 static int refs_added(const struct fail_folio_hold_settings *s, struct folio *folio)
 {
 	if (s->drop == FAIL_FOLIO_HOLD_UNPIN_FOLIO && !folio_has_pincount(folio))
@@ -158,7 +158,7 @@ static void expect_hold(struct kunit *test, struct seen *seen,
 	KUNIT_EXPECT_LE(test, ktime_sub(seen->at, began), ktime_add(delay, LATE));
 }
 
-/* References are dropped where and how it was asked for, and when. */
+/* References are dropped in the context, by the call and at the time that were set. */
 static void hold_ends(struct kunit *test)
 {
 	const struct hold_param *p = test->param_value;
@@ -204,7 +204,7 @@ static void last_reference(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, test_folio_freed(folio));
 }
 
-/* Each call that drops references wakes a waiter once, if it is one that wakes. */
+/* A call that wakes does so once, however many references it drops. */
 static void wakeups(struct kunit *test)
 {
 	const struct hold_param *p = test->param_value;
@@ -251,7 +251,7 @@ static int drops_init(struct kunit *test)
 	return 0;
 }
 
-/* A hold lasts as long as it was told to. */
+/* A hold lasts as long as was set. */
 static void delay(struct kunit *test)
 {
 	static const unsigned int delays_ms[] = { 0, 1, 10, 50, 300 };
@@ -275,7 +275,7 @@ static void delay(struct kunit *test)
 	}
 }
 
-/* Several holds at once end each at its time, the last one first if that is so. */
+/* Holds that overlap end each at its own time, a later one first if it is shorter. */
 static void holds_overlap(struct kunit *test)
 {
 	struct folio *folio = test_folio_alloc(test, 0);
@@ -300,7 +300,7 @@ static void holds_overlap(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 }
 
-/* A folio gets as many references as asked for. */
+/* A folio gets as many references as were set. */
 static void refs(struct kunit *test)
 {
 	static const unsigned int nr[] = { 1, 2, 64, FAIL_FOLIO_HOLD_MAX_REFS };
@@ -323,8 +323,8 @@ static void refs(struct kunit *test)
 }
 
 /*
- * However long it is left armed, a reference count does not overflow.  Most of
- * it is there from the start: to drop it one by one keeps a machine busy.
+ * A reference count does not overflow, however long the injector stays armed.
+ * Most references are there from the start: dropping all one by one takes long.
  */
 static void refs_do_not_overflow(struct kunit *test)
 {
@@ -353,7 +353,7 @@ static void refs_do_not_overflow(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 }
 
-/* Only migration for a reason that was chosen is disturbed. */
+/* Only migration for a chosen reason is disturbed. */
 static void reasons(struct kunit *test)
 {
 	struct folio *folio = test_folio_alloc(test, 0);
@@ -428,7 +428,7 @@ static void interval(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fires(folio, 30), 10);
 }
 
-/* It is pages that use up the space. */
+/* Space is counted in pages. */
 static void space(struct kunit *test)
 {
 	struct folio *small = test_folio_alloc(test, 0);
@@ -453,7 +453,7 @@ static void task_filter(struct kunit *test)
 	current->make_it_fail = 0;
 }
 
-/* Without being armed, and for the reasons that were chosen. */
+/* fail-nth fires without being armed, but only for chosen reasons. */
 static void fail_nth(struct kunit *test)
 {
 	struct folio *folio = test_folio_alloc(test, 0);
@@ -512,7 +512,7 @@ static int hold_in_all_ways(struct fail_folio_hold_settings *s, struct folio *fo
 	return refs;
 }
 
-/* Whatever is held is dropped at once. */
+/* Draining drops all references at once. */
 static void drain(struct kunit *test)
 {
 	const int nr = NR_FAIL_FOLIO_HOLD_CONTEXTS * NR_FAIL_FOLIO_HOLD_DROPS;
@@ -529,7 +529,7 @@ static void drain(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fail_folio_hold_count().held, 0);
 	KUNIT_EXPECT_LE(test, ktime_sub(ktime_get(), began), LATE);
 
-	/* Nothing is left to be drained, nor does that harm. */
+	/* Draining again is harmless. */
 	fail_folio_hold_drain();
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 
@@ -548,7 +548,7 @@ static void fail_folio_hold_accept_again(void *unused)
 	fail_folio_hold_accept(true);
 }
 
-/* A machine that goes down has no holds, and takes no more. */
+/* At shutdown all holds end, and no more are taken. */
 static void shutdown(struct kunit *test)
 {
 	struct notifier_block *nb = &fail_folio_hold_reboot_nb;
@@ -574,7 +574,7 @@ static void shutdown(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 }
 
-/* It is off by default: migration is not disturbed, and nothing is counted. */
+/* Off by default: migration is not disturbed, and nothing is counted. */
 static void not_armed(struct kunit *test)
 {
 	const struct fail_folio_hold_counters before = fail_folio_hold_count();
@@ -592,7 +592,7 @@ static void not_armed(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(before));
 }
 
-/* A migration that must not wait fails, as long as the hold lasts. */
+/* A migration that must not wait fails while the hold lasts. */
 static void migration_fails_fast(struct kunit *test)
 {
 	struct fail_folio_hold_settings *s = armed(test, 1);
@@ -624,7 +624,7 @@ static void expect_reads(struct kunit *test, const char *file, const char *value
 	KUNIT_EXPECT_STREQ_MSG(test, buf, value, "%s", file);
 }
 
-/* Each number has a file; what makes no sense is refused. */
+/* Each number has a file, which refuses invalid values. */
 static void debugfs_numbers(struct kunit *test)
 {
 	static const struct {
@@ -646,13 +646,13 @@ static void debugfs_numbers(struct kunit *test)
 	int i;
 
 	folio_fixture_needs_debugfs(test);
-	/* Nobody else's migration is to be disturbed meanwhile. */
+	/* Leave other migrations alone meanwhile. */
 	s->reasons = 0;
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		KUNIT_EXPECT_EQ_MSG(test, debugfs_write(files[i].file, files[i].value),
 				    0, "%s", files[i].file);
 		expect_reads(test, files[i].file, files[i].value);
-		/* A flag takes what makes no sense for no change. */
+		/* A flag ignores invalid values. */
 		if (!files[i].refused)
 			continue;
 		KUNIT_EXPECT_LT_MSG(test, debugfs_write(files[i].file, files[i].refused),
@@ -669,7 +669,7 @@ static void debugfs_numbers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s->refs, FAIL_FOLIO_HOLD_MAX_REFS);
 }
 
-/* All names in a row, those that are chosen in brackets. */
+/* All names on one line, chosen ones in brackets. */
 static void expect_chosen(struct kunit *test, const char *file,
 			  const char * const *names, unsigned int nr, u32 mask)
 {
@@ -748,7 +748,7 @@ static void expect_counters(struct kunit *test)
 	}
 }
 
-/* A user disturbs a migration by nothing but debugfs. */
+/* debugfs alone is enough to disturb a migration. */
 static void debugfs_disturbs_migration(struct kunit *test)
 {
 	static const char * const settings[][2] = {
@@ -792,7 +792,7 @@ static struct kunit_case fail_folio_hold_cases[] = {
 	KUNIT_CASE(delay),
 	KUNIT_CASE_SLOW(holds_overlap),
 	KUNIT_CASE(refs),
-	/* Before those that drain several holds as well: a failure shows here. */
+	/* Before cases that drain several holds as well: a failure is to show here. */
 	KUNIT_CASE(drain),
 	KUNIT_CASE(shutdown),
 	KUNIT_CASE(refs_do_not_overflow),
@@ -820,7 +820,7 @@ static struct kunit_suite fail_folio_hold_suite = {
 
 kunit_test_suite(fail_folio_hold_suite);
 
-/* Interval, probability, space and times; a kernel that is told nonsense says so. */
+/* Interval, probability, space and times; an invalid value is reported. */
 static void __init boot_parameter(struct kunit *test)
 {
 	struct fail_folio_hold_settings *s = fail_folio_hold_borrow(test);

@@ -27,7 +27,7 @@
 #include "folio_fixture.h"
 
 /*
- * Files of pseudo file systems, which nobody has mounted here
+ * Files of pseudo file systems, which are not mounted here
  */
 
 static ssize_t pseudo_file_access(const char *fs, const char *path, char *buf,
@@ -51,7 +51,7 @@ static ssize_t pseudo_file_access(const char *fs, const char *path, char *buf,
 	if (ret)
 		goto unmount;
 
-	/* What lies behind some of them takes user memory only. */
+	/* Some of these files take user memory only. */
 	ret = kunit_attach_mm();
 	if (ret)
 		goto close;
@@ -188,12 +188,11 @@ static void fault_restore(void *data)
 }
 
 /**
- * fail_folio_hold_borrow() - have the injector of folio references to oneself
+ * fail_folio_hold_borrow() - use the injector until the case ends
  * @test: the running test
  *
- * Return: its settings: not armed, quiet, for longterm pins only, and for the
- * rest at their defaults.  When the case ends, all holds are ended and the
- * settings are what they were.
+ * Return: its settings: not armed, quiet, for longterm pins only, otherwise the
+ * defaults.  When the case ends, all holds end and the settings are restored.
  */
 struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test)
 {
@@ -214,9 +213,9 @@ struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test)
 }
 
 /**
- * fail_folio_hold_last() - say how long a hold is to last that a migration meets
- * @us: how long if it is waited for; if not it lasts until it is drained, longer
- *	than any migration on whatever machine
+ * fail_folio_hold_last() - set how long holds last that migrations meet
+ * @us: how long with a series that waits; without one they last until they are
+ *	drained, longer than any migration
  */
 void fail_folio_hold_last(unsigned int us)
 {
@@ -239,7 +238,7 @@ u64 fail_folio_hold_fired(void)
  */
 
 /*
- * swapon() and swapoff() can't be had but as system calls, which take the name
+ * swapon() and swapoff() are only reachable as system calls, which take the name
  * of a file from user memory.
  */
 #if defined(CONFIG_SWAP) && defined(CONFIG_BLK_DEV_RAM) && \
@@ -350,7 +349,7 @@ static void swap_call_fn(struct work_struct *work)
 	mmput(mm);
 }
 
-/* From a worker, for neither a test nor its cleanup can take on another mm. */
+/* From a worker: a test and its cleanup cannot switch to another mm. */
 static int swap_call(bool on)
 {
 	struct swap_call call = { .on = on };
@@ -359,7 +358,7 @@ static int swap_call(bool on)
 	schedule_work(&call.work);
 	flush_work(&call.work);
 	destroy_work_on_stack(&call.work);
-	/* A device that is still about to be closed can't be opened again. */
+	/* The device cannot be opened again before its delayed close. */
 	flush_delayed_fput();
 	return call.ret;
 }

@@ -20,7 +20,7 @@
 #include "../internal.h"
 #include "folio_drop.h"
 
-/* What fits into the arrays that some of the ways take. */
+/* Size of the arrays that some ways take. */
 #define MAX_ARRAY	4
 
 static struct page *last_page(struct folio *folio)
@@ -214,7 +214,7 @@ const struct folio_drop folio_drops[] = {
 	PUT("folios_put_refs",			0,  1,  1, drop_folios_put_refs),
 	PUT("folios_put_refs-many",		0, 64,  1, drop_folios_put_refs),
 	PUT("folios_put_refs-large",		2,  4,  1, drop_folios_put_refs),
-	/* Drains the LRU batches of its CPU, which interrupts must not. */
+	/* Drains the LRU batches of its CPU, not allowed in interrupts. */
 	PUT("folio_batch_release",		0,  3,  3, drop_folio_batch_release,
 	    .task_only = true),
 	PUT("release_pages",			0,  3,  3, drop_release_pages),
@@ -236,8 +236,7 @@ const struct folio_drop folio_drops[] = {
 };
 
 /*
- * Of these the last one is never dropped here: with some it would free, with
- * others leak.
+ * These never drop the last reference: some would free the folio, others leak it.
  */
 static void drop_folio_ref_dec(struct folio *folio, int refs)
 {
@@ -271,7 +270,7 @@ static void drop_folio_ref_unfreeze(struct folio *folio, int refs)
 {
 	int count;
 
-	/* Whoever else looks at the folio may have a reference for a moment. */
+	/* A lookup elsewhere may hold a reference for a moment. */
 	do
 		count = folio_ref_count(folio);
 	while (!folio_ref_freeze(folio, count));
@@ -329,7 +328,7 @@ const struct folio_drop bypassing_drops[] = {
 /**
  * folio_drop_take() - take the references that a drop is to drop
  * @how: the way they will be dropped
- * @folio: the folio, on which somebody has a reference
+ * @folio: the folio, which has a reference already
  *
  * Return: 0, or a negative errno.
  */
@@ -341,8 +340,7 @@ int folio_drop_take(const struct folio_drop *how, struct folio *folio)
 }
 
 /*
- * Contexts.  What was run has returned when run() does, so all of this can lie
- * on the stack.
+ * Contexts.  run() returns after what it runs, so all of this is on the stack.
  */
 
 struct exec_call {
@@ -441,7 +439,7 @@ static int run_in_user_task(void (*fn)(void *data), void *data)
 {
 	struct exec_call call;
 	struct kernel_clone_args args = {
-		/* A child of kthreadd's, which needs nobody to wait for it. */
+		/* A child of kthreadd, which reaps it. */
 		.flags = CLONE_PARENT | CLONE_UNTRACED,
 		.fn = user_task_run_call,
 		.fn_arg = &call,

@@ -16,16 +16,16 @@ struct folio;
  *	that is built on them
  * @FOLIO_DROP_REF_SUB: folio_ref_sub() and folio_ref_dec(), which look at
  *	nothing
- * @FOLIO_DROP_TESTZERO: folio_put_testzero() and the like, called by whoever
- *	frees in a way of his own
+ * @FOLIO_DROP_TESTZERO: folio_put_testzero() and the like, for callers that free
+ *	the folio themselves
  * @FOLIO_DROP_UNFREEZE: folio_ref_unfreeze() to less than was frozen
  * @FOLIO_DROP_FREE_PAGES: __free_pages() and what is built on it
  * @FOLIO_DROP_PAGE_FRAG: fragments of a page, as network drivers use them
  * @FOLIO_DROP_RECLAIM: remove_mapping(), for the page cache's reference
  *
- * Another series may wake on some of these and not on others: see
- * &wait_promises.waking_drops.  In the zone device branch of folios_put_refs()
- * there is another, for which UML has no memory.
+ * A series wakes on some of these and not on others, see
+ * &wait_promises.waking_drops.  The zone device branch of folios_put_refs() is not
+ * covered: UML has no such memory.
  */
 enum folio_drop_kind {
 	FOLIO_DROP_PUT,
@@ -74,7 +74,7 @@ void drop_folio_put(struct folio *folio, int refs);
 void drop_unpin_folio(struct folio *folio, int refs);
 int folio_drop_take(const struct folio_drop *how, struct folio *folio);
 
-/* Else they may be offloaded to a kthread, which calls them with softirqs off. */
+/* Otherwise a kthread may call them, with softirqs off. */
 #define RCU_CALLBACKS_IN_SOFTIRQ \
 	(!IS_ENABLED(CONFIG_RCU_NOCB_CPU) && !IS_ENABLED(CONFIG_PREEMPT_RT))
 

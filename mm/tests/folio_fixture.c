@@ -31,7 +31,7 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #include "folio_fixture.h"
 
 /**
- * folio_fixture_virtual_time() - does time pass only while everybody sleeps?
+ * folio_fixture_virtual_time() - does time pass only while all tasks sleep?
  *
  * If so a case can assert how long something took, exactly.  In real time it
  * can assert order, lower bounds, and upper bounds that are far away: late_by().
@@ -48,14 +48,14 @@ bool folio_fixture_virtual_time(void)
 }
 
 /*
- * A loaded machine may be late by this.  A migration that waits for what it must
- * not wait for, or for what never comes, takes ten seconds.
+ * How late a loaded machine may be.  A wrong wait, or one without end, takes ten
+ * seconds.
  */
 #define REAL_TIME_SLACK_MS	3000
 
 /**
- * late_by() - the latest that something may come after it was due
- * @ticks: how many ticks it may be late by on a machine that has nothing else to do
+ * late_by() - how late something may be
+ * @ticks: how many ticks on an idle machine
  *
  * Return: as long in virtual time, three seconds more in real time.
  */
@@ -71,7 +71,7 @@ ktime_t late_by(unsigned int ticks)
 /**
  * folio_fixture_needs_virtual_time() - skip the case where waits take real time
  * @test: the running test
- * @seconds: what the case would take, for the message
+ * @seconds: how long the case would take, for the message
  */
 void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds)
 {
@@ -200,7 +200,7 @@ void wait_until_asleep(struct task_struct *task, struct completion *done)
 /**
  * folio_has_wakeup_key() - does this kernel have a folio_put_wakeup_key?
  *
- * Return: true if it does, whatever is promised of it.
+ * Return: true if it does, even if no promise is made about it.
  */
 bool folio_has_wakeup_key(void)
 {
@@ -228,7 +228,7 @@ static void folio_wakeup_key_put(void *unused)
  * folio_wakeup_key_get() - hold folio_put_wakeup_key until the case ends
  * @test: the running test; aborted on a kernel without the key
  *
- * Nothing is held where no key is promised: there nobody is to be woken.
+ * Does nothing where no key is promised: there drops must not wake.
  */
 void folio_wakeup_key_get(struct kunit *test)
 {
@@ -241,7 +241,7 @@ void folio_wakeup_key_get(struct kunit *test)
 	test_cleanup(test, folio_wakeup_key_put, NULL);
 }
 
-/* What each case has to leave as it found it. */
+/* What each case must leave as it was. */
 struct folio_balance {
 	struct kunit *test;
 	int key;
@@ -302,8 +302,8 @@ static void cpu_gets_on(struct work_struct *work)
 }
 
 /*
- * A CPU that is just folding its counters may show a page twice or not at all.
- * What is read twice alike, with every CPU having got on in between, is true.
+ * While a CPU folds its counters a page counts twice or not at all.  Two readings
+ * that agree, with work on every CPU in between, are right.
  */
 static void balance_read_settled(struct folio_balance *b)
 {
@@ -321,7 +321,7 @@ static void balance_read_settled(struct folio_balance *b)
 }
 
 /**
- * folio_balance() - note what must not change: key and counters
+ * folio_balance() - read the key and counters, which must not change
  * @test: the running test
  *
  * Return: for expect_balance(), or NULL without memory.
@@ -369,7 +369,7 @@ KUNIT_DEFINE_ACTION_WRAPPER(expect_balance_action, expect_balance,
 			    const struct folio_balance *);
 
 /**
- * folio_fixture_init() - have the case checked for what it leaves behind
+ * folio_fixture_init() - check what the case leaves behind
  * @test: the running test
  *
  * For the .init of a suite.  After everything else has been cleaned up, the
@@ -401,7 +401,7 @@ static int test_task_fn(void *data)
 	struct test_task *task = data;
 	unsigned long flags;
 
-	/* From a kthread it has inherited that all signals are ignored. */
+	/* It inherits ignored signals from the kthread. */
 	if (!WARN_ON(!lock_task_sighand(current, &flags))) {
 		flush_signal_handlers(current, 1);
 		unlock_task_sighand(current, &flags);
@@ -424,8 +424,7 @@ static void test_task_end(void *data)
 /**
  * test_task_start() - start a user task
  * @test: the running test
- * @fn: what the task does; may block only where something else is certain to
- *	end that
+ * @fn: what the task does; may block only for what certainly ends
  * @data: for @fn
  * @clone_flags: CLONE_VM for a task in the mm of the test, 0 for one that gets
  *	a copy of it, as fork() makes it
@@ -438,7 +437,7 @@ struct test_task *test_task_start(struct kunit *test,
 {
 	struct test_task *task = test_zalloc(test, sizeof(*task));
 	struct kernel_clone_args args = {
-		/* A child of kthreadd's, which needs nobody to wait for it. */
+		/* A child of kthreadd, which reaps it. */
 		.flags = clone_flags | CLONE_PARENT | CLONE_UNTRACED,
 		.fn = test_task_fn,
 		.fn_arg = task,

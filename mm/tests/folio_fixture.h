@@ -35,8 +35,8 @@ struct test_folio;
  * @async_attempts: attempts in asynchronous mode, before those that lock and wait
  *	for everything; each waits
  * @sync_attempts: attempts in synchronous mode, after those
- * @recounts: a wait notices when references come to be expected, or no longer
- * @waking_drops: the kinds of drops that wake whoever waits, a bit for each
+ * @recounts: a wait notices when the number of expected references changes
+ * @waking_drops: the kinds of drops that wake a waiter, a bit for each
  *	&enum folio_drop_kind
  * @per_folio: these are for each folio that is held, one after the other
  * @retries_after_wait: after each wait comes an attempt, also after the last
@@ -45,8 +45,7 @@ struct test_folio;
  * @holds_batch: so are all others of its batch that come behind it
  * @killable: a fatal signal ends the wait
  *
- * What a promise is about is asserted by the cases, what it is by this table:
- * where series differ, a case reads a field here.
+ * Cases read a field here where series differ, and assert what it says.
  */
 struct wait_promises {
 	const char *series;
@@ -225,7 +224,7 @@ struct folio_hold {
  * @gate: what a started one waits for before it begins, NULL for nothing
  * @halt_at: at which call for a destination folio it halts, counted from 1; 0 for
  *	none
- * @halts_for: the folio that is for, which leaves no trace when it was migrated
+ * @halts_for: the folio of that call, not counted if it was migrated
  * @halted: complete when it has
  * @go_on: complete when it may go on
  * @nr_allocs: calls for a destination folio so far
@@ -233,7 +232,7 @@ struct folio_hold {
  * @key_inside: the wake-up key's count at the last of these calls
  * @rc: what migrate_pages() returned
  * @nr_succeeded: what it said of the number of migrated folios
- * @sleeps: how often whoever called it has gone to sleep in it
+ * @sleeps: how often its caller has gone to sleep in it
  * @began_at: when it was called, or went on after it had halted; @sleeps counts
  *	from then on, too
  * @began_tick: in which tick that was

@@ -31,7 +31,7 @@ static void folio_hold_sleep(struct folio_hold *hold)
 	schedule_hrtimeout(&delay, HRTIMER_MODE_REL);
 }
 
-/* The way back is a lookup as any user does it: another folio may be there now. */
+/* Retake by a lookup, as users do: it may find another folio now. */
 static bool folio_hold_retake(struct folio_hold *hold)
 {
 	struct address_space *mapping = hold->folio->mapping;
@@ -67,7 +67,7 @@ static int folio_hold_fn(void *data)
 	}
 	if (hold->where)
 		hold->error = hold->where->run(folio_hold_drop, hold);
-	/* From here rather than never: somebody may wait for that without a bound. */
+	/* Drop here if all else failed: a waiter may have no timeout. */
 	if (!hold->where || hold->error)
 		folio_hold_drop(hold);
 gone:
@@ -80,7 +80,7 @@ static void folio_hold_end(void *data)
 	struct folio_hold *hold = data;
 	struct kunit *test = hold->test;
 
-	/* A kthread that is stopped before it has run never gets to drop them. */
+	/* A kthread that is stopped before it ran would drop nothing. */
 	folio_hold_join(hold);
 	kthread_stop_put(hold->task);
 	KUNIT_EXPECT_EQ_MSG(test, hold->error, 0,
@@ -126,8 +126,8 @@ static struct folio_hold *hold_start(struct kunit *test, struct folio_hold like)
  * @delay_ms: how long after folio_hold_release() a kthread drops them, in
  *	milliseconds
  *
- * Return: the hold, which is released when the case ends if not before, or when
- * it has lasted so long that only a wait without a bound can still be on.
+ * Return: the hold, which is released when the case ends or after HOLD_AT_MOST, if
+ * not before.
  */
 struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
 			      int refs, unsigned int delay_ms)
@@ -145,8 +145,8 @@ struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
  * @folio: the folio
  * @how: the way they are dropped; says how many there are and whether they are
  *	pins
- * @where: the context they are dropped from; must not be atomic for a drop that
- *	is for tasks only
+ * @where: the context they are dropped from; not an atomic one if @how is
+ *	&folio_drop.task_only
  * @delay_ms: how long after folio_hold_release()
  *
  * Return: as folio_hold().

@@ -46,7 +46,7 @@ static const struct file_operations cache_fops = {
 	.owner = THIS_MODULE,
 };
 
-/* Is there room for a destination, too? */
+/* Is there memory for a destination as well? */
 static bool can_be_had(unsigned int order)
 {
 	struct folio *folio = folio_alloc(GFP_KERNEL, order);
@@ -247,7 +247,7 @@ static int merge_twins(struct kunit *test, struct test_folio *tf)
 	struct page *twin;
 	long ret;
 
-	/* Where there is no madvise(), there is no do_madvise() to link to. */
+	/* Without madvise() there is no do_madvise() to link to. */
 	if (!IS_ENABLED(CONFIG_KSM) || !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
 		return -EOPNOTSUPP;
 
@@ -257,7 +257,7 @@ static int merge_twins(struct kunit *test, struct test_folio *tf)
 	copy_highpage(twin, folio_page(tf->folio, 0));
 	put_page(twin);
 
-	/* ksmd does not merge what others refer to. */
+	/* ksmd does not merge pages with extra references. */
 	test_folio_let_go(tf);
 	ret = do_madvise(current->mm, tf->addr, tf->len, MADV_MERGEABLE) ?:
 	      test_ksm_run(test);

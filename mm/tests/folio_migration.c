@@ -35,7 +35,7 @@ static struct test_folio *find_test_folio(struct folio_migration *m,
 	return NULL;
 }
 
-/* How long somebody else lets it halt is no time of the migration's. */
+/* The halt does not count as time of the migration. */
 static void folio_migration_halt(struct folio_migration *m)
 {
 	complete_all(&m->halted);
@@ -162,9 +162,8 @@ unsigned int set_fail_nth(unsigned int nth)
 }
 
 /*
- * A source that has not been freed has the flag still that its destination got
- * from it.  Whoever else gets a page that was freed has no use for the flag, but
- * for another folio of the same migration.
+ * A source that was not freed is still uptodate.  A page that was freed and reused
+ * is not, unless it became a destination of the same migration.
  */
 static bool source_kept(struct folio_migration *m, struct test_folio *tf)
 {
@@ -245,10 +244,10 @@ void folio_migration_join(struct folio_migration *m)
  *	dropped, or folio_migration_go_on()
  * @m: the migration, to which all others have been added
  *
- * For what is to happen meanwhile.  A series that waits has it last anyhow.
- * Without one it is made to halt in the middle of an attempt, when it has
- * unmapped and locked all it could, and asks for the destination of one more
- * folio, which is added here and counts for nothing when it was migrated.
+ * For cases that act meanwhile.  With a series that waits this does nothing.
+ * Without one the migration halts in the middle of an attempt: it has unmapped and
+ * locked all it could, and asks for the destination of one more folio.  That one is
+ * added here and does not count if it was migrated.
  */
 void folio_migration_prolong(struct folio_migration *m)
 {
@@ -287,7 +286,7 @@ static bool has_lock_waiter(struct folio *folio)
 	return folio_test_waiters(folio);
 }
 
-/* Nobody reports that he has gone to sleep, so this has to look. */
+/* Poll: there is no notification when the waiter sleeps. */
 static bool happens_during(struct folio_migration *m, struct folio *folio,
 			   bool (*event)(struct folio *folio))
 {
@@ -316,12 +315,12 @@ bool folio_migration_waits(struct folio_migration *m, struct test_folio *tf)
 }
 
 /**
- * folio_migration_blocks() - wait until a started migration blocks somebody
+ * folio_migration_blocks() - wait until a started migration blocks a task
  * @m: the migration
  * @tf: the folio
  *
- * Return: true when somebody waits for @tf to be unlocked, false if the
- * migration is over and nobody did.
+ * Return: true when a task waits for @tf to be unlocked, false if the migration is
+ * over and none did.
  */
 bool folio_migration_blocks(struct folio_migration *m, struct test_folio *tf)
 {
@@ -341,8 +340,8 @@ void folio_migration_putback(struct folio_migration *m)
  * folio_migration_again() - migrate what a migration has left, for the same reason
  * @m: the migration, after folio_migration_putback()
  *
- * Nothing is held, failed or called back any more.  Folios that were migrated, or
- * have lost all their users, take no part.
+ * Without holds, faults and callbacks.  Folios that were migrated, or have lost all
+ * users, take no part.
  */
 void folio_migration_again(struct folio_migration *m)
 {
@@ -368,10 +367,10 @@ void folio_migration_again(struct folio_migration *m)
 
 /**
  * release_hold_on_alloc() - for &folio_migration.on_alloc
- * @m: the migration; its data is a &struct folio_hold, which is released if it is
- *	going to be waited for
+ * @m: the migration; its data is a &struct folio_hold, which is released if the
+ *	series waits
  *
- * Where a migration fails at once the case releases the hold when that is over.
+ * Without a wait the case releases the hold after the migration has failed.
  */
 void release_hold_on_alloc(struct folio_migration *m)
 {
@@ -396,7 +395,7 @@ static unsigned int pages_at_destination(const struct folio_migration *m)
  * @m: a migration that is over
  * @nr: how many folios are held
  *
- * Those have been tried, and not waited for.  Puts them back.
+ * They were tried once, without a wait.  Puts them back.
  */
 void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
 			   unsigned int nr)
@@ -412,7 +411,7 @@ void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
 /**
  * expect_migrates_later() - expect what a migration has left to migrate now
  * @test: the running test
- * @m: a migration that failed, of which nothing is held any more and all is put back
+ * @m: a migration that failed; its folios are put back and not held any more
  */
 void expect_migrates_later(struct kunit *test, struct folio_migration *m)
 {
@@ -461,8 +460,8 @@ void expect_took_hold(struct kunit *test, const struct folio_migration *m,
  * @test: the running test
  * @m: a migration that is over
  *
- * A single wait that must not be takes a second, which a loaded machine may take
- * in real time as well.  That nobody slept holds there, too.
+ * In real time a loaded machine may take as long as a wait.  The count of sleeps is
+ * exact there as well.
  */
 void expect_did_not_wait(struct kunit *test, const struct folio_migration *m)
 {
@@ -489,8 +488,8 @@ void expect_ended_with(struct kunit *test, const struct folio_migration *m,
  * @m: a migration that is over, of one folio
  * @nr: how many
  *
- * In real time a wait may be over before what it is for comes.  Then there is
- * another call, and a wait before it.
+ * In real time a wait may time out before the drop.  Then there is another wait, and
+ * another call.
  */
 void expect_allocs(struct kunit *test, const struct folio_migration *m,
 		   unsigned int nr)
@@ -510,8 +509,8 @@ void expect_allocs(struct kunit *test, const struct folio_migration *m,
  * @least: at least so many ticks
  * @most: at most so many ticks, in real time as expect_took()
  *
- * Waits are counted in ticks.  In real time those may come late and then several
- * at once: then a wait is shorter than as many of them usually take.
+ * Waits are counted in ticks.  In real time ticks may come late and then several at
+ * once, so that a wait is shorter than that many ticks.
  */
 void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
 		       unsigned int least, unsigned int most)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests for what dropping a folio reference does: the wake-ups that it sends,
- * if any, and what it does without.
+ * KUnit tests for drops of folio references, and the wake-ups that they send.
  *
- * A spy stands where a waiter would wait, so what a drop does is known when it
- * returns, whatever the scheduler or the clock do.
+ * A spy stands in for a waiter and is called by the drop itself, so the result does
+ * not depend on scheduler or clock.
  */
 
 #include <linux/folio_batch.h>
@@ -62,7 +61,7 @@ static void wakes_when_on(struct kunit *test)
 	expect_drop_wakes(test, how, how->drops);
 }
 
-/* While the key is off nobody is woken. */
+/* While the key is off a drop wakes nobody. */
 static void silent_when_off(struct kunit *test)
 {
 	KUNIT_ASSERT_EQ(test, folio_wakeup_key_count(), 0);
@@ -70,8 +69,7 @@ static void silent_when_off(struct kunit *test)
 }
 
 /*
- * The drop of the last reference frees the folio, and has nobody to wake: who
- * waits holds a reference.
+ * The last drop frees the folio and wakes nobody: a waiter holds a reference.
  */
 static void last_drop_is_silent(struct kunit *test)
 {
@@ -94,8 +92,8 @@ static void last_drop_is_silent(struct kunit *test)
 }
 
 /*
- * These go round folio_put(), and whom they wake depends on the series.  That
- * the rfc has whoever waits for one of them wait to the end is a limit.
+ * These bypass folio_put(); whether they wake depends on the series.  A limit of
+ * the rfc: they do not, so that a waiter sleeps until its timeout.
  */
 static void bypassing_drop(struct kunit *test)
 {
@@ -105,7 +103,7 @@ static void bypassing_drop(struct kunit *test)
 	expect_drop_wakes(test, how, drop_wakes(how->kind) ? how->drops : 0);
 }
 
-/* A drop whose wake-ups are looked at when those around it are over as well. */
+/* A drop whose wake-ups are checked after all drops. */
 struct watched_drop {
 	const struct folio_drop *how;
 	struct folio *folio;
@@ -142,7 +140,7 @@ static void wakes_from(struct kunit *test)
 	dt = test_zalloc(test, struct_size(dt, drops, ARRAY_SIZE(folio_drops)));
 	dt->where = where;
 	folio_wakeup_key_get(test);
-	/* Here, should the case not get there. */
+	/* From the cleanup, if the case is aborted before. */
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, drop_all, dt));
 	for (i = 0; i < ARRAY_SIZE(folio_drops); i++) {
 		const struct folio_drop *how = &folio_drops[i];
@@ -177,7 +175,7 @@ static void wakes_from(struct kunit *test)
 	}
 }
 
-/* A batch is told apart folio by folio: some are freed, the others wake. */
+/* Each folio of a batch is on its own: some are freed, the others wake. */
 static void batch_wakes_survivors(struct kunit *test)
 {
 	struct folio *kept = test_folio_alloc(test, 0);
@@ -204,7 +202,7 @@ static void batch_wakes_survivors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(kept), 1);
 }
 
-/* Whoever waits for another folio is left alone. */
+/* A waiter for another folio is not woken. */
 static void wakes_only_its_own(struct kunit *test)
 {
 	struct folio *folio = test_folio_alloc(test, 0);
@@ -232,7 +230,7 @@ struct user_param {
 	void (*drop)(struct kunit *test, struct test_folio *tf);
 };
 
-/* The page cache's reference goes, and that of the batch it was found with. */
+/* Drops the reference of the page cache, and that of the lookup. */
 static void user_truncate(struct kunit *test, struct test_folio *tf)
 {
 	truncate_inode_pages(tf->file->f_mapping, 0);
@@ -244,7 +242,7 @@ static void user_munmap(struct kunit *test, struct test_folio *tf)
 	tf->addr = 0;
 }
 
-/* An LRU batch has a reference until it is drained. */
+/* An LRU batch holds a reference until it is drained. */
 static void user_lru_batch(struct kunit *test, struct test_folio *tf)
 {
 	deactivate_file_folio(tf->folio);
@@ -275,7 +273,7 @@ static void user_drop(struct kunit *test)
 	struct test_folio *tf = test_folio_make(test, p->folio);
 	struct wakeup_spy *spy;
 
-	/* A drain would otherwise drop the reference of the batch it was added by. */
+	/* Or a later drain would drop the reference of an LRU batch. */
 	lru_add_drain_all();
 	spy = wakeup_spy(test, tf->folio);
 	folio_wakeup_key_get(test);
@@ -372,7 +370,7 @@ static struct waiter *start_waiter(struct kunit *test, struct folio *folio,
 	return w;
 }
 
-/* The waiter has slept until the drop, and no longer. */
+/* The waiter slept until the drop, and no longer. */
 static void expect_woken(struct kunit *test, const struct waiter *w,
 			 ktime_t dropped_at)
 {
@@ -381,7 +379,7 @@ static void expect_woken(struct kunit *test, const struct waiter *w,
 	KUNIT_EXPECT_LE(test, ktime_sub(w->ended_at, dropped_at), late_by(1));
 }
 
-/* Nothing is left of its time, but a 1 if the reference has gone. */
+/* No time is left, or 1 if the reference is gone. */
 static void expect_timed_out(struct kunit *test, const struct waiter *w)
 {
 	KUNIT_EXPECT_LE(test, w->left, 1);
@@ -433,7 +431,7 @@ static void waiter_for_reclaim(struct kunit *test)
 		expect_timed_out(test, w);
 }
 
-/* With the key off the same task finds out when its time is over. */
+/* With the key off the waiter sleeps until its timeout. */
 static void waiter_times_out_when_off(struct kunit *test)
 {
 	struct folio *folio = test_folio_alloc(test, 0);
@@ -450,9 +448,8 @@ static void waiter_times_out_when_off(struct kunit *test)
 }
 
 /*
- * What a drop that wakes nobody costs a migration: its whole wait, though the
- * reference has long gone.  Where nothing is waited for it need not wake to do its
- * work: migration fails, and succeeds behind it.
+ * A drop that does not wake costs a migration its whole wait, though the reference
+ * is gone.  Without a wait migration fails, and succeeds after the drop.
  */
 static void migration_after_bypass(struct kunit *test)
 {

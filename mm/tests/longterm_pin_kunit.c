@@ -16,7 +16,7 @@
 #include "folio_fixture.h"
 #include "user_pages.h"
 
-/* Pages to pin: some before and some behind the one a case is about. */
+/* Pages to pin, and the one that a case is about. */
 #define NR_PAGES	4
 #define THE_PAGE	1
 
@@ -93,7 +93,7 @@ static void moves_out(struct kunit *test)
 	expect_unpins(up);
 }
 
-/* What the pin itself faults in is taken from where it may stay. */
+/* Pages that the pin faults in are allocated where they may stay. */
 static void untouched_pages(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
@@ -105,7 +105,7 @@ static void untouched_pages(struct kunit *test)
 	expect_unpins(up);
 }
 
-/* Pages that may stay do: the second pin finds them where the first put them. */
+/* A second pin leaves pages where the first has put them. */
 static void already_outside(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
@@ -120,7 +120,7 @@ static void already_outside(struct kunit *test)
 	for (i = 0; i < NR_PAGES; i++)
 		folios[i] = user_pages_folio(up, i);
 
-	/* An extra reference is nothing to them. */
+	/* An extra reference does not matter then. */
 	hold = folio_hold(test, folios[THE_PAGE], 1, 0);
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
 	folio_hold_join(hold);
@@ -131,7 +131,7 @@ static void already_outside(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, i), folios[i]);
 }
 
-/* A pin that finds a page isolated goes round for ever. */
+/* A pin would retry for ever while a page is isolated. */
 static void assert_put_back(struct kunit *test, struct folio *folio)
 {
 	lru_add_drain_all();
@@ -139,8 +139,8 @@ static void assert_put_back(struct kunit *test, struct folio *folio)
 }
 
 /*
- * The pin has failed and left all as it was, and can be had when the reference
- * has gone.
+ * The pin failed and left everything as it was, and succeeds once the reference is
+ * gone.
  */
 static void expect_fails_until_dropped(struct user_pages *up,
 				       const struct pin_way *way,
@@ -161,7 +161,7 @@ static void expect_fails_until_dropped(struct user_pages *up,
 	expect_unpins(up);
 }
 
-/* Pins, which takes as long as the hold does, or fails where nothing is waited for. */
+/* The pin takes as long as the hold, or fails without a wait. */
 static void expect_pin_waits_for(struct user_pages *up, const struct pin_way *way,
 				 struct folio_hold *hold)
 {
@@ -184,7 +184,7 @@ static void expect_pin_waits_for(struct user_pages *up, const struct pin_way *wa
 	expect_unpins(up);
 }
 
-/* The pin takes as long as somebody else's reference is held. */
+/* The pin takes as long as the extra reference is held. */
 static void transient_reference(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
@@ -196,7 +196,7 @@ static void transient_reference(struct kunit *test)
 	expect_pin_waits_for(up, p->way, hold);
 }
 
-/* A reference that stays makes the pin fail, and no page is pinned. */
+/* A lasting reference makes the pin fail, and no page is pinned. */
 static void lasting_reference(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
@@ -219,7 +219,7 @@ static void lasting_reference(struct kunit *test)
 	expect_fails_until_dropped(up, p->way, hold);
 }
 
-/* When a writer comes for mmap_lock, after the beginning of a pin. */
+/* When the writer wants mmap_lock, after the pin has begun. */
 #define WRITER_MS	60
 
 /**
@@ -264,8 +264,8 @@ static struct writer *writer_start(struct kunit *test)
 }
 
 /*
- * A limit of the series: a pin whose caller holds mmap_lock waits with it, and
- * with the pin whoever wants the lock for writing.
+ * A limit of the series: a pin whose caller holds mmap_lock waits with it held, and
+ * blocks writers.
  */
 static void writer_meanwhile(struct kunit *test)
 {
@@ -323,7 +323,7 @@ static const struct folio_drop short_pin_ends = {
 	.name = "unpin_folio", .refs = 1, .pin = true, .drop = drop_unpin_folio,
 };
 
-/* Somebody's short pin, as of direct I/O, is but another transient reference. */
+/* A short pin, as of direct I/O, is just another transient reference. */
 static void transient_pin(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
@@ -336,8 +336,8 @@ static void transient_pin(struct kunit *test)
 }
 
 /*
- * Each drop wakes the waiter, and more often than there are attempts: it has to
- * see for itself whether it was the last.
+ * More drops than attempts, and each wakes the waiter: it has to check whether the
+ * drop was the last.
  */
 static void dropped_one_by_one(struct kunit *test)
 {
@@ -356,7 +356,7 @@ static void dropped_one_by_one(struct kunit *test)
 			folio_hold_release(hold);
 			continue;
 		}
-		/* However often it fails, that does no harm. */
+		/* Failing often does no harm. */
 		user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 		KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
 		assert_put_back(test, folio);
@@ -367,7 +367,7 @@ static void dropped_one_by_one(struct kunit *test)
 
 KUNIT_DEFINE_ACTION_WRAPPER(unpin_action, unpin_user_page, struct page *);
 
-/* Somebody has pinned one of the pages for long: it stays, the others come. */
+/* One page has a longterm pin already: it stays, the others are moved to it. */
 static void pinned_neighbour(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
@@ -394,7 +394,7 @@ static void pinned_neighbour(struct kunit *test)
 	expect_pinned(up);
 }
 
-/* A pin that is not for long takes the page where it is, held or not. */
+/* A short pin takes the page where it is, held or not. */
 static void short_pin(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
@@ -421,13 +421,13 @@ static void short_pin(struct kunit *test)
 	expect_not_pinned(up);
 }
 
-/* A page that has just been faulted in is not on the LRU yet, but in a batch. */
+/* Pages that were just faulted in are in a batch, not on the LRU yet. */
 static void lru_batch_adds(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
 	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
 
-	/* A batch that becomes full is emptied. */
+	/* A full batch is drained. */
 	lru_add_drain_all();
 	user_pages_fill(up, NR_PAGES);
 	KUNIT_ASSERT_FALSE(test, folio_test_lru(user_pages_folio(up, THE_PAGE)));
@@ -438,8 +438,8 @@ static void lru_batch_adds(struct kunit *test)
 }
 
 /*
- * Somebody else has isolated the only page: there is nothing to migrate, which
- * must not be taken for success.  The pin tries until the page is put back.
+ * The only page is isolated elsewhere: there is nothing to migrate, which is no
+ * success.  The pin tries again until the page is put back.
  */
 static void isolated_by_another(struct kunit *test)
 {
@@ -456,7 +456,7 @@ static void isolated_by_another(struct kunit *test)
 	expect_unpins(up);
 }
 
-/* Who is about to die gets no pin; a memfd's folios are pinned all the same. */
+/* A task with a fatal signal pending gets no pin, but for the folios of a memfd. */
 static void fatal_signal(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
@@ -476,8 +476,8 @@ static void fatal_signal(struct kunit *test)
 }
 
 /*
- * A fatal signal fails the pin.  A limit of the series: it does not end the
- * wait, and is looked at when the pages have been moved.
+ * A fatal signal fails the pin.  A limit of the series: the signal does not end the
+ * wait, and is only checked after the pages were moved.
  */
 static void killed_during_wait(struct kunit *test)
 {
@@ -539,9 +539,8 @@ static bool pin_with_fault(struct kunit *test,
 }
 
 /*
- * Whichever allocation fails: what is not returned as pinned is not pinned.  An
- * injected reference is transient, and a fault to the pin where nothing is waited
- * for.
+ * Whichever allocation fails, only pages that are returned are pinned.  An injected
+ * reference is transient, and fails the pin without a wait.
  */
 static void any_fault(struct kunit *test)
 {
@@ -566,7 +565,7 @@ static void any_fault(struct kunit *test)
 	for (n = 1; n < TOO_MANY && pin_with_fault(test, p, n, &failures); n++)
 		;
 	KUNIT_EXPECT_LT_MSG(test, n, TOO_MANY, "there is no end of faults");
-	/* At least a destination for each page that has to be moved. */
+	/* At least the destination of each page that has to move. */
 	KUNIT_EXPECT_GE(test, failures, NR_PAGES / 2);
 }
 
@@ -586,7 +585,7 @@ static void lru_batch_add(struct kunit *test, struct folio *folio, int cpu)
 	KUNIT_ASSERT_TRUE(test, folio_test_lru(folio));
 }
 
-/* A batch of some CPU holds a reference on a page that is on the LRU as well. */
+/* A batch of some CPU holds a reference on a page that is on the LRU. */
 static void lru_batch_holds(struct kunit *test)
 {
 	const int cpu = cpumask_last(cpu_online_mask);
@@ -599,7 +598,7 @@ static void lru_batch_holds(struct kunit *test)
 	expect_pin_did_not_sleep(up);
 }
 
-/* As long as no page has a reference in excess nobody's batches are drained. */
+/* While no page has an extra reference no LRU batch is drained. */
 static void lru_batch_left_alone(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);

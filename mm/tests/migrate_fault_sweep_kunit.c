@@ -9,10 +9,10 @@
 #include "../fail_folio_hold.h"
 #include "folio_fixture.h"
 
-/* Far more points than any of these migrations has. */
+/* Far more points than a migration has. */
 #define TOO_MANY	1000
 
-/* Longer than all attempts together that do not wait, shorter than a wait. */
+/* Longer than all attempts without a wait, shorter than a wait. */
 #define HOLD_US		(5 * USEC_PER_MSEC)
 
 /* Which faults hit a migration. */
@@ -46,7 +46,7 @@ static const struct folio_set sets[] = {
 			 &test_folio_shmem, &test_folio_clean[4] } },
 };
 
-/* Needs a destination only if somebody else holds it, so nothing can be allocated in vain. */
+/* Needs a destination only while it is held: no allocation can fail. */
 static const struct folio_set anon_unmapped = {
 	"anon-unmapped", { &test_folio_anon_unmapped }
 };
@@ -105,8 +105,8 @@ struct tally {
 };
 
 /*
- * Of an unmapped anonymous folio there is only the isolated reference left: it
- * counts as migrated when that is dropped, and needs no destination.
+ * An unmapped anonymous folio has only the reference of its isolation: it counts as
+ * migrated when that is dropped, and needs no destination.
  */
 static bool freed_instead(const struct folio_migration *m, const struct test_folio *tf)
 {
@@ -138,8 +138,8 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 	met = !m->fail_nth;
 
 	/*
-	 * A reference is waited for, or has its folio fail; want of memory ends it
-	 * for all that remain.
+	 * A reference is waited for or fails its folio; lack of memory fails all
+	 * remaining folios.
 	 */
 	failed = wait_promises()->wait ? 0 : holds;
 	if (m->nr_failed_allocs) {
@@ -175,8 +175,8 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 }
 
 /*
- * Whatever single fault hits it, migration either copes with it or fails
- * cleanly: a folio is moved as a whole or left as it was.
+ * Migration copes with any single fault or fails cleanly: a folio is moved as a
+ * whole or left as it was.
  */
 static void sweep(struct kunit *test)
 {
@@ -190,7 +190,7 @@ static void sweep(struct kunit *test)
 		large += set->kinds[folios]->order > 0;
 		unmapped += set->kinds[folios] == &test_folio_anon_unmapped;
 	}
-	/* Without a destination a large folio is split, or that is tried in vain. */
+	/* Without a destination the split of a large folio is tried. */
 	if (sweep->faults & ALLOCS && large) {
 		if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 			kunit_skip(test, "not written for THP, which splits large folios");

@@ -132,7 +132,7 @@ static void release_all_at_first_alloc(struct folio_migration *m)
 	struct batch *b = m->data;
 	unsigned int i;
 
-	/* Where nothing is waited for they are dropped when it is over. */
+	/* Without a wait they are dropped after the migration. */
 	if (m->nr_allocs > 1 || !wait_promises()->wait)
 		return;
 	for (i = 0; i < b->nr; i++)
@@ -190,7 +190,7 @@ static struct batch *batch(struct kunit *test,
 	return b;
 }
 
-/* Drops what is held of a batch that was put back, which lets all of it migrate. */
+/* Once all references are dropped the whole batch migrates. */
 static void expect_all_migrate_later(struct kunit *test, struct batch *b)
 {
 	unsigned int i;
@@ -204,7 +204,7 @@ static void expect_all_migrate_later(struct kunit *test, struct batch *b)
 	expect_migrates_later(test, b->m);
 }
 
-/* Those that are still held are where they were, put back, and the others have moved. */
+/* Held folios are where they were, the others have moved. */
 static void expect_only_held_stay(struct kunit *test, struct batch *b)
 {
 	unsigned int i;
@@ -219,7 +219,7 @@ static void expect_only_held_stay(struct kunit *test, struct batch *b)
 	}
 }
 
-/* Where nothing is waited for those that are held fail, and the others migrate. */
+/* Without a wait held folios fail, and the others migrate. */
 static void expect_held_fail_at_once(struct kunit *test, struct batch *b)
 {
 	expect_failed_at_once(test, b->m, b->nr_held);
@@ -227,7 +227,7 @@ static void expect_held_fail_at_once(struct kunit *test, struct batch *b)
 	expect_all_migrate_later(test, b);
 }
 
-/* All migrate in the end: as late as the last reference goes. */
+/* All migrate, as late as the last reference is dropped. */
 static void expect_all_migrated(struct kunit *test, struct batch *b)
 {
 	ktime_t longest = 0;
@@ -253,7 +253,7 @@ static void expect_all_migrated(struct kunit *test, struct batch *b)
 		    ktime_add(longest, ticks_to_ktime(2)));
 }
 
-/* All migrate, as late as the references go: those are waited for at once. */
+/* All migrate after the drops, which come at the same time. */
 static void transient_references(struct kunit *test)
 {
 	const struct batch_param *p = test->param_value;
@@ -265,7 +265,7 @@ static void transient_references(struct kunit *test)
 	expect_all_migrated(test, b);
 }
 
-/* References that go one after the other, in the order of the folios or not. */
+/* Drops one after the other, in the order of the folios or in reverse. */
 static void expect_staggered(struct kunit *test,
 			     unsigned int (*delay)(unsigned int i, unsigned int nr))
 {
@@ -304,8 +304,8 @@ static void staggered_descending(struct kunit *test)
 }
 
 /*
- * Those whose reference stays fail, the others migrate.  A limit of the series,
- * unless it promises better: the time is spent for each of those in turn.
+ * Folios with a lasting reference fail, the others migrate.  A limit of the series,
+ * unless it promises better: it waits for each of them in turn.
  */
 static void lasting_references(struct kunit *test)
 {
@@ -333,7 +333,7 @@ static void lasting_references(struct kunit *test)
 	expect_only_held_stay(test, b);
 }
 
-/* A reference that goes while another folio is waited for costs no time. */
+/* A drop during the wait for another folio costs no time. */
 static void transient_behind_lasting(struct kunit *test)
 {
 	const struct wait_promises *p = wait_promises();
@@ -367,8 +367,8 @@ static void transient_behind_lasting(struct kunit *test)
 }
 
 /*
- * A limit of the series, unless it promises better: a reference that goes
- * during the last wait goes in vain, because no attempt follows.
+ * A limit of the series, unless it promises better: a drop during the last wait is
+ * in vain, for no attempt follows.
  */
 static void dropped_during_last_wait(struct kunit *test)
 {
@@ -398,8 +398,8 @@ static void dropped_during_last_wait(struct kunit *test)
 }
 
 /*
- * A limit of the series, unless it promises better: it waits while it has the
- * whole batch locked and unmapped, so that users of the other folios wait too.
+ * A limit of the series, unless it promises better: it waits with the whole batch
+ * locked and unmapped, so that users of the other folios wait too.
  */
 static void others_during_wait(struct kunit *test)
 {
@@ -464,7 +464,7 @@ static void mixed_kinds_in_one_list(struct kunit *test)
 	expect_all_migrated(test, b);
 }
 
-/* One folio can never be migrated: those that are held migrate all the same. */
+/* One folio can never migrate: held folios migrate all the same. */
 static void permanent_error_beside_held(struct kunit *test)
 {
 	struct batch *b = mixed_batch(test, &test_folio_shmem);
@@ -499,7 +499,7 @@ static void permanent_error_beside_held(struct kunit *test)
 	expect_all_migrate_later(test, b);
 }
 
-/* A folio that can be migrated by no attempt is not waited for, nor are others. */
+/* A folio that can never migrate is not waited for. */
 static void permanent_error_of_held(struct kunit *test)
 {
 	struct batch *b = mixed_batch(test, &test_folio_private);
@@ -532,9 +532,8 @@ static void permanent_error_of_held(struct kunit *test)
 }
 
 /*
- * There is no destination for the middle one of three folios.  What comes
- * before it is migrated, and waited for if it must; what comes behind it is not
- * even looked at.
+ * There is no destination for the middle one of three folios.  The first one is
+ * migrated, and waited for if need be; the last one is not even tried.
  */
 static struct batch *run_without_destination(struct kunit *test,
 					     const struct held *held,
@@ -622,8 +621,8 @@ static void no_destination_before_held(struct kunit *test)
 }
 
 /*
- * A limit of the series: when a large folio has no destination, its split is
- * tried, which an extra reference prevents, and nobody waits for that.
+ * A limit of the series: without a destination the split of a large folio is tried,
+ * which an extra reference prevents, and which does not wait.
  */
 static void no_destination_for_held_large(struct kunit *test)
 {
@@ -645,8 +644,8 @@ static void no_destination_for_held_large(struct kunit *test)
 }
 
 /*
- * The same limit where somebody has the folio locked: then its split is tried as
- * often as its migration would be, at once.
+ * The same limit while the folio is locked: its split is tried as often as its
+ * migration would be, without a wait.
  */
 static void no_destination_for_locked_large(struct kunit *test)
 {

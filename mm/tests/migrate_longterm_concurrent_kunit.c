@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests for several page migrations at once: those before a longterm pin
- * wait independently of each other, and leave all others as they are.  Where they
- * do not wait each halts in the middle of an attempt instead.
+ * KUnit tests for several page migrations at once: those before a longterm pin wait
+ * independently, and do not affect others.  Without a wait each halts in the middle
+ * of an attempt instead.
  */
 
 #include <linux/folio_batch.h>
@@ -15,7 +15,7 @@
 /* The most migrations that a case here has at once. */
 #define NR_PARTIES	4
 
-/* A migration of one folio, on which somebody may have references. */
+/* A migration of one folio, which may have extra references. */
 struct party {
 	struct folio_migration *m;
 	struct test_folio *tf;
@@ -58,7 +58,7 @@ static void party_make(struct kunit *test, struct party *p, int refs)
 	folio_migration_prolong(p->m);
 }
 
-/* So many are left, and the key counts them. */
+/* So many migrations are left, and the key counts them. */
 static void expect_inside(struct kunit *test, const struct concurrent_test *ct, int nr)
 {
 	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), ct->key_before + key_count_of(nr));
@@ -86,8 +86,8 @@ static void start_all(struct kunit *test, struct concurrent_test *ct, int nr)
 }
 
 /*
- * Still waiting, and not woken since it began to.  In real time a wait may have
- * ended by itself, which takes its time, and been followed by the next.
+ * Still in its wait, and not woken.  In real time a wait may have timed out and been
+ * followed by the next.
  */
 static void expect_undisturbed(struct kunit *test, const struct party *p)
 {
@@ -133,7 +133,7 @@ static void ends_with_its_own(struct kunit *test)
 	}
 }
 
-/* Many drops on one folio are no reason to look at the other. */
+/* Many drops on one folio do not wake the waiter for another. */
 static void many_drops_for_another(struct kunit *test)
 {
 	struct concurrent_test *ct = concurrent_test(test);
@@ -151,7 +151,7 @@ static void many_drops_for_another(struct kunit *test)
 	expect_inside(test, ct, 0);
 }
 
-/* One holder has references on the folios of both, and drops them in one go. */
+/* One batch drops references on the folios of both. */
 static void one_holder_for_two(struct kunit *test)
 {
 	struct concurrent_test *ct = concurrent_test(test);
@@ -187,8 +187,8 @@ static void one_holder_for_two(struct kunit *test)
 }
 
 /*
- * One has waited its time and failed, which turns the key off for itself alone:
- * the drop that the other waits for still wakes.
+ * A migration that times out turns the key off for itself alone: the drop that the
+ * other one waits for still wakes.
  */
 static void failure_of_another(struct kunit *test)
 {
@@ -245,7 +245,7 @@ static void compaction_run(struct kunit *test, struct folio_migration *m, int ke
 	expect_did_not_wait(test, m);
 }
 
-/* Fails at once as ever, though the key is on, and does not touch it. */
+/* Fails at once though the key is on, and leaves the key alone. */
 static void other_reason_beside(struct kunit *test)
 {
 	const enum migrate_mode *mode = test->param_value;
@@ -277,11 +277,10 @@ static void other_reason_beside(struct kunit *test)
 }
 
 /*
- * Compaction does not isolate more while the isolated folios are more than a
- * sixteenth of those on the LRU, and the one that waits is isolated.  A kthread
- * does not sleep over it but tries again, for as long as that lasts: there have
- * to be folios enough beside those that compaction itself leaves in the CPUs'
- * batches.
+ * Compaction isolates no more folios while those isolated exceed a sixteenth of the
+ * LRU, and the migration that waits has isolated one.  A kthread retries without
+ * sleeping until that changes, so there have to be enough folios on the LRU beside
+ * those that compaction leaves in batches.
  */
 #define NR_BYSTANDERS	64
 
@@ -294,13 +293,12 @@ static unsigned long vm_event(enum vm_event_item item)
 }
 
 /*
- * Memory is compacted while a migration waits.  Compaction moves what nobody
- * holds, gives up on what is held, and neither wakes the one that waits nor
- * gets hold of its folio.
+ * Memory is compacted while a migration waits.  Compaction moves folios without
+ * extra references, fails for others, and neither wakes the migration nor isolates
+ * its folio.
  *
- * It moves folios upwards, into page blocks that are partly free.  On either
- * side of those made here there is a block's worth of pages, every other of
- * them free.
+ * It moves folios up into page blocks that are partly free.  On either side of the
+ * folios made here there is a block's worth of pages, every other of them free.
  */
 static void compaction_beside(struct kunit *test)
 {

@@ -15,8 +15,8 @@ struct pin_param {
 };
 
 /*
- * Around the ends of a tick and of a wait, and longer than one wait but gone
- * before the last, when a later attempt migrates.
+ * Around the end of a tick and of a wait, and longer than one wait but shorter than
+ * all, so that a later attempt migrates.
  */
 static const struct pin_param holds[] = {
 	{ &test_folio_shmem, 0 },
@@ -37,7 +37,7 @@ static const struct pin_param holds[] = {
 
 PARAM_ARRAY(holds, "%s-%ums", p->kind->name, p->delay_ms);
 
-/* Nobody else holds a reference: there is nothing to wait for. */
+/* Without an extra reference there is nothing to wait for. */
 static void no_extra_reference(struct kunit *test)
 {
 	const struct test_folio_kind *kind = test_folio_kind_param(test);
@@ -56,7 +56,7 @@ static void no_extra_reference(struct kunit *test)
 		expect_migrated(test, tf);
 }
 
-/* What a migration is to be whose folio was held, once the hold is gone. */
+/* The folio has migrated, after its hold ended. */
 static void expect_migrated_after(struct kunit *test, struct folio_migration *m,
 				  struct test_folio *tf, struct folio_hold *hold)
 {
@@ -67,7 +67,7 @@ static void expect_migrated_after(struct kunit *test, struct folio_migration *m,
 	expect_migrated(test, tf);
 }
 
-/* What references of a hold add to the count of the folio. */
+/* What a hold adds to the reference count. */
 static int refs_of(const struct folio_hold *hold)
 {
 	if (hold->how && hold->how->pin && !folio_has_pincount(hold->folio))
@@ -76,8 +76,7 @@ static int refs_of(const struct folio_hold *hold)
 }
 
 /*
- * Where nothing is waited for it fails at once, and when the reference has gone
- * nothing is in the way of the next migration.
+ * Without a wait migration fails at once, and the next one succeeds after the drop.
  */
 static void expect_fails_until_dropped(struct kunit *test,
 				       struct folio_migration *m,
@@ -96,7 +95,7 @@ static const struct folio_drop one_reference = {
 	.name = "get-1", .refs = 1, .drop = drop_folio_put,
 };
 
-/* Migration takes as long as the folio is held. */
+/* Migration takes as long as the folio is held, or fails without a wait. */
 static void expect_waits_for(struct kunit *test,
 			     const struct test_folio_kind *kind,
 			     const struct folio_drop *how, unsigned int delay_ms)
@@ -144,7 +143,7 @@ struct count_param {
 #define PIN(_refs)	{ .name = "pin-" #_refs, .refs = _refs, .pin = true,	\
 			  .drop = drop_unpin_folio }
 
-/* A pin counts as many references on a small folio, and apart on a large one. */
+/* On a small folio a pin counts as many references, a large one counts pins apart. */
 static const struct count_param counts[] = {
 	{ &test_folio_shmem, GET(2) },
 	{ &test_folio_shmem, GET(64) },
@@ -161,7 +160,7 @@ static const struct count_param counts[] = {
 
 PARAM_ARRAY(counts, "%s-%s", p->kind->name, p->how.name);
 
-/* However many references there are, and pins. */
+/* Any number of references, and of pins. */
 static void references(struct kunit *test)
 {
 	const struct count_param *p = test->param_value;
@@ -169,7 +168,7 @@ static void references(struct kunit *test)
 	expect_waits_for(test, p->kind, &p->how, 50);
 }
 
-/* The reference is never dropped: each attempt waits its time, if at all; all fail. */
+/* The reference is not dropped: each attempt waits until its timeout, and fails. */
 static void expect_lasting_reference_fails(struct kunit *test,
 					   const struct test_folio_kind *kind,
 					   enum migrate_mode mode)
@@ -184,7 +183,7 @@ static void expect_lasting_reference_fails(struct kunit *test,
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
 
-	/* Of these the fixture knows. */
+	/* These kinds count attempts. */
 	if (tf->file && kind != &test_folio_shmem)
 		KUNIT_EXPECT_EQ(test, tf->attempts, attempts);
 	if (!p->wait) {
@@ -219,7 +218,7 @@ static void lasting_reference_async(struct kunit *test)
 	expect_lasting_reference_fails(test, &test_folio_shmem, MIGRATE_ASYNC);
 }
 
-/* All extra references have to go, whoever holds them. */
+/* All extra references have to go, of all holders. */
 static void several_references(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
@@ -232,7 +231,7 @@ static void several_references(struct kunit *test)
 		folio_migration_run(m);
 		expect_failed_at_once(test, m, 1);
 		expect_unharmed(test, tf, first->refs + last->refs);
-		/* One is as good as all of them. */
+		/* One extra reference is enough to fail. */
 		folio_hold_join(first);
 		folio_migration_again(m);
 		expect_fails_until_dropped(test, m, tf, last);
@@ -250,7 +249,7 @@ static void several_references(struct kunit *test)
 	expect_migrated(test, tf);
 }
 
-/* Both let go at the same moment, on several CPUs even at the same time. */
+/* Both drop at the same moment, on several CPUs maybe at the same time. */
 static void two_holders_at_once(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_clean[0]);
@@ -275,10 +274,10 @@ static void two_holders_at_once(struct kunit *test)
 }
 
 /*
- * The references go and are taken again before the waiter gets to run.  It is
- * woken each time, must not be taken in by that, and waits until they are gone
- * for good: one attempt before, one after.  On several CPUs it may be quicker,
- * then it migrates and the way back leads to the new folio.
+ * The references are dropped and taken again before the waiter runs.  It is woken
+ * each time, and must wait until they are gone for good: one attempt before, one
+ * after.  On several CPUs the waiter may be faster, migrate, and have the retaking
+ * lookup find the new folio.
  */
 static void expect_waits_for_retaken(struct kunit *test, int refs,
 				     unsigned int retakes, unsigned int delay_ms)
@@ -321,9 +320,8 @@ static void retaken_often(struct kunit *test)
 }
 
 /*
- * The timer wheel counts in coarser units the longer a wait is: those that begin
- * at such a time are rounded alike.  It counts in ticks up to 63 of them, and
- * lets a wait last one more than it was told.
+ * The timer wheel rounds long waits: those that begin at a multiple of this are
+ * rounded alike.  It is exact up to 63 ticks, and adds one.
  */
 #define TIMER_WHEEL_ALIGN	512
 
@@ -342,7 +340,7 @@ struct deadline_param {
 	unsigned int most_attempts;
 };
 
-/* At the deadline itself the waiter may run before the task that drops, or after. */
+/* At the deadline itself the waiter may run before the drop, or after it. */
 static const struct deadline_param deadlines[] = {
 	{ "before", -1, 2, 2 },
 	{ "at", 0, 2, 3 },
@@ -352,8 +350,8 @@ static const struct deadline_param deadlines[] = {
 PARAM_ARRAY(deadlines, "%s", p->name);
 
 /*
- * Around the deadline of the first wait nothing gets lost: the reference ends
- * that wait, or it is over by itself and the reference ends the next one.
+ * A drop about the deadline of the first wait is not lost: it ends that wait, or the
+ * next one.
  */
 static void dropped_about_deadline(struct kunit *test)
 {
@@ -388,7 +386,7 @@ static void dropped_about_deadline(struct kunit *test)
 	expect_migrated_after(test, m, tf, hold);
 }
 
-/* Of three folios the middle one is held: all migrate, as late as that one. */
+/* The middle one of three folios is held: all migrate after its drop. */
 static void one_held_of_several(struct kunit *test)
 {
 	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
@@ -421,9 +419,9 @@ static void one_held_of_several(struct kunit *test)
 }
 
 /*
- * The folio is locked when migration comes to it, so it can't even be unmapped.
- * The wait is for references, not for locks: with none in excess an attempt
- * does not wait, a mode that does not block fails, and nothing is harmed.
+ * The folio is locked when migration comes to it, so it cannot even be unmapped.
+ * The wait is for references, not for locks: without an extra one an attempt does
+ * not wait, asynchronous migration fails, and the folio is unharmed.
  */
 static void locked_folio_is_not_waited_for(struct kunit *test)
 {
@@ -467,8 +465,8 @@ static void become_reclaim(struct folio_migration *m)
 }
 
 /*
- * Not by a task that frees memory, which may hold the lock itself, and in light
- * mode not while the folio may be read in: that could take long.
+ * The lock is not waited for by a task in reclaim, which may hold it, nor in light
+ * mode while the folio is being read, which could take long.
  */
 static void expect_lock_not_waited_for(struct kunit *test,
 				       struct folio_migration *m, bool read_in)
@@ -518,8 +516,8 @@ static const struct test_folio_kind * const locked_kinds[] = {
 PARAM_ARRAY(locked_kinds, "%s", (*p)->name);
 
 /*
- * Locked, and with an extra reference: the attempt that finds the folio locked
- * waits for the reference before the next one, if it waits at all.
+ * Locked, and with an extra reference: an attempt that finds the folio locked waits
+ * for the reference, if the series waits.
  */
 static void locked_and_held_folio(struct kunit *test)
 {
@@ -547,7 +545,7 @@ static void locked_and_held_folio(struct kunit *test)
 	expect_unharmed(test, tf, 0);
 }
 
-/* Each folio that is found locked is waited for, not only the first one. */
+/* Each locked folio is waited for, not only the first one. */
 static void several_locked_and_held_folios(struct kunit *test)
 {
 	static const unsigned int delays_ms[] = { 0, 50 };
@@ -593,8 +591,8 @@ static void become_reclaim_and_release(struct folio_migration *m)
 }
 
 /*
- * In synchronous mode by a task that frees memory, which does not wait for the
- * lock: those attempts wait for references as well, and the lock stays in the way.
+ * In synchronous mode by a task in reclaim, which does not wait for the lock: these
+ * attempts wait for references as well, and fail for the lock.
  */
 static void locked_and_held_folio_sync(struct kunit *test)
 {
@@ -651,8 +649,8 @@ static const struct writeback_param writebacks[] = {
 PARAM_ARRAY(writebacks, "%s", p->name);
 
 /*
- * Writeback is waited for in synchronous mode, before the references are.  The
- * other modes fail at once, also if there is a reference to wait for.
+ * Synchronous mode waits for writeback, then for references.  The other modes fail
+ * at once, even with a reference to wait for.
  */
 static void under_writeback(struct kunit *test)
 {
@@ -701,11 +699,10 @@ static void under_writeback(struct kunit *test)
 }
 
 /*
- * How many references to expect is counted once, before the wait.  Here the folio
- * is locked when migration comes to it, so that it stays mapped, and one more
- * process comes to map it meanwhile.
- * A limit of the series: the drop of the extra reference goes unnoticed, the
- * wait lasts its whole time.
+ * Expected references are counted once, before the wait.  Here the folio is locked,
+ * so that it stays mapped, and one more process maps it during the wait.
+ * A limit of the series: the drop of the extra reference goes unnoticed, and the wait
+ * lasts until its timeout.
  */
 static void mapped_again_meanwhile(struct kunit *test)
 {
@@ -733,7 +730,7 @@ static void mapped_again_meanwhile(struct kunit *test)
 	expect_migrated_after(test, m, tf, hold);
 }
 
-/* Has a started migration come so far?  Nobody reports that. */
+/* Poll: there is no notification of an attempt. */
 static bool comes_to_attempt(struct folio_migration *m, unsigned int nr)
 {
 	while (READ_ONCE(m->nr_allocs) < nr)
@@ -743,9 +740,9 @@ static bool comes_to_attempt(struct folio_migration *m, unsigned int nr)
 }
 
 /*
- * The same the other way round: one process unmaps the folio meanwhile.
- * A limit of the series: that is taken for the drop of the extra reference, and
- * an attempt is made for nothing.  Then the wait goes on.
+ * The other way round: one process unmaps the folio during the wait.
+ * A limit of the series: that looks like the drop of the extra reference, and one
+ * attempt is in vain.  Then the wait goes on.
  */
 static void unmapped_meanwhile(struct kunit *test)
 {
@@ -775,8 +772,8 @@ static void unmapped_meanwhile(struct kunit *test)
 }
 
 /*
- * Whoever holds the reference has the folio locked, and truncates it: all that
- * the page cache had go at once, and fewer are left than were expected.
+ * The holder has the folio locked and truncates it: the references of the page cache
+ * go at once, and fewer are left than were expected.
  */
 static void truncated_meanwhile(struct kunit *test)
 {
@@ -803,7 +800,7 @@ static void truncated_meanwhile(struct kunit *test)
 	expect_took(test, m, 0, ticks_to_ktime(p->wait / 2 + 1));
 	expect_allocs(test, m, 1);
 	KUNIT_EXPECT_FALSE(test, tf->src_kept);
-	/* In real time somebody else may have got the page by now. */
+	/* In real time the page may have been reused by now. */
 	if (folio_fixture_virtual_time())
 		KUNIT_EXPECT_EQ(test, tf->src_refs, 0);
 }

@@ -4,8 +4,8 @@
  * at once, of random folios, on which random holders drop references in random
  * ways.
  *
- * What a round is made of depends on folio_fixture.seed= and its number alone:
- * a round that fails is to be had again by the seed that it prints.
+ * A round depends only on folio_fixture.seed= and its number: the seed that it prints
+ * reproduces it.
  */
 
 #include <linux/hash.h>
@@ -21,7 +21,7 @@
 #define MAX_HOLDS	2
 #define MAX_DELAY_MS	40
 
-/* A drop from a timer or a callback of RCU may take some ticks to come there. */
+/* A drop from a timer or an RCU callback may come some ticks late. */
 #define LATE_TICKS	5
 
 static const struct test_folio_kind * const kinds[] = {
@@ -52,7 +52,7 @@ struct stress_round {
 	struct stress_migration migrations[NR_MIGRATIONS];
 };
 
-/* Each draw depends on those before it in its round, and on nothing else. */
+/* Each draw depends only on those before it in its round. */
 static u32 draw(struct stress_round *round, u32 below)
 {
 	return prandom_u32_state(&round->rnd) % below;
@@ -68,7 +68,7 @@ static const struct folio_drop *draw_drop(struct stress_round *round,
 {
 	const struct folio_drop *how;
 
-	/* Who holds the folio lock up has it fail, see the suite of its users. */
+	/* A drop that needs the folio lock fails the migration, see migrate_longterm_users. */
 	do
 		how = &folio_drops[draw(round, ARRAY_SIZE(folio_drops))];
 	while (how->order > order || how->locks);
@@ -125,8 +125,8 @@ static bool waits(enum migrate_reason reason)
 }
 
 /*
- * Of a migration that does not wait each hold outlasts the attempts: in virtual
- * time none ends before something sleeps.
+ * A hold must outlast the attempts of a migration that does not wait: in virtual
+ * time it does, for nothing sleeps.
  */
 static unsigned int draw_delay_ms(struct stress_round *round,
 				  enum migrate_reason reason)
@@ -161,7 +161,7 @@ static void migration_make(struct kunit *test, struct stress_round *round,
 		for (j = 0; j < sf->nr_holds; j++) {
 			const struct folio_drop *how = draw_drop(round, kind->order);
 
-			/* It can't be unmapped while it is pinned, and is tried again. */
+			/* A pinned folio cannot be unmapped, and is tried again. */
 			if (how->pin && kind == &test_folio_anon_mapped)
 				one_alloc_each = false;
 			sf->holds[j] = folio_hold_how(test, sf->tf->folio, how,
@@ -175,7 +175,7 @@ static void migration_make(struct kunit *test, struct stress_round *round,
 		sm->m->fail_alloc_at = 1 + draw(round, sm->nr_folios);
 }
 
-/* Looks the folios up as page cache lookups do, and leaves them again. */
+/* Looks up the folios in the page cache, and drops them again. */
 static int passer_by(void *data)
 {
 	struct stress_round *round = data;
@@ -202,7 +202,7 @@ static int passer_by(void *data)
 	return 0;
 }
 
-/* What is to become of a folio. */
+/* What must become of a folio. */
 enum due {
 	STAYS,
 	MOVES,
@@ -210,8 +210,8 @@ enum due {
 };
 
 /*
- * It follows from what was drawn.  In real time a passer-by may have a reference
- * whenever an attempt that does not wait is made, and a hold be over by then.
+ * It follows from the draws.  In real time a passer-by may hold a reference during an
+ * attempt that does not wait, and a hold may have ended before it.
  */
 static enum due folio_due(const struct stress_migration *sm, int i)
 {
@@ -255,7 +255,7 @@ static void expect_right_result(struct kunit *test, const struct stress_migratio
 				     sm->nr_folios - nr_migrated);
 }
 
-/* It has waited for all references on what it moved, and not beyond the last. */
+/* It waited for all references on folios that it moved, and no longer. */
 static void expect_waited(struct kunit *test, const struct stress_migration *sm)
 {
 	const struct folio_migration *m = sm->m;
@@ -333,7 +333,7 @@ static void migrations_at_once(struct kunit *test)
 	round = test_zalloc(test, sizeof(*round));
 	init_completion(&round->gate);
 	kunit_info(test, "folio_fixture.seed=%llu", folio_fixture_seed());
-	/* Rounds that follow each other shall not be alike. */
+	/* So that neighbouring rounds differ. */
 	prandom_seed_state(&round->rnd, hash_64(folio_fixture_seed() + *number, 64));
 
 	for (i = 0; i < NR_MIGRATIONS; i++)

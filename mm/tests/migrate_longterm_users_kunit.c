@@ -44,7 +44,7 @@ static void waiting_start(struct kunit *test, struct waiting *w,
 	KUNIT_ASSERT_TRUE(test, folio_migration_waits(w->m, w->tf));
 }
 
-/* The reference goes, and with it the wait. */
+/* The drop ends the wait. */
 static void waiting_finish(struct kunit *test, struct waiting *w)
 {
 	KUNIT_EXPECT_FALSE(test, completion_done(&w->m->done));
@@ -56,7 +56,7 @@ static void waiting_finish(struct kunit *test, struct waiting *w)
 	KUNIT_EXPECT_GE(test, w->m->ended_at, w->hold->dropped_at);
 }
 
-/* Each attempt has waited its time, if at all, and failed. */
+/* Each attempt has waited until its timeout, if at all, and failed. */
 static void expect_waited_in_vain(struct kunit *test, struct waiting *w)
 {
 	const struct wait_promises *p = wait_promises();
@@ -95,7 +95,7 @@ static struct reader *reader_alloc(struct kunit *test, unsigned long addr)
 	return r;
 }
 
-/* Reads, and then lives on until it is told to go. */
+/* Reads, and then waits until it is told to go. */
 static void reader_fn(struct test_task *task)
 {
 	struct reader *r = task->data;
@@ -185,7 +185,7 @@ static void exit_of_process(struct kunit *test)
 
 	tf->mapcount++;
 	KUNIT_ASSERT_EQ(test, 0, test_folio_unmap(tf));
-	/* Now it is the process's alone. */
+	/* Now only the process maps it. */
 	KUNIT_ASSERT_EQ(test, 1, folio_mapcount(tf->folio));
 
 	waiting_start(test, &w, tf, MIGRATE_SYNC);
@@ -208,7 +208,7 @@ static void lock_user_prepare(struct kunit *test, struct waiting *w,
 static void lock_user_run(struct kunit *test, struct waiting *w)
 {
 	folio_migration_start(w->m);
-	/* Runs on when it has unlocked the folio, whoever that wakes. */
+	/* Keeps running after it has unlocked the folio. */
 	sched_set_fifo(w->m->task);
 	KUNIT_ASSERT_TRUE(test, folio_migration_waits(w->m, w->tf));
 	folio_hold_release(w->hold);
@@ -227,8 +227,8 @@ static void expect_migrated_after_drop(struct kunit *test, struct waiting *w)
 }
 
 /*
- * A limit of the series: the holder needs the folio lock before it can drop its
- * reference, and gets it only when migration has given up.
+ * A limit of the series: a holder that needs the folio lock to drop its reference
+ * gets it only when migration has given up.
  */
 static void expect_lock_user_too_late(struct kunit *test, enum migrate_mode mode)
 {
@@ -255,22 +255,22 @@ static void holder_needs_lock_async(struct kunit *test)
 }
 
 /*
- * In synchronous mode the folio is unlocked for a moment, when those attempts
- * follow the asynchronous ones.  Here migration locks it again first.
+ * The folio is unlocked for a moment between asynchronous and synchronous attempts.
+ * Here migration locks it again first.
  */
 static void holder_needs_lock_sync(struct kunit *test)
 {
 	expect_lock_user_too_late(test, MIGRATE_SYNC);
 }
 
-/* The first of the synchronous attempts begins when the holder has dropped. */
+/* The first synchronous attempt begins after the drop. */
 static void let_lock_user_in(struct folio_migration *m)
 {
 	if (m->nr_allocs == m->halt_at + (m->halt_at ? 1 : 2))
 		folio_hold_join(m->data);
 }
 
-/* And here the holder does, which gets the migration through. */
+/* Here the holder gets the lock first, and the migration succeeds. */
 static void holder_gets_lock_between(struct kunit *test)
 {
 	const struct wait_promises *p = wait_promises();
@@ -324,7 +324,7 @@ static void truncation(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, tf->file->f_mapping->nrpages, 0);
 	if (wait_promises()->holds_folio) {
-		/* Truncated where it was; only isolation has it still. */
+		/* It was truncated; only the reference of its isolation is left. */
 		KUNIT_EXPECT_NULL(test, tf->dst);
 		KUNIT_EXPECT_NULL(test, tf->folio->mapping);
 		KUNIT_EXPECT_EQ(test, folio_ref_count(tf->folio), 1);
@@ -350,7 +350,7 @@ static void victim_fn(struct test_task *task)
 	complete_all(&v->m->done);
 }
 
-/* Leaves a migration that waits, in a process that has got a fatal signal. */
+/* Returns while a migration waits, in a process with a fatal signal. */
 static struct victim *waiting_kill(struct kunit *test, struct waiting *w)
 {
 	struct victim *v = test_zalloc(test, sizeof(*v));
@@ -386,7 +386,7 @@ static void killed_transient_reference(struct kunit *test)
 	}
 }
 
-/* The same limit: the task that was killed spends all of the time. */
+/* The same limit: a killed task waits until the last timeout. */
 static void killed_lasting_reference(struct kunit *test)
 {
 	const struct wait_promises *p = wait_promises();

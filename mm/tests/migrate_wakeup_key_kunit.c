@@ -78,7 +78,7 @@ static void balanced_on_timeout(struct kunit *test)
 	expect_unharmed(test, kt.tf[0], 1);
 }
 
-/* An error that no attempt can cure is not waited for. */
+/* A permanent error is not waited for. */
 static void balanced_on_permanent_error(struct kunit *test)
 {
 	struct key_test kt;
@@ -135,7 +135,7 @@ static void balanced_on_enomem(struct kunit *test)
 }
 
 /*
- * The asynchronous attempts had a destination and failed, there is none for the
+ * The asynchronous attempts fail with a destination, and there is none for the
  * synchronous ones.
  */
 static void balanced_on_late_enomem(struct kunit *test)
@@ -167,7 +167,7 @@ static void balanced_on_empty_list(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_wakeup_key_count(), kt.key_before);
 }
 
-/* Somebody else has it on already: it stays on for them. */
+/* The key was on before: it stays on for its other user. */
 static void leaves_other_users_alone(struct kunit *test)
 {
 	struct key_test kt;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests for what pins of user pages take, what they refuse, and what they
- * leave behind.  Nobody else holds a reference here, so nothing has to wait.
+ * leave behind.  There are no extra references here, so nothing waits.
  */
 
 /* First: linux/memfd.h needs its types and does not include it. */
@@ -22,7 +22,7 @@
 #define NR_PAGES	4
 #define THE_PAGE	1
 
-/* What no page holds after user_pages_fill(). */
+/* No page contains this after user_pages_fill(). */
 #define NEWS		0x5a
 
 /* How to pin what. */
@@ -84,7 +84,7 @@ static void pin(struct user_pages *up, const struct pin_param *p)
 		user_pages_pin(up, p->way, FOLL_LONGTERM);
 }
 
-/* A device finds in a pinned page what it would. */
+/* What a device would find in a pinned page. */
 static void expect_device_finds(struct user_pages *up, unsigned int i, u8 value)
 {
 	void *page = kmap_local_page(up->pages[i]);
@@ -161,7 +161,7 @@ static struct forked *forked_start(struct kunit *test, struct user_pages *up)
 	return forked;
 }
 
-/* The other process has what it had at the fork, in a page of its own. */
+/* The child has the contents at the fork, in a page of its own. */
 static void expect_fork_apart(struct kunit *test, struct forked *forked)
 {
 	u8 pattern = user_pages_pattern(forked->up, THE_PAGE);
@@ -176,8 +176,8 @@ static void expect_fork_apart(struct kunit *test, struct forked *forked)
 }
 
 /*
- * A process that pins pages and then forks keeps them: the other one gets copies
- * at once, for a copy on write would go to whoever writes first.
+ * A process that pins pages and then forks keeps them: the child gets copies at once,
+ * for copy-on-write would give the copy to the first writer.
  */
 static void fork_after_pin(struct kunit *test)
 {
@@ -197,7 +197,7 @@ static void fork_after_pin(struct kunit *test)
 	expect_unpins(up);
 }
 
-/* Pages that a fork has made common are not pinned, but copies that are one's own. */
+/* A pin after a fork takes private copies, not the shared pages. */
 static void fork_before_pin(struct kunit *test)
 {
 	const struct pin_param *p = test->param_value;
@@ -234,7 +234,7 @@ static void read_only(struct kunit *test)
 	expect_unpins(up);
 }
 
-/* Where nothing has been written yet, the zero page is no page to pin for long. */
+/* A longterm pin of an untouched page must not take the zero page. */
 static void read_only_untouched(struct kunit *test)
 {
 	const struct pin_param *p = test->param_value;
@@ -248,7 +248,7 @@ static void read_only_untouched(struct kunit *test)
 	expect_unpins(up);
 }
 
-/* For a short time it is, but nobody counts how often. */
+/* A short pin takes the zero page, without counting it. */
 static void zero_page(struct kunit *test)
 {
 	const struct pin_param *p = test->param_value;
@@ -293,7 +293,7 @@ static void migrates_what_is_there(struct kunit *test)
 	expect_pinned(up);
 }
 
-/* What the pin itself touches first is allocated where it may stay. */
+/* Pages that the pin touches first are allocated where they may stay. */
 static void first_touch_is_outside(struct kunit *test)
 {
 	const struct pin_param *p = test->param_value;
@@ -306,7 +306,7 @@ static void first_touch_is_outside(struct kunit *test)
 	expect_pinned(up);
 }
 
-/* That a page has been written to is not forgotten when it moves. */
+/* A dirty page stays dirty when it moves. */
 static void data_stays_dirty(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
@@ -351,7 +351,7 @@ static unsigned long nr_mlocked(void)
 	return nr;
 }
 
-/* Pages that are mlocked stay so, also when they are only about to be. */
+/* Mlocked pages stay mlocked, even if they are still in a batch. */
 static void mlocked(struct kunit *test)
 {
 	const bool *in_batch = test->param_value;
@@ -359,7 +359,7 @@ static void mlocked(struct kunit *test)
 	unsigned long before;
 	unsigned int i;
 
-	/* A batch that becomes full is emptied. */
+	/* A full batch is drained. */
 	lru_add_drain_all();
 	user_pages_fill(up, NR_PAGES);
 	if (!*in_batch)
@@ -384,7 +384,7 @@ static const bool in_batch[] = { false, true };
 
 PARAM_ARRAY(in_batch, "%s", *p ? "in-batch" : "on-lru");
 
-/* Pins pages and holds on to one, to see what is left of it. */
+/* Pins pages and takes a reference on one, to see what is left of it. */
 static struct folio *pin_and_get(struct kunit *test, struct user_pages *up,
 				 const struct pin_way *way)
 {
@@ -398,7 +398,7 @@ static struct folio *pin_and_get(struct kunit *test, struct user_pages *up,
 	return folio;
 }
 
-/* A page that nobody maps any more stays with the device until that lets go. */
+/* A page without mappings stays with the device until it is unpinned. */
 static void expect_only_pinned(struct user_pages *up, struct folio *folio, u8 data)
 {
 	struct kunit *test = up->test;
@@ -558,7 +558,7 @@ static const struct refusal refusals[] = {
 
 PARAM_ARRAY(refusals, "%s", p->name);
 
-/* What must not be written to by a device, or read, is refused, and not touched. */
+/* Memory that a device must not write, or read, is refused and not touched. */
 static void refused(struct kunit *test)
 {
 	static const struct pin_way *const gup[] = {
@@ -598,11 +598,11 @@ static void refused(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, faults, due);
 		expect_pins(up, 0);
 	}
-	/* Before the file is: its pages would be looked for in vain. */
+	/* Before the file: a fault would find no pages. */
 	vm_munmap(up->addr, NR_PAGES * PAGE_SIZE);
 }
 
-/* A range that is not the user's alone is refused, even where it begins in memory. */
+/* A range beyond user memory is refused, even if it begins inside. */
 static void out_of_range(struct kunit *test)
 {
 	const unsigned long end = TASK_SIZE_MAX & PAGE_MASK;
@@ -628,7 +628,7 @@ static void out_of_range(struct kunit *test)
 			pin_user_pages_unlocked(PAGE_SIZE, 0, pages, FOLL_LONGTERM));
 }
 
-/* Ranges of a memfd that make no sense, and files that are none. */
+/* Invalid ranges of a memfd, and other files. */
 static void folios_refused(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_memfd, NR_PAGES);
@@ -708,7 +708,7 @@ static void folios_of_part(struct kunit *test)
 	expect_unpins(up);
 }
 
-/* A way to unpin pages that says whether they have been written to. */
+/* A way to unpin pages, and whether it marks them dirty. */
 struct dirty_way {
 	const char *name;
 	void (*unpin)(struct user_pages *up, bool dirty);
@@ -746,7 +746,7 @@ static const struct dirty_way dirty_ways[] = {
 
 PARAM_ARRAY(dirty_ways, "%s", p->name);
 
-/* Unpinned pages are as dirty as is said, whether they were dirty or not. */
+/* Unpinning marks pages dirty if it is told to, and cleans none. */
 static void unpin_dirty(struct kunit *test)
 {
 	const struct dirty_way *way = test->param_value;
@@ -786,7 +786,7 @@ static void expect_left(struct kunit *test, struct folio *folio, int pins)
 	KUNIT_EXPECT_EQ(test, folio_maybe_dma_pinned(folio), pins > 0);
 }
 
-/* A list of pages may begin and end inside of folios, and come back to one. */
+/* A list of pages may begin and end inside of folios, and return to one. */
 static void unpin_parts_of_folios(struct kunit *test)
 {
 	struct folio *one = test_folio_alloc(test, ORDER);

@@ -15,7 +15,7 @@
 KUNIT_DEFINE_ACTION_WRAPPER(folio_put_action, folio_put, struct folio *);
 
 /**
- * test_folio_alloc() - allocate a folio that belongs to nobody
+ * test_folio_alloc() - allocate a folio without users
  * @test: the running test
  * @order: its order
  *
@@ -52,7 +52,7 @@ void test_folio_put(struct kunit *test, struct folio *folio)
 }
 
 /**
- * test_folio_give() - have the case drop a reference in a way of its own
+ * test_folio_give() - leave the drop of a reference to the case
  * @test: the running test
  * @folio: the folio, as for test_folio_put()
  */
@@ -68,8 +68,8 @@ KUNIT_DEFINE_ACTION_WRAPPER(folio_unlock_action, folio_unlock, struct folio *);
  * @test: the running test
  * @folio: the folio
  *
- * Whoever waits for the lock does so uninterruptibly, and the cleanup waits for
- * him: a case that is aborted must not leave it locked.
+ * Tasks wait for the lock uninterruptibly, and the cleanup waits for them: a case
+ * that is aborted must not leave it locked.
  */
 void test_folio_lock(struct kunit *test, struct folio *folio)
 {
@@ -92,7 +92,7 @@ void test_folio_unlock(struct kunit *test, struct folio *folio)
 
 /**
  * test_folio_mark() - put a mark on a folio that the page allocator wipes off
- * @folio: a folio that belongs to nobody
+ * @folio: a folio without users
  */
 void test_folio_mark(struct folio *folio)
 {
@@ -104,10 +104,9 @@ void test_folio_mark(struct folio *folio)
  * test_folio_freed() - has a folio been freed?
  * @folio: a folio that was given to test_folio_mark()
  *
- * That it has no references any more does not tell: their count may have come
- * to nothing without anybody noticing, and in real time somebody else may have
- * got the page since.  The flag goes when the page is freed, the rest of the mark
- * before anybody else gets it.
+ * The reference count does not tell: it may reach 0 without the folio being freed,
+ * and in real time the page may have been reused.  Freeing clears the flag, and
+ * allocation the rest of the mark.
  *
  * Return: true if it has.
  */
@@ -136,7 +135,7 @@ static void movable_filler_free(void *data)
  * @test: the running test
  * @nr: how many pages
  *
- * Return: the pages, which belong to nobody and are freed when the case ends.
+ * Return: the pages, which have no users and are freed when the case ends.
  */
 struct movable_filler *movable_filler(struct kunit *test, unsigned int nr)
 {
@@ -250,7 +249,7 @@ struct test_folio *test_folio_make(struct kunit *test,
 	if (ret == -EOPNOTSUPP)
 		kunit_skip(test, "this kernel has no folios of kind %s",
 			   kind->name);
-	/* Of those the page allocator promises none, however much memory is free. */
+	/* Such orders may be unavailable, however much memory is free. */
 	if (ret == -ENOMEM && kind->order > PAGE_ALLOC_COSTLY_ORDER)
 		kunit_skip(test, "no memory in pieces of order %u", kind->order);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "can't make a folio of kind %s",
@@ -260,7 +259,7 @@ struct test_folio *test_folio_make(struct kunit *test,
 }
 
 /**
- * test_folio_has_users() - does anybody but those who hold it refer to a folio?
+ * test_folio_has_users() - is a folio mapped, or in the page cache?
  * @tf: the folio
  *
  * Return: false if nothing refers to it but its isolation and extra references.
@@ -386,13 +385,13 @@ static const struct {
 	{ TEST_FOLIO_KSM, "ksm", folio_test_ksm },
 };
 
-/* Whether a bit of the state is known: as long as it is mapped page tables have some. */
+/* While a folio is mapped, page tables have its dirty bit. */
 static bool state_known(const struct test_folio *tf, enum test_folio_state state)
 {
 	return state != TEST_FOLIO_DIRTY || !tf->kind->mapcount;
 }
 
-/* What holds for a folio in use, wherever it lies. */
+/* What holds for a folio in use, at its source or destination. */
 static void expect_in_use(struct kunit *test, struct test_folio *tf,
 			  struct folio *folio, int extra_refs)
 {
@@ -420,7 +419,7 @@ static void expect_in_use(struct kunit *test, struct test_folio *tf,
 			      "its users do not find the folio");
 	KUNIT_EXPECT_TRUE_MSG(test, test_folio_intact(tf, folio),
 			      "contents have changed");
-	/* Its user has found it, and so has swapped it in. */
+	/* reaches() has swapped it in. */
 	if (kind == &test_folio_swapped_out) {
 		tf->kind = &test_folio_anon_mapped;
 		tf->mapcount = tf->kind->mapcount;
@@ -446,14 +445,14 @@ void expect_at_destination(struct kunit *test, struct test_folio *tf)
 /**
  * expect_migrated() - expect a folio at its destination, and its source free
  * @test: the running test
- * @tf: a folio that took part in a migration beside which nobody allocated
+ * @tf: a folio that took part in a migration without other allocations beside it
  */
 void expect_migrated(struct kunit *test, struct test_folio *tf)
 {
 	if (tf->dst) {
 		KUNIT_EXPECT_FALSE_MSG(test, tf->src_kept,
 				       "the source folio was not freed");
-		/* In real time somebody else may have got the page by now. */
+		/* In real time the page may have been reused by now. */
 		if (folio_fixture_virtual_time())
 			KUNIT_EXPECT_EQ(test, tf->src_refs, 0);
 	}

@@ -31,7 +31,7 @@ const struct user_memory user_memory_anon = {
 	.flags = MAP_PRIVATE | MAP_ANONYMOUS,
 };
 
-/* Shared anonymous memory: a file of shmem that nobody else knows. */
+/* Shared anonymous memory: an unnamed file of shmem. */
 const struct user_memory user_memory_shmem = {
 	.name = "shmem",
 	.flags = MAP_SHARED | MAP_ANONYMOUS,
@@ -44,7 +44,7 @@ const struct user_memory user_memory_memfd = {
 	.flags = MAP_SHARED,
 };
 
-/* A private mapping of a memfd, which nobody has written to. */
+/* A private mapping of a memfd, not written to. */
 const struct user_memory user_memory_private = {
 	.name = "private",
 	.memfd = true,
@@ -160,9 +160,9 @@ bool user_pages_can_be_movable(void)
 }
 
 /*
- * The mapping goes with the thread of the case, which may take a moment longer
- * than the case.  Whoever closes the file last drains the LRU batches of its CPU:
- * that is not to happen in the middle of the next case.
+ * The mapping goes with the thread of the case, which may outlive the case a little.
+ * Its last close would drain the LRU batches of its CPU in the middle of the next
+ * case.
  */
 static void close_memfd(struct file *file)
 {
@@ -260,7 +260,7 @@ void user_pages_write(struct user_pages *up, unsigned int i, u8 value)
 	kunit_kfree(test, buf);
 }
 
-/* What is written through a private mapping does not come to the file. */
+/* Writes through a private mapping do not reach the file. */
 static void write_to_file(struct user_pages *up, unsigned int i)
 {
 	struct folio *folio = shmem_read_folio(up->file->f_mapping, i);
@@ -334,7 +334,7 @@ struct folio *user_pages_folio(struct user_pages *up, unsigned int i)
 	struct vm_area_struct *vma;
 	struct folio_walk fw;
 
-	/* Not by GUP, which touches the page: that may put it in an LRU batch. */
+	/* Not by GUP, which marks the page accessed and may put it in an LRU batch. */
 	mmap_read_lock(current->mm);
 	vma = vma_lookup(current->mm, addr);
 	if (vma)
@@ -429,7 +429,7 @@ void user_pages_pin_killed(struct user_pages *up, const struct pin_way *way,
 
 	hrtimer_cancel(&killer.timer);
 	destroy_hrtimer_on_stack(&killer.timer);
-	/* A case runs in a kthread, which does not die of it. */
+	/* A case runs in a kthread, which survives the signal. */
 	flush_signals(current);
 }
 
@@ -446,10 +446,10 @@ void user_pages_unpin(struct user_pages *up)
 }
 
 /*
- * Somebody else's isolation
+ * Isolation by another task
  */
 
-/* The case's own pins come and go between the isolation and this. */
+/* Pins of the case come and go after the isolation. */
 static bool has_unpinned(const struct foreign_isolation *iso)
 {
 	return READ_ONCE(iso->end) ||
@@ -477,8 +477,7 @@ static void foreign_isolation_end(void *data)
 }
 
 /*
- * Or the pin goes round for ever: in virtual time nothing else happens while it
- * does.
+ * Or the pin retries for ever: in virtual time nothing else runs meanwhile.
  */
 static void assert_unpinning_is_noticed(struct kunit *test, struct folio *folio)
 {
@@ -498,12 +497,12 @@ static void assert_unpinning_is_noticed(struct kunit *test, struct folio *folio)
 
 /**
  * foreign_isolation() - have a folio isolated while it is pinned for long
- * @test: the running test; aborted on a kernel where unpinning wakes nobody
+ * @test: the running test; aborted on a kernel where unpinning does not wake
  * @folio: the folio, on the LRU
  *
- * A pin that finds the folio isolated unpins it and tries again, without ever
- * going to sleep: virtual time stands still meanwhile.  Its unpinning is the
- * sign by which a kthread puts the folio back, hence the key.
+ * A pin that finds the folio isolated unpins it and tries again without sleeping, so
+ * that virtual time stands still.  A kthread notices the unpinning, for which it
+ * needs the key, and puts the folio back.
  *
  * Return: the isolation, which ends with the case if not before.
  */
@@ -522,7 +521,7 @@ struct foreign_isolation *foreign_isolation(struct kunit *test,
 				   "foreign_isolation");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iso->task);
 	get_task_struct(iso->task);
-	/* So that it runs before the pin has gone round once more. */
+	/* So that it runs before the next retry of the pin. */
 	sched_set_fifo(iso->task);
 	if (!folio_isolate_lru(folio)) {
 		kthread_stop_put(iso->task);
@@ -533,7 +532,7 @@ struct foreign_isolation *foreign_isolation(struct kunit *test,
 	return iso;
 }
 
-/* Reads what a user would read. */
+/* Reads as a user does. */
 static void expect_intact(struct user_pages *up)
 {
 	struct kunit *test = up->test;
@@ -597,7 +596,7 @@ void expect_some_pinned(struct user_pages *up)
 	long i;
 
 	KUNIT_EXPECT_GT(up->test, up->rc, 0);
-	/* First: of a memfd that was pinned as a file nothing may be mapped yet. */
+	/* First: the pages of a memfd that was pinned as a file may not be mapped yet. */
 	expect_intact(up);
 	for (i = 0; i < up->rc; i++)
 		expect_page_pinned(up, i, 1);
@@ -608,8 +607,7 @@ void expect_some_pinned(struct user_pages *up)
  * expect_not_pinned() - expect no page to be pinned
  * @up: the pages
  *
- * Nobody but their users may hold a reference, and contents and counters must
- * be right.
+ * Only their users may hold references, and contents and counters must be right.
  */
 void expect_not_pinned(struct user_pages *up)
 {
@@ -663,9 +661,9 @@ void expect_pins(struct user_pages *up, long pins)
  * expect_pin_did_not_sleep() - expect a pin not to have waited
  * @up: the pages; the last pin is meant
  *
- * Virtual time passes while everybody sleeps, by a tick, and a very little when
- * the clock is read.  A tick would be too wide a window: before it is over the
- * cleanup of earlier cases may have drained the LRU batches.
+ * Virtual time passes by a tick while all tasks sleep, and very little when the clock
+ * is read.  A tick would be too wide a window: the cleanup of earlier cases may drain
+ * LRU batches within it.
  */
 void expect_pin_did_not_sleep(struct user_pages *up)
 {
@@ -678,8 +676,8 @@ void expect_pin_did_not_sleep(struct user_pages *up)
  * @lower: at least so long, asserted in virtual time only
  * @upper: at most so long, in real time as much longer as late_by() allows
  *
- * In real time what is waited for may have begun before the pin: that it has
- * come is for the case to assert.
+ * In real time a hold may be released long before the pin begins; the case asserts
+ * the order.
  */
 void expect_pin_took(struct user_pages *up, ktime_t lower, ktime_t upper)
 {

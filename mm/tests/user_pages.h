@@ -88,10 +88,10 @@ extern const struct pin_way pin_way_remote;
 extern const struct pin_way pin_way_folios;
 
 /**
- * struct foreign_isolation - a folio that somebody else has isolated
+ * struct foreign_isolation - a folio that another task has isolated
  * @folio: the folio
  * @released: unpinned pages so far, in the whole system, at the isolation
- * @end: put it back whatever happens
+ * @end: put it back now
  * @put_back: complete when the folio is on the LRU again
  * @task: puts it back
  */
