@@ -28,6 +28,14 @@ static struct page *last_page(struct folio *folio)
 	return folio_page(folio, folio_nr_pages(folio) - 1);
 }
 
+/* A way that drops one reference at a time. */
+#define DROP_EACH(_name, _call)						\
+static void _name(struct folio *folio, int refs)				\
+{										\
+	while (refs--)								\
+		_call;								\
+}
+
 /**
  * drop_folio_put() - drop references one by one
  * @folio: the folio
@@ -39,17 +47,8 @@ void drop_folio_put(struct folio *folio, int refs)
 		folio_put(folio);
 }
 
-static void drop_put_page(struct folio *folio, int refs)
-{
-	while (refs--)
-		put_page(&folio->page);
-}
-
-static void drop_put_tail_page(struct folio *folio, int refs)
-{
-	while (refs--)
-		put_page(last_page(folio));
-}
+DROP_EACH(drop_put_page, put_page(&folio->page));
+DROP_EACH(drop_put_tail_page, put_page(last_page(folio)));
 
 static void fill_batch(struct folio_batch *batch, struct folio *folio, int refs)
 {
@@ -114,11 +113,7 @@ static void drop_release_pages_encoded(struct folio *folio, int refs)
 	release_pages(pages, ARRAY_SIZE(pages));
 }
 
-static void drop_free_folio_and_swap_cache(struct folio *folio, int refs)
-{
-	while (refs--)
-		free_folio_and_swap_cache(folio);
-}
+DROP_EACH(drop_free_folio_and_swap_cache, free_folio_and_swap_cache(folio));
 
 static void drop_free_pages_and_swap_cache(struct folio *folio, int refs)
 {
@@ -128,11 +123,7 @@ static void drop_free_pages_and_swap_cache(struct folio *folio, int refs)
 	free_pages_and_swap_cache(pages, ARRAY_SIZE(pages));
 }
 
-static void drop_unpin_user_page(struct folio *folio, int refs)
-{
-	while (refs--)
-		unpin_user_page(last_page(folio));
-}
+DROP_EACH(drop_unpin_user_page, unpin_user_page(last_page(folio)));
 
 static void drop_unpin_user_pages(struct folio *folio, int refs)
 {
@@ -238,28 +229,15 @@ const struct folio_drop folio_drops[] = {
 /*
  * These never drop the last reference: some would free the folio, others leak it.
  */
-static void drop_folio_ref_dec(struct folio *folio, int refs)
-{
-	while (refs--)
-		folio_ref_dec(folio);
-}
+DROP_EACH(drop_folio_ref_dec, folio_ref_dec(folio));
 
 static void drop_folio_ref_sub_return(struct folio *folio, int refs)
 {
 	folio_ref_sub_return(folio, refs);
 }
 
-static void drop_folio_ref_dec_return(struct folio *folio, int refs)
-{
-	while (refs--)
-		folio_ref_dec_return(folio);
-}
-
-static void drop_folio_put_testzero(struct folio *folio, int refs)
-{
-	while (refs--)
-		WARN_ON(folio_put_testzero(folio));
-}
+DROP_EACH(drop_folio_ref_dec_return, folio_ref_dec_return(folio));
+DROP_EACH(drop_folio_put_testzero, WARN_ON(folio_put_testzero(folio)));
 
 static void drop_folio_ref_sub_and_test(struct folio *folio, int refs)
 {
@@ -277,29 +255,10 @@ static void drop_folio_ref_unfreeze(struct folio *folio, int refs)
 	folio_ref_unfreeze(folio, count - refs);
 }
 
-static void drop___free_pages(struct folio *folio, int refs)
-{
-	while (refs--)
-		__free_pages(&folio->page, folio_order(folio));
-}
-
-static void drop_free_pages(struct folio *folio, int refs)
-{
-	while (refs--)
-		free_pages((unsigned long)folio_address(folio), folio_order(folio));
-}
-
-static void drop_free_pages_nolock(struct folio *folio, int refs)
-{
-	while (refs--)
-		free_pages_nolock(&folio->page, folio_order(folio));
-}
-
-static void drop_page_frag_free(struct folio *folio, int refs)
-{
-	while (refs--)
-		page_frag_free(folio_address(folio));
-}
+DROP_EACH(drop___free_pages, __free_pages(&folio->page, folio_order(folio)));
+DROP_EACH(drop_free_pages, free_pages((unsigned long)folio_address(folio), folio_order(folio)));
+DROP_EACH(drop_free_pages_nolock, free_pages_nolock(&folio->page, folio_order(folio)));
+DROP_EACH(drop_page_frag_free, page_frag_free(folio_address(folio)));
 
 static void drop_page_frag_cache_drain(struct folio *folio, int refs)
 {

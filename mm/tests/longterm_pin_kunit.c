@@ -614,13 +614,6 @@ static void lru_batch_left_alone(struct kunit *test)
 	expect_pinned(up);
 }
 
-static int longterm_pin_init(struct kunit *test)
-{
-	if (!user_pages_can_be_movable())
-		kunit_skip(test, "no ZONE_MOVABLE on this node, see movablecore=");
-	return folio_fixture_init(test);
-}
-
 static struct kunit_case longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),
 	KUNIT_CASE_PARAM_ARRAY(untouched_pages, ways),
@@ -644,7 +637,7 @@ static struct kunit_case longterm_pin_cases[] = {
 
 static struct kunit_suite longterm_pin_suite = {
 	.name = "longterm_pin",
-	.init = longterm_pin_init,
+	.init = user_pages_init,
 	.test_cases = longterm_pin_cases,
 };
 

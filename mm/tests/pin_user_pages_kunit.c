@@ -827,13 +827,6 @@ static void unpin_range_in_folio(struct kunit *test)
 	folio_clear_dirty(folio);
 }
 
-static int pin_user_pages_init(struct kunit *test)
-{
-	if (!user_pages_can_be_movable())
-		kunit_skip(test, "no ZONE_MOVABLE on this node, see movablecore=");
-	return folio_fixture_init(test);
-}
-
 static struct kunit_case pin_user_pages_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_after_pin, fork_ways),
 	KUNIT_CASE_PARAM_ARRAY(fork_before_pin, fork_ways),
@@ -860,7 +853,7 @@ static struct kunit_case pin_user_pages_cases[] = {
 
 static struct kunit_suite pin_user_pages_suite = {
 	.name = "pin_user_pages",
-	.init = pin_user_pages_init,
+	.init = user_pages_init,
 	.test_cases = pin_user_pages_cases,
 };
 

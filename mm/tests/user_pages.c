@@ -146,17 +146,21 @@ const struct pin_way pin_way_folios = {
 };
 
 /**
- * user_pages_can_be_movable() - is there memory that longterm pins have to leave?
+ * user_pages_init() - skip the case without memory that longterm pins have to leave
+ * @test: the running test
  *
- * That of another node does not count: all zones of this CPU's node come first.
+ * For the .init of a suite, in place of folio_fixture_init().  The memory of other
+ * nodes does not count: all zones of this CPU's node come first.
  *
- * Return: true if user pages come from ZONE_MOVABLE, false if there is none.
+ * Return: as folio_fixture_init().
  */
-bool user_pages_can_be_movable(void)
+int user_pages_init(struct kunit *test)
 {
 	const struct pglist_data *node = NODE_DATA(numa_mem_id());
 
-	return populated_zone(&node->node_zones[ZONE_MOVABLE]);
+	if (!populated_zone(&node->node_zones[ZONE_MOVABLE]))
+		kunit_skip(test, "no ZONE_MOVABLE on this node, see movablecore=");
+	return folio_fixture_init(test);
 }
 
 /*

@@ -103,7 +103,7 @@ struct foreign_isolation {
 	struct task_struct *task;
 };
 
-bool user_pages_can_be_movable(void);
+int user_pages_init(struct kunit *test);
 
 struct user_pages *user_pages_map(struct kunit *test,
 				  const struct user_memory *memory,
