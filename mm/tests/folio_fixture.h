@@ -306,133 +306,6 @@ struct wakeup_spy {
 	int refs_at_wakeup;
 };
 
-int folio_fixture_init(struct kunit *test);
-struct folio_balance *folio_balance(struct kunit *test);
-void expect_balance(const struct folio_balance *before);
-bool folio_fixture_virtual_time(void);
-ktime_t late_by(unsigned int ticks);
-void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
-void folio_fixture_needs_key(struct kunit *test);
-void folio_fixture_needs_wait(struct kunit *test);
-long folio_fixture_unpinned(void);
-long folio_fixture_pins(void);
-
-u64 folio_fixture_seed(void);
-
-void test_cleanup(struct kunit *test, kunit_action_t *fn, void *data);
-void *test_zalloc(struct kunit *test, size_t size);
-
-struct task_struct *test_thread(struct kunit *test, int (*fn)(void *data),
-				void *data, const char *name);
-void test_thread_stop(struct kunit *test, struct task_struct *task);
-void wait_until_asleep(struct task_struct *task, struct completion *done);
-
-bool folio_has_wakeup_key(void);
-int folio_wakeup_key_count(void);
-void folio_wakeup_key_get(struct kunit *test);
-
-struct folio *test_folio_alloc(struct kunit *test, unsigned int order);
-void test_folio_get(struct kunit *test, struct folio *folio);
-void test_folio_put(struct kunit *test, struct folio *folio);
-void test_folio_give(struct kunit *test, struct folio *folio);
-void test_folio_lock(struct kunit *test, struct folio *folio);
-void test_folio_unlock(struct kunit *test, struct folio *folio);
-void test_folio_mark(struct folio *folio);
-bool test_folio_freed(const struct folio *folio);
-struct movable_filler *movable_filler(struct kunit *test, unsigned int nr);
-void movable_filler_thin(struct movable_filler *filler);
-struct test_folio *test_folio_make(struct kunit *test,
-				   const struct test_folio_kind *kind);
-void test_folio_let_go(struct test_folio *tf);
-void test_folio_find(struct kunit *test, struct test_folio *tf);
-int test_folio_unmap(struct test_folio *tf);
-void test_folio_fork(struct kunit *test, struct test_folio *tf);
-void test_folio_unfork(struct test_folio *tf);
-bool test_folio_has_users(const struct test_folio *tf);
-int test_folio_kinds_init(struct kunit *test);
-const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
-
-struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
-			      int refs, unsigned int delay_ms);
-struct folio_hold *folio_hold_how(struct kunit *test, struct folio *folio,
-				  const struct folio_drop *how,
-				  const struct exec_context *where,
-				  unsigned int delay_ms);
-struct folio_hold *folio_hold_writeback(struct kunit *test, struct folio *folio,
-					unsigned int delay_ms);
-void folio_hold_release(struct folio_hold *hold);
-void folio_hold_join(struct folio_hold *hold);
-
-struct test_task *test_task_start(struct kunit *test,
-				  void (*fn)(struct test_task *task),
-				  void *data, u64 clone_flags);
-void test_task_await_go(struct test_task *task);
-void test_task_go(struct test_task *task);
-void test_task_join(struct test_task *task);
-
-struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
-
-int pseudo_file_write(const char *fs, const char *path, const char *value);
-void folio_fixture_needs_debugfs(struct kunit *test);
-int debugfs_write(const char *path, const char *value);
-int debugfs_read(const char *path, char *buf, size_t size);
-void debugfs_set(struct kunit *test, const char *path, const char *value);
-struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
-void fail_folio_hold_last(unsigned int us);
-u64 fail_folio_hold_fired(void);
-unsigned int set_fail_nth(unsigned int nth);
-
-/* By &enum migrate_mode, for parameter descriptions. */
-extern const char * const test_mode_names[];
-
-struct folio_migration *folio_migration(struct kunit *test,
-					enum migrate_mode mode,
-					enum migrate_reason reason);
-struct folio *folio_at(struct mm_struct *mm, unsigned long addr);
-bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr);
-int test_swap_on(struct kunit *test);
-int test_ksm_run(struct kunit *test);
-int test_ksm_stop(void);
-void folio_migration_add(struct folio_migration *m, struct test_folio *tf);
-/* For the reason that most cases are about. */
-static inline struct folio_migration *longterm_migration(struct kunit *test,
-							 enum migrate_mode mode)
-{
-	return folio_migration(test, mode, MR_LONGTERM_PIN);
-}
-
-void folio_migration_run(struct folio_migration *m);
-void folio_migration_start(struct folio_migration *m);
-void folio_migration_join(struct folio_migration *m);
-void folio_migration_prolong(struct folio_migration *m);
-void folio_migration_go_on(struct folio_migration *m);
-bool folio_migration_waits(struct folio_migration *m, struct test_folio *tf);
-bool folio_migration_blocks(struct folio_migration *m, struct test_folio *tf);
-void folio_migration_putback(struct folio_migration *m);
-void folio_migration_again(struct folio_migration *m);
-
-void release_hold_on_alloc(struct folio_migration *m);
-
-void expect_migrated(struct kunit *test, struct test_folio *tf);
-void expect_at_destination(struct kunit *test, struct test_folio *tf);
-void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs);
-void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
-			   unsigned int nr);
-void expect_migrates_later(struct kunit *test, struct folio_migration *m);
-void expect_took(struct kunit *test, const struct folio_migration *m,
-		 ktime_t lower, ktime_t upper);
-void expect_took_hold(struct kunit *test, const struct folio_migration *m,
-		      const struct folio_hold *hold);
-void expect_took_waits(struct kunit *test, const struct folio_migration *m,
-		       unsigned int nr);
-void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
-		       unsigned int least, unsigned int most);
-void expect_did_not_wait(struct kunit *test, const struct folio_migration *m);
-void expect_ended_with(struct kunit *test, const struct folio_migration *m,
-		       ktime_t due);
-void expect_allocs(struct kunit *test, const struct folio_migration *m,
-		   unsigned int nr);
-
 /*
  * Far longer than any wait may last.  A wait without a bound would be
  * uninterruptible and hang the boot rather than fail the case.
@@ -450,5 +323,145 @@ static inline ktime_t ticks_to_ktime(unsigned int ticks)
 {
 	return ns_to_ktime(jiffies_to_nsecs(ticks));
 }
+
+/* folio_fixture.c */
+
+int folio_fixture_init(struct kunit *test);
+void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
+void folio_fixture_needs_key(struct kunit *test);
+void folio_fixture_needs_wait(struct kunit *test);
+bool folio_fixture_virtual_time(void);
+ktime_t late_by(unsigned int ticks);
+u64 folio_fixture_seed(void);
+
+struct folio_balance *folio_balance(struct kunit *test);
+void expect_balance(const struct folio_balance *before);
+long folio_fixture_unpinned(void);
+long folio_fixture_pins(void);
+
+void test_cleanup(struct kunit *test, kunit_action_t *fn, void *data);
+void *test_zalloc(struct kunit *test, size_t size);
+
+struct task_struct *test_thread(struct kunit *test, int (*fn)(void *data),
+				void *data, const char *name);
+void test_thread_stop(struct kunit *test, struct task_struct *task);
+void wait_until_asleep(struct task_struct *task, struct completion *done);
+
+struct test_task *test_task_start(struct kunit *test,
+				  void (*fn)(struct test_task *task),
+				  void *data, u64 clone_flags);
+void test_task_await_go(struct test_task *task);
+void test_task_go(struct test_task *task);
+void test_task_join(struct test_task *task);
+
+bool folio_has_wakeup_key(void);
+int folio_wakeup_key_count(void);
+void folio_wakeup_key_get(struct kunit *test);
+struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
+
+/* folio_kinds.c */
+
+int test_folio_kinds_init(struct kunit *test);
+const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
+int test_folio_unmap(struct test_folio *tf);
+struct folio *folio_at(struct mm_struct *mm, unsigned long addr);
+bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr);
+
+/* test_folio.c */
+
+struct folio *test_folio_alloc(struct kunit *test, unsigned int order);
+void test_folio_get(struct kunit *test, struct folio *folio);
+void test_folio_put(struct kunit *test, struct folio *folio);
+void test_folio_give(struct kunit *test, struct folio *folio);
+void test_folio_lock(struct kunit *test, struct folio *folio);
+void test_folio_unlock(struct kunit *test, struct folio *folio);
+void test_folio_mark(struct folio *folio);
+bool test_folio_freed(const struct folio *folio);
+struct movable_filler *movable_filler(struct kunit *test, unsigned int nr);
+void movable_filler_thin(struct movable_filler *filler);
+
+struct test_folio *test_folio_make(struct kunit *test,
+				   const struct test_folio_kind *kind);
+void test_folio_let_go(struct test_folio *tf);
+void test_folio_find(struct kunit *test, struct test_folio *tf);
+void test_folio_fork(struct kunit *test, struct test_folio *tf);
+void test_folio_unfork(struct test_folio *tf);
+bool test_folio_has_users(const struct test_folio *tf);
+void expect_migrated(struct kunit *test, struct test_folio *tf);
+void expect_at_destination(struct kunit *test, struct test_folio *tf);
+void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs);
+
+/* folio_hold.c */
+
+struct folio_hold *folio_hold(struct kunit *test, struct folio *folio,
+			      int refs, unsigned int delay_ms);
+struct folio_hold *folio_hold_how(struct kunit *test, struct folio *folio,
+				  const struct folio_drop *how,
+				  const struct exec_context *where,
+				  unsigned int delay_ms);
+struct folio_hold *folio_hold_writeback(struct kunit *test, struct folio *folio,
+					unsigned int delay_ms);
+void folio_hold_release(struct folio_hold *hold);
+void folio_hold_join(struct folio_hold *hold);
+
+/* folio_migration.c */
+
+/* By &enum migrate_mode, for parameter descriptions. */
+extern const char * const test_mode_names[];
+
+struct folio_migration *folio_migration(struct kunit *test,
+					enum migrate_mode mode,
+					enum migrate_reason reason);
+
+/* For the reason that most cases are about. */
+static inline struct folio_migration *longterm_migration(struct kunit *test,
+							 enum migrate_mode mode)
+{
+	return folio_migration(test, mode, MR_LONGTERM_PIN);
+}
+
+void folio_migration_add(struct folio_migration *m, struct test_folio *tf);
+void folio_migration_run(struct folio_migration *m);
+void folio_migration_start(struct folio_migration *m);
+void folio_migration_join(struct folio_migration *m);
+void folio_migration_prolong(struct folio_migration *m);
+void folio_migration_go_on(struct folio_migration *m);
+bool folio_migration_waits(struct folio_migration *m, struct test_folio *tf);
+bool folio_migration_blocks(struct folio_migration *m, struct test_folio *tf);
+void folio_migration_putback(struct folio_migration *m);
+void folio_migration_again(struct folio_migration *m);
+void release_hold_on_alloc(struct folio_migration *m);
+unsigned int set_fail_nth(unsigned int nth);
+
+void expect_failed_at_once(struct kunit *test, struct folio_migration *m,
+			   unsigned int nr);
+void expect_migrates_later(struct kunit *test, struct folio_migration *m);
+void expect_took(struct kunit *test, const struct folio_migration *m,
+		 ktime_t lower, ktime_t upper);
+void expect_took_hold(struct kunit *test, const struct folio_migration *m,
+		      const struct folio_hold *hold);
+void expect_took_waits(struct kunit *test, const struct folio_migration *m,
+		       unsigned int nr);
+void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
+		       unsigned int least, unsigned int most);
+void expect_did_not_wait(struct kunit *test, const struct folio_migration *m);
+void expect_ended_with(struct kunit *test, const struct folio_migration *m,
+		       ktime_t due);
+void expect_allocs(struct kunit *test, const struct folio_migration *m,
+		   unsigned int nr);
+
+/* folio_admin.c */
+
+int pseudo_file_write(const char *fs, const char *path, const char *value);
+void folio_fixture_needs_debugfs(struct kunit *test);
+int debugfs_write(const char *path, const char *value);
+int debugfs_read(const char *path, char *buf, size_t size);
+void debugfs_set(struct kunit *test, const char *path, const char *value);
+struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
+void fail_folio_hold_last(unsigned int us);
+u64 fail_folio_hold_fired(void);
+int test_swap_on(struct kunit *test);
+int test_ksm_run(struct kunit *test);
+int test_ksm_stop(void);
 
 #endif /* _MM_TESTS_FOLIO_FIXTURE_H */
