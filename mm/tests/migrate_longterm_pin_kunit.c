@@ -515,6 +515,26 @@ static const struct test_folio_kind * const locked_kinds[] = {
 
 PARAM_ARRAY(locked_kinds, "%s", (*p)->name);
 
+/* Migration of a locked folio waits for the reference, and then fails for the lock. */
+static void expect_lock_fails_after_drop(struct kunit *test,
+					 struct folio_migration *m,
+					 struct test_folio *tf,
+					 struct folio_hold *hold)
+{
+	if (!wait_promises()->wait) {
+		expect_fails_until_dropped(test, m, tf, hold);
+		return;
+	}
+	folio_hold_join(hold);
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
+	expect_took_hold(test, m, hold);
+
+	folio_migration_putback(m);
+	expect_unharmed(test, tf, 0);
+}
+
 /*
  * Locked, and with an extra reference: an attempt that finds the folio locked waits
  * for the reference, if the series waits.
@@ -531,18 +551,7 @@ static void locked_and_held_folio(struct kunit *test)
 	test_folio_lock(test, tf->folio);
 	folio_migration_run(m);
 	test_folio_unlock(test, tf->folio);
-	if (!wait_promises()->wait) {
-		expect_fails_until_dropped(test, m, tf, hold);
-		return;
-	}
-	folio_hold_join(hold);
-
-	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
-	expect_took_hold(test, m, hold);
-
-	folio_migration_putback(m);
-	expect_unharmed(test, tf, 0);
+	expect_lock_fails_after_drop(test, m, tf, hold);
 }
 
 /* Each locked folio is waited for, not only the first one. */
@@ -616,18 +625,7 @@ static void locked_and_held_folio_sync(struct kunit *test)
 	test_folio_unlock(test, tf->folio);
 
 	KUNIT_EXPECT_EQ(test, m->nr_allocs, wait_attempts());
-	if (!p->wait) {
-		expect_fails_until_dropped(test, m, tf, hold);
-		return;
-	}
-	folio_hold_join(hold);
-
-	KUNIT_EXPECT_EQ(test, m->rc, 1);
-	KUNIT_EXPECT_GE(test, m->ended_at, hold->dropped_at);
-	expect_took_hold(test, m, hold);
-
-	folio_migration_putback(m);
-	expect_unharmed(test, tf, 0);
+	expect_lock_fails_after_drop(test, m, tf, hold);
 }
 
 struct writeback_param {
