@@ -162,8 +162,8 @@ unsigned int set_fail_nth(unsigned int nth)
 }
 
 /*
- * A source that was not freed is still uptodate.  A page that was freed and reused
- * is not, unless it became a destination of the same migration.
+ * A source that was not freed still has PG_uptodate.  A page that was freed and
+ * reused does not, unless it became a destination of the same migration.
  */
 static bool source_kept(struct folio_migration *m, struct test_folio *tf)
 {
