@@ -225,25 +225,27 @@ static void lasting_reference(struct kunit *test)
 /**
  * struct writer - takes mmap_lock for writing, as mmap() and munmap() do
  * @mm: whose lock
- * @waited: how long it had to wait
+ * @came_at: when it asked for the lock
+ * @had_at: when it got it
  * @done: complete when it has had the lock
  */
 struct writer {
 	struct mm_struct *mm;
-	ktime_t waited;
+	ktime_t came_at;
+	ktime_t had_at;
 	struct completion done;
 };
 
 static int writer_fn(void *data)
 {
-	ktime_t delay = ms_to_ktime(WRITER_MS), came_at;
+	ktime_t delay = ms_to_ktime(WRITER_MS);
 	struct writer *writer = data;
 
 	set_current_state(TASK_UNINTERRUPTIBLE);
 	schedule_hrtimeout(&delay, HRTIMER_MODE_REL);
-	came_at = ktime_get();
+	writer->came_at = ktime_get();
 	mmap_write_lock(writer->mm);
-	writer->waited = ktime_sub(ktime_get(), came_at);
+	writer->had_at = ktime_get();
 	mmap_write_unlock(writer->mm);
 	complete_all(&writer->done);
 	return 0;
@@ -275,7 +277,7 @@ static void writer_meanwhile(struct kunit *test)
 	const unsigned int longest_ms =
 		jiffies_to_msecs(attempts * wait_at_most(promises->wait));
 	const bool lasts = promises->wait && p->delay_ms > longest_ms;
-	ktime_t least = ms_to_ktime(p->delay_ms), most;
+	ktime_t waited, most, until;
 	struct folio_hold *hold;
 	struct writer *writer;
 	struct user_pages *up;
@@ -290,32 +292,33 @@ static void writer_meanwhile(struct kunit *test)
 	writer = writer_start(test);
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
 	wait_for_completion(&writer->done);
+	waited = ktime_sub(writer->had_at, writer->came_at);
 	if (!promises->wait) {
-		KUNIT_EXPECT_LE(test, writer->waited, late_by(1));
+		KUNIT_EXPECT_LE(test, waited, late_by(1));
 		expect_pin_did_not_sleep(up);
 		expect_fails_until_dropped(up, p->way, hold);
 		return;
 	}
 	folio_hold_join(hold);
 
-	most = ktime_add(least, ticks_to_ktime(2));
 	if (lasts) {
-		least = ticks_to_ktime(attempts * promises->wait);
-		most = ms_to_ktime(longest_ms);
+		until = ktime_add(up->began_at, ticks_to_ktime(attempts * promises->wait));
+		most = ms_to_ktime(longest_ms - WRITER_MS);
 		KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
 	} else {
+		until = hold->dropped_at;
+		most = ktime_add(ms_to_ktime(p->delay_ms - WRITER_MS), ticks_to_ktime(2));
 		expect_pinned(up);
 	}
 	if (!p->way->holds_mmap_lock) {
-		least = ms_to_ktime(WRITER_MS);
-		most = ktime_add(least, ticks_to_ktime(1));
+		most = ticks_to_ktime(1);
+	} else if (folio_fixture_virtual_time()) {
+		/* In real time the writer may come before the pin, or after it. */
+		KUNIT_EXPECT_LE(test, ktime_sub(writer->came_at, up->began_at),
+				ktime_add(ms_to_ktime(WRITER_MS), ticks_to_ktime(1)));
+		KUNIT_EXPECT_GE(test, writer->had_at, until);
 	}
-	/* In real time the writer may come when the pin is over. */
-	if (folio_fixture_virtual_time())
-		KUNIT_EXPECT_GE(test, writer->waited,
-				ktime_sub(least, ms_to_ktime(WRITER_MS)));
-	KUNIT_EXPECT_LE(test, writer->waited,
-			ktime_add(ktime_sub(most, ms_to_ktime(WRITER_MS)), late_by(0)));
+	KUNIT_EXPECT_LE(test, waited, ktime_add(most, late_by(0)));
 	expect_unpins(up);
 }
 
