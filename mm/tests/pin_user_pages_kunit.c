@@ -84,11 +84,13 @@ static void pin(struct user_pages *up, const struct pin_param *p)
 		user_pages_pin(up, p->way, FOLL_LONGTERM);
 }
 
-/* What a device would find in a pinned page. */
+/* What a device would find in a page, which must be pinned. */
 static void expect_device_finds(struct user_pages *up, unsigned int i, u8 value)
 {
-	void *page = kmap_local_page(up->pages[i]);
+	void *page;
 
+	KUNIT_ASSERT_GT(up->test, up->rc, (long)i);
+	page = kmap_local_page(up->pages[i]);
 	KUNIT_EXPECT_NULL_MSG(up->test, memchr_inv(page, value, PAGE_SIZE),
 			      "a device finds other data in page %u", i);
 	kunmap_local(page);
@@ -755,6 +757,7 @@ static void unpin_dirty(struct kunit *test)
 
 	user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
 	expect_pinned(up);
+	KUNIT_ASSERT_EQ(test, up->rc, NR_PAGES);
 	for (i = 0; i < NR_PAGES; i++) {
 		if (i == THE_PAGE)
 			folio_set_dirty(page_folio(up->pages[i]));
