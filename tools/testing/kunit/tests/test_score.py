@@ -89,3 +89,9 @@ def test_survivors_that_were_read():
 		assert re.fullmatch(r"[a-z-]+-\d+", operator), entry["name"]
 		assert entry.keys() == {"name", "verdict", "why", *(["see"] if entry["verdict"] == "missed" else [])}, entry["name"]
 		assert entry["verdict"] in ("missed", "equivalent", "nobody's") and all(entry.values()), entry["name"]
+
+
+def test_newest_record_of_a_series(tmp_path):
+	for name in ("rfc-7.3.4", "rfc-7.3.10", "rfc2-7.4", "none-7.3.11"):
+		(tmp_path / f"{name}.toml").write_text(f'series = "rfc"\nkernel = "{name}"\nseed = "s"\nsample = 1\n[fates]\n')
+	assert score.newest(tmp_path, "rfc").kernel == "rfc-7.3.10" and score.newest(tmp_path, "other") is None

@@ -3,6 +3,7 @@
 
 import json
 import math
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -119,6 +120,14 @@ def guards(record: Record, count: int) -> dict[str, str]:
 def place(folder: Path, series: str, kernel: str) -> Path:
 	"""Return the file for the record of a series on a kernel."""
 	return folder / f"{series}-{kernel}.toml"
+
+
+def newest(folder: Path, series: str) -> Record | None:
+	"""Return the record of a series on the newest kernel, None without any. Raises UsageError for a file that is no record."""
+	def version(path: Path) -> list[int]:
+		return [int(number) for number in re.findall(r"\d+", path.stem.removeprefix(series))]
+	paths = sorted(folder.glob(f"{series}-*.toml"), key=version)
+	return load(paths[-1]) if paths else None
 
 
 def load(path: Path) -> Record | None:

@@ -17,8 +17,7 @@ COUNT = 24
 
 def recorded(name: str) -> Mapping[str, str]:
 	"""Return mutants with the fates that the newest record of a series says they have; none without a record."""
-	records = sorted(generated.SCORES.glob(f"{name or series.DEFAULT}-*.toml"))
-	record = score.load(records[-1]) if records else None
+	record = score.newest(generated.SCORES, name or series.DEFAULT)
 	return score.guards(record, COUNT) if record else {}
 
 
