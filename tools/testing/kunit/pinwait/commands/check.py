@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..kernel import build
+from ..util import buildroot, deps
 from ..source.options import Options
 from ..source.prepared import prepared
-from ..util import buildroot, deps
 from ..util.errors import PinwaitError, UsageError
 from ..util.progress import Progress
 from ..util.project import PROJECT

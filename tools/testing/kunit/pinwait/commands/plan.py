@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..gate.states import STUBS_PROFILE
 from ..kernel import build, profile
+from ..source import patches, series, usertree
+from ..gate.states import STUBS_PROFILE
 from ..kernel.boot import Boot
 from ..kernel.build import Built, Request
-from ..source import patches, series, usertree
 from ..source.options import Options
 from ..source.store import Kernel, Store
 from ..util.errors import UsageError

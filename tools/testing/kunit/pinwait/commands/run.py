@@ -7,8 +7,8 @@ from ..kernel import build, profile
 from ..log import expected, verdict
 from ..source import series
 from ..util import deps
-from ..log.results import LogResult, Verdict
 from ..kernel.boot import Boot
+from ..log.results import LogResult, Verdict
 from ..source.options import Options
 from ..source.prepared import prepared
 from ..util.errors import UsageError
