@@ -12,7 +12,7 @@ from ..gate.states import STUBS_PROFILE
 from ..kernel.boot import Boot
 from ..kernel.build import Built, Request
 from ..source.options import Options
-from ..source.store import Kernel, Store
+from ..source.store import Kernel, Store, tarball_name
 from ..util.errors import UsageError
 from ..util.progress import Progress
 from ..util.project import CONFIGS
@@ -64,7 +64,8 @@ def _kernel(options: Options) -> tuple[Kernel, str]:
 		name = usertree.name_of(tree.path)
 		return Kernel(name, kernels / name, "", "", ""), f"{tree.path}, which is only read"
 	if options.tarball:
-		return Kernel("tar", kernels / Path(options.tarball).name, "", "", ""), f"unpack {options.tarball} unless it is there"
+		name = tarball_name(Path(options.tarball))
+		return Kernel(name, kernels / name, "", "", ""), f"unpack {options.tarball}, unless that is done already"
 	for kernel in Store(options.build_root, Progress()).prepared():
 		if kernel.fits(options.kernel):
 			return kernel, f"{kernel.base}, which is prepared"

@@ -64,6 +64,14 @@ def missing_kernel_files(folder: Path) -> list[str]:
 	return [name for name in KERNEL_FILES if not (folder / name).is_file()]
 
 
+def tarball_name(file: Path) -> str:
+	"""Return the name of the kernel in a tarball. Raises UsageError if there is no such file."""
+	if not file.is_file():
+		raise UsageError(f"TARBALL: there is no file {file}")
+	with open(file, "rb") as stream:
+		return f"{TARBALLS}{hashlib.file_digest(stream, 'sha256').hexdigest()[:12]}"
+
+
 class Store:
 	"""The kernels below a build root."""
 
@@ -89,17 +97,13 @@ class Store:
 
 	def tarball(self, file: Path) -> Kernel:
 		"""Return the kernel in a linux-*.tar.* file. Raises UsageError if it holds none."""
-		if not file.is_file():
-			raise UsageError(f"TARBALL: there is no file {file}")
-		with open(file, "rb") as stream:
-			digest = hashlib.file_digest(stream, "sha256").hexdigest()
-		name = f"{TARBALLS}{digest[:12]}"
+		name = tarball_name(file)
 		ready = load(self.kernels / name)
 		if ready:
 			return ready
 		with lock(self.kernels / "prepare.lock", "the kernel being prepared"):
 			return load(self.kernels / name) or self._prepare(
-				name, f"{file.name} (sha256 {digest[:12]})", file)
+				name, f"{file.name} (sha256 {name.removeprefix(TARBALLS)})", file)
 
 	def prepared(self) -> list[Kernel]:
 		"""Return the kernels from packages and tarballs that need no preparation, newest first."""
