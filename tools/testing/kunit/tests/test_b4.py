@@ -136,7 +136,7 @@ def test_packages_are_installed_in_silence(tree, form, monkeypatch):
 def test_packages_that_cannot_be_installed(tree, form, monkeypatch):
 	mail = clients.mail(tree, _series(tree)[0])
 	fakes.programs(monkeypatch, tree.parent / "more", {"dpkg-query": "", "perl": "exit 1", "apt-get": "echo 'E: no network'; exit 100"})
-	_is_warned(form, tree, clients.call(_command(tree, form), mail, tree), "packages could not be installed (E: no network)")
+	_is_warned(form, tree, clients.call(_command(tree, form), mail, tree), "apt-get could not install packages (E: no network)")
 
 
 @forms
@@ -153,7 +153,7 @@ def test_mistake_of_the_tools(tree, form):
 	words[1:2] = ["-c", BREAKS.format(str(clients.PINWAIT.parent))]
 	done = clients.call(shlex.join(words), "", tree)
 	_is_warned(form, tree, done, "KeyError: 'x'")
-	assert b"in <lambda>" in done.stdout and b"mistake of the tool's" in done.stdout
+	assert b"in <lambda>" in done.stdout and b"bug in the tool" in done.stdout
 
 
 @forms

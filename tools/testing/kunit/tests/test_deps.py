@@ -73,9 +73,9 @@ def test_no_dpkg_looks_for_what_is_needed(system):
 	system({})
 	with pytest.raises(CannotJudge) as error:
 		deps.ensure(needed)
-	assert str(error.value) == ("these are missing, and there is no apt-get to install them: program flex (Debian: flex), Python module "
+	assert str(error.value) == ("these are missing, and this system has no apt-get to install them: program flex (Debian: flex), Python module "
 				    f"none_of_these for {sys.executable} (Debian: python3-none), header <none.h> (Debian: libnone-dev); "
-				    "install what has them on this system")
+				    "install the packages that have them on this system")
 
 
 def test_without_dpkg_what_is_there_is_found(system, monkeypatch):

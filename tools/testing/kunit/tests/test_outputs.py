@@ -154,7 +154,7 @@ def test_missing_packages_are_in_the_copies(tool, monkeypatch, subcommand):
 
 
 @pytest.mark.parametrize("subcommand", ["run", "gate"])
-@pytest.mark.parametrize("what", ["interrupted", "a mistake of the tool's", "disk full", "this machine"])
+@pytest.mark.parametrize("what", ["interrupted", "a bug in the tool", "disk full", "this machine"])
 def test_every_end_is_in_the_copies(tool, subcommand, what):
 	"""The end comes from within: a module of the tool's is made to raise it."""
 	errors = {"interrupted": "KeyboardInterrupt", "disk full": "OSError(28, 'No space left on device')",
@@ -172,7 +172,7 @@ sys.exit(cli.main(sys.argv[1:]))
 			      env={**os.environ, "PYTHONPATH": str(PINWAIT.parent)}, capture_output=True, text=True)
 	said = _verdict(tool.here / "out.json", subcommand)
 	assert (done.returncode, said["exit_code"], said["outcome"]) == ((130, 130) if what == "interrupted" else (2, 2)) + ("cannot-judge",)
-	assert said["reason"].startswith(what) and ("Traceback" in done.stderr) == ("mistake" in what)
+	assert said["reason"].startswith(what) and ("Traceback" in done.stderr) == ("bug" in what)
 
 
 def test_killed_tool_leaves_no_verdict_of_an_earlier_job(tool):

@@ -128,7 +128,7 @@ def test_workers_leave_no_ended_process():
 
 
 def test_killed_worker_is_said():
-	with pytest.raises(CannotJudge, match="was killed in the middle"):
+	with pytest.raises(CannotJudge, match="was killed during its work"):
 		with proc.workers(2, _ready) as pool:
 			list(pool.map(_double, [1, 13, 2]))
 

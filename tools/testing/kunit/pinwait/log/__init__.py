@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From a console to a verdict: the lines of a boot become cases and complaints, and these are held against what is promised."""
+"""From a console to a verdict: the lines of a boot become cases and complaints, which are compared with the expected cases."""

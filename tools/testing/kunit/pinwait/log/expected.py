@@ -25,19 +25,19 @@ class ExpectedCase:
 	suite: str
 	name: str
 	param: str | None
-	change: bool = False			# fails where the change is promised and is not there
-	absent: frozenset[str] = frozenset()	# series without anything for it to assert
-	skips: frozenset[str] = frozenset()	# profiles whose configuration lacks what it needs
+	change: bool = False			# fails if its promises are asserted on a kernel without the change
+	absent: frozenset[str] = frozenset()	# series on which it has nothing to assert
+	skips: frozenset[str] = frozenset()	# profiles whose configuration it cannot run on
 	only: frozenset[str] = frozenset()	# the profiles that build it; empty: all
 
 	def belongs_to(self, profile: str) -> bool:
-		"""Tell whether a kernel of this profile has the case at all."""
+		"""Tell whether this profile's kernel has the case at all."""
 		return not self.only or profile in self.only
 
 
 @dataclass(frozen=True)
 class Expected:
-	"""The whole list; path is for messages, promises the series whose promises are asserted, "" for one with all of them."""
+	"""The whole list; path is for messages; promises is the series whose promises are asserted, "" for one with all of them."""
 	path: Path
 	cases: dict[str, ExpectedCase]
 	promises: str = ""
@@ -45,7 +45,7 @@ class Expected:
 	def select(self, profile: str, filter_glob: str = "") -> list[ExpectedCase]:
 		"""Return the cases that KUnit runs in a profile for a filter ("" for all), in their order.
 
-		Raises UsageError when there is none.
+		Raises UsageError if there is none.
 		"""
 		there = [case for case in self.cases.values() if case.belongs_to(profile)]
 		chosen = [case for case in there if selects(filter_glob, case.suite, case.name)]
@@ -60,7 +60,7 @@ class Expected:
 		return profile in case.skips or self.promises in case.absent
 
 	def with_others(self, cases: Iterable[Case], profile: str) -> "Expected":
-		"""Return the list with cases added that are not in it; one that skips in a profile, and says why, may do so."""
+		"""Return the list plus cases that it lacks; an added case may skip in a profile if it says why."""
 		others = {case.id: ExpectedCase(case.id, case.suite, case.name, case.param,
 						skips=frozenset({profile} if case.status is Status.SKIP and case.text else ()))
 			  for case in cases if case.id not in self.cases and case.status is not Status.CRASH}
@@ -68,7 +68,7 @@ class Expected:
 
 
 def selects(filter_glob: str, suite: str, name: str) -> bool:
-	"""Tell whether KUnit's filter_glob runs this case; the parameter plays no part."""
+	"""Tell whether KUnit's filter_glob runs this case, whatever its parameter."""
 	suite_glob, dot, name_glob = filter_glob.partition(".")
 	if not filter_glob:
 		return True
@@ -78,7 +78,7 @@ def selects(filter_glob: str, suite: str, name: str) -> bool:
 def load(path: Path) -> Expected:
 	"""Read the list.
 
-	Raises UsageError when the file is missing, empty or a line of it makes no sense.
+	Raises UsageError if the file is missing or empty, or a line of it is malformed.
 	"""
 	try:
 		lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Read a kernel log: cases by the kernel tree's own kunit_parser.py, times by a light scan.
 
-The parser decides what passed; the scan only finds where the result lines are, to say when
-each case ended and what was running at any line. The two have to agree.
+The parser decides what passed. The scan only finds the result lines: they tell when each case
+ended and which case was running at any line. The two have to agree.
 """
 
 import functools
@@ -25,20 +25,20 @@ INDENT = 4		# columns per level of KTAP
 MAX_TEXT = 60		# lines of log kept for a case; kernel.log has them all
 LAST_LINES = 15
 
-# With the level in front where the console was not up yet and its lines are printed late.
+# Lines from before the console was up are printed late, with the level in front.
 _STAMP = re.compile(r"(?:<\d>)?\[ *(\d+\.\d{6})\](?:\[ *[TC]\d+\])? ?")
 _ERROR_LINE = re.compile(r"\[[\d:]+\] \[ERROR\] Test: (.*)")
-# An assertion that failed, with the name of its case. KUnit loses it where it is no parameter's and no plain case's, in param_exit
-# for one, and where the case skips after it.
+# A failed assertion, with the name of its case. KUnit loses it if it belongs to neither a parameter nor a plain case, for
+# example in param_exit, and if the case skips after it.
 _FAILED = re.compile(r"\s*# (?P<name>\S+): (?:EXPECTATION|ASSERTION) FAILED at ")
 FORGOTTEN = "(KUnit has forgotten this, and says that the case is ok)"
-# What the parser says of a test that has no end: one sentence about the ending says it better.
+# The parser's errors about a test without an end. They are dropped: the ending has its own sentence.
 _CUT_OFF = ("missing expected subtest!", "missing subtest result line!", "No more test results!", "0 tests run!")
 
 
 @dataclass
 class _Mark:
-	"""A leaf's result line, as the scan sees it."""
+	"""A leaf's result line, as found by the scan."""
 	id: str
 	start: int		# index of the KTAP line before it
 	end: int
@@ -55,8 +55,8 @@ class _Scan:
 def read_log(lines: Sequence[LogLine], parser_dir: Path, timed_out: bool) -> LogResult:
 	"""Read the console log of one boot.
 
-	parser_dir is the kernel's tools/testing/kunit; timed_out tells that the boot was ended
-	by the time limit. Raises CannotJudge when there is no parser in parser_dir.
+	parser_dir is the kernel's tools/testing/kunit; timed_out tells that the time limit ended
+	the boot. Raises CannotJudge if parser_dir has no parser.
 	"""
 	parser = _load_parser(parser_dir)
 	stamps: list[float | None] = []
@@ -98,7 +98,7 @@ def read_log(lines: Sequence[LogLine], parser_dir: Path, timed_out: bool) -> Log
 
 @functools.cache
 def _load_parser(directory: Path) -> Any:
-	"""Import kunit_parser.py of a kernel tree and leave no trace, in it or in the interpreter."""
+	"""Import kunit_parser.py of a kernel tree without leaving a trace in the tree or in the interpreter."""
 	names = ("kunit_parser", "kunit_printer")
 	path, modules, bytecode = list(sys.path), dict(sys.modules), sys.dont_write_bytecode
 	sys.path.insert(0, str(directory))
@@ -131,7 +131,7 @@ def _last(values: Sequence[float | None]) -> float | None:
 
 
 def _case_text(lines: Sequence[str]) -> str:
-	"""Join log lines; of very many keep the first and the last."""
+	"""Join log lines; if there are too many, keep the first and the last."""
 	kept = list(lines)
 	if len(kept) > MAX_TEXT:
 		kept[MAX_TEXT // 2:-MAX_TEXT // 2] = [f"... {len(kept) - MAX_TEXT} more lines ..."]
@@ -139,13 +139,13 @@ def _case_text(lines: Sequence[str]) -> str:
 
 
 def _flatten(tree: Any, status_type: Any, result: LogResult) -> None:
-	"""Turn the parser's tree into leaf cases; what is no leaf and yet bad becomes an error."""
+	"""Turn the parser's tree into leaf cases; a bad node that is no leaf becomes an error."""
 	statuses = {status_type.SUCCESS: Status.PASS, status_type.FAILURE: Status.FAIL, status_type.SKIPPED: Status.SKIP}
 
 	def add(suite: str, name: str, param: str | None, test: Any) -> bool:
 		"""Add one leaf and tell whether it failed."""
 		if not test.name or test.status not in statuses:
-			return False	# cut off: the parser's errors and the ending speak of it
+			return False	# cut off: the parser's errors and the ending report it
 		status = statuses[test.status]
 		text = {Status.PASS: "", Status.SKIP: test.skip_reason}.get(status)
 		result.cases.append(Case(suite, name, param, status, None, None,
@@ -153,7 +153,7 @@ def _flatten(tree: Any, status_type: Any, result: LogResult) -> None:
 		return status is Status.FAIL
 
 	def blame(what: str, test: Any, failed: bool) -> bool:
-		"""A parent that fails although its parts do not has its own reason."""
+		"""Add an error for a parent that fails although none of its children does."""
 		if test.status is status_type.FAILURE and not failed:
 			result.errors.append(": ".join(filter(None, [f"{what} failed as a whole", _case_text(test.log)])))
 		return failed or test.status is status_type.FAILURE
@@ -172,7 +172,7 @@ def _flatten(tree: Any, status_type: Any, result: LogResult) -> None:
 
 
 def _remember(result: LogResult, scan: _Scan, texts: Sequence[str]) -> None:
-	"""Let what an assertion failed in fail, whatever KUnit says of it: a case, or what it is a part of."""
+	"""Fail each case in which an assertion failed, or its parent, whatever result KUnit reports."""
 	cases = {case.id: case for case in result.cases}
 	names = {leaf_id(case.suite, case.name, None) for case in result.cases}
 	unfinished = ".".join(scan.running) if scan.running else ""
@@ -184,7 +184,7 @@ def _remember(result: LogResult, scan: _Scan, texts: Sequence[str]) -> None:
 		case = cases.get(owner)
 		late = leaf_id(owner.partition(".")[0], failed["name"], None)
 		if late in names and owner.partition("[")[0] != late:
-			owner, case = late, None	# said by something that it left behind
+			owner, case = late, None	# the assertion ran after its case, in something that the case left behind
 		if case and case.status in (Status.PASS, Status.SKIP):
 			said = [texts[at] for at, name in enumerate(scan.owners) if name == owner and at not in ktap]
 			skipped = [f"and then it was skipped: {case.text}"] if case.status is Status.SKIP else []
@@ -196,11 +196,11 @@ def _remember(result: LogResult, scan: _Scan, texts: Sequence[str]) -> None:
 
 
 def _scan(texts: Sequence[str], parser: Any) -> _Scan:
-	"""Find KTAP lines with the parser's own expressions and who was running between them."""
+	"""Find KTAP lines with the parser's own expressions, and the case that ran between them."""
 	scan = _Scan(owners=[None] * len(texts))
 	suite = case = None
 	params = done = planned = 0
-	begin = len(texts)	# first line that has no owner yet
+	begin = len(texts)	# first line without an owner
 
 	def own(end: int, owner: str | None) -> None:
 		nonlocal begin
@@ -272,7 +272,7 @@ def _elapsed(clock: Sequence[float | None], start: int, end: int) -> float | Non
 
 def _unfinished(result: LogResult, scan: _Scan, texts: Sequence[str], stamps: Sequence[float | None],
 		walls: Sequence[float | None]) -> Case:
-	"""Make a case of what was running when the log ended."""
+	"""Add a case for the one that was running when the log ended."""
 	assert scan.running
 	why = {
 		Ending.PANIC: "the kernel panicked while this case ran",

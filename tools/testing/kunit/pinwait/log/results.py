@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a run yields: cases, splats, how the log ended, what was tested, the verdict.
+"""The results of a run: cases, splats, how the log ended, what was tested, the verdict.
 
 Plain data and nothing else, so that every stage of the tool can import it.
 All times are in seconds.
@@ -29,13 +29,13 @@ class Ending(enum.Enum):
 class Outcome(enum.Enum):
 	"""The answer of a run, and of the gate on a patch."""
 	PASS = "pass"			# no regression was found
-	NOT_SEEN = "not-seen"		# nor could be: no case executes any of the code that changed
+	NOT_SEEN = "not-seen"		# no regression, but no case executes any of the changed code
 	FAIL = "fail"
 	CANNOT_JUDGE = "cannot-judge"
 
 
-GONE = "did not run"	# text of a case that is missing because the kernel was gone by then
-UNNAMED = "<case "	# begins the name of a case that ended before KUnit printed its name
+GONE = "did not run"	# text of a case that is missing because the kernel had ended before it
+UNNAMED = "<case "	# prefix of the name of a case that ended before KUnit printed its name
 EXIT_CODES = {Outcome.PASS: 0, Outcome.NOT_SEEN: 0, Outcome.FAIL: 1, Outcome.CANNOT_JUDGE: 2}
 LABELS = {outcome: outcome.value.replace("-", " ") for outcome in Outcome}	# as people read them
 
@@ -75,7 +75,7 @@ class Splat:
 
 @dataclass
 class LogResult:
-	"""All that is to be read from one kernel log."""
+	"""Everything that one kernel log tells."""
 	cases: list[Case] = field(default_factory=list)
 	splats: list[Splat] = field(default_factory=list)
 	errors: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class PatchId:
 
 @dataclass
 class RunInfo:
-	"""What was tested and how, to be able to do it again."""
+	"""What was tested and how, to reproduce it."""
 	kernel_version: str
 	base_commit: str
 	base: str		# package version, or a description of KDIR

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Find kernel complaints in a log, whether or not a case fails on them.
 
-Texts are those of lib/bug.c, kernel/panic.c, kernel/locking/lockdep.c, kernel/sched/core.c,
+The texts come from lib/bug.c, kernel/panic.c, kernel/locking/lockdep.c, kernel/sched/core.c,
 kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/watchdog.c, lib/ubsan.c, lib/debugobjects.c,
 lib/list_debug.c, lib/refcount.c, mm/{slub,page_alloc,kmemleak}.c, mm/k?san/report.c and the
-architectures' fault handlers. All of them begin their line (after a `subsystem: ` at most),
-while the text of KUnit's own failures is indented: that tells the two apart.
+architectures' fault handlers. They begin their line (after a `subsystem: ` at most), while
+the text of KUnit's own failures is indented: this distinguishes the two.
 """
 
 import re
@@ -15,11 +15,11 @@ from .results import Splat
 
 MAX_LINES = 100
 KMEMLEAK_SUITE = "kmemleak_scan"	# scans by itself, and fails if it cannot
-KMEMLEAK_SECONDS = 60 + 600	# when the thread has scanned twice: the first scan only takes checksums
+KMEMLEAK_SECONDS = 60 + 600	# until the thread has scanned twice: the first scan only takes checksums
 
 _CUT_HERE = "------------[ cut here ]------------"
 _END_TRACE = re.compile(r"---\[ end (trace|Kernel panic)")
-# The first that matches names the complaint, so the particular come before the general.
+# The first match names the complaint, so specific patterns come before general ones.
 _KINDS = [(kind, re.compile(r"(?:[\w-]+: )?(?:" + pattern + ")")) for kind, pattern in (
 	("panic", r"Kernel panic - not syncing"),
 	("KASAN", r"BUG: KASAN:|KASAN: "),
@@ -61,11 +61,11 @@ _BLIND = [(re.compile(pattern), meaning) for pattern, meaning in (
 def scan(texts: Sequence[str], boundaries: set[int], owners: Sequence[str | None]) -> list[Splat]:
 	"""Return every complaint in a log.
 
-	texts are the lines without time stamps, boundaries the indices of KTAP lines (no
-	complaint goes beyond one), owners what was running at each line.
+	texts are the lines without time stamps, boundaries the indices of KTAP lines (a
+	complaint ends before the next one), owners the case that was running at each line.
 	"""
 	splats: list[Splat] = []
-	body: list[str] = []	# of the complaint that is open
+	body: list[str] = []	# lines of the current complaint
 	block = False		# it began with "cut here" and lasts to its "end trace"
 	for index, text in enumerate(texts):
 		if index in boundaries or len(body) >= MAX_LINES:
@@ -97,11 +97,11 @@ def scan(texts: Sequence[str], boundaries: set[int], owners: Sequence[str | None
 
 
 def blind(texts: Sequence[str], stamps: Sequence[float | None]) -> list[str]:
-	"""Return the checks that did not work, so that their silence says nothing; stamps in seconds."""
+	"""Return the checkers that did not work, whose silence therefore means nothing; stamps in seconds."""
 	found = {meaning: None for text in texts for pattern, meaning in _BLIND if pattern.match(text)}
 	detector = any(text.startswith("kmemleak: Kernel memory leak detector initialized") for text in texts)
 	scanned = any(text.strip() == f"# Subtest: {KMEMLEAK_SUITE}" for text in texts)
-	# A filtered run is short by intent and does not claim to look for leaks.
+	# A filtered run is short on purpose and does not claim to look for leaks.
 	if detector and not scanned and not any("kunit.filter_glob=" in text for text in texts):
 		start = next((stamp for text, stamp in zip(texts, stamps)
 			      if text.startswith("kmemleak: Automatic memory scanning thread started")), None)
@@ -121,7 +121,7 @@ def _kind(text: str) -> str | None:
 
 
 def _sharpen(splat: Splat, kind: str) -> None:
-	"""A block is named by its most particular line."""
+	"""Name a block by its most specific line."""
 	if splat.kind == "WARNING" and kind != "call trace":
 		splat.kind = kind
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Judge a log against the list of expected cases.
 
-What is missing, unexpected or doubtful counts against the run: nothing passes silently.
+A missing, unexpected or doubtful result fails the run: nothing passes silently.
 """
 
 import re
@@ -12,14 +12,14 @@ from dataclasses import replace
 from .expected import Expected, ExpectedCase
 from .results import GONE, UNNAMED, Case, Ending, LogResult, Outcome, Status, Verdict
 
-NAMED = 3		# items named in a reason; the report has them all
+NAMED = 3		# items that a reason names; the report has them all
 
 
 def judge(log: LogResult, expected: Expected, profile: str, filter_glob: str = "") -> tuple[LogResult, Verdict]:
-	"""Return what was seen of a boot of the suites, and the verdict on it.
+	"""Return the annotated log of a boot of the suites, and the verdict on it.
 
-	That is the log, with cases that did not run as MISSING, and what else is wrong in errors.
-	Raises UsageError when filter_glob selects no expected case.
+	In the returned log, cases that did not run are MISSING, and errors has the other faults.
+	Raises UsageError if filter_glob selects no expected case.
 	"""
 	wanted = expected.select(profile, filter_glob)
 	if not log.started:
@@ -52,9 +52,11 @@ def _judged(log: LogResult, wanted: int) -> Verdict:
 
 
 def prove(log: LogResult, expected: Expected, profile: str) -> tuple[LogResult, Verdict]:
-	"""Return, beside the log as judge() does, whether a kernel without the change, of which the change is promised, fails exactly the cases marked `change`.
+	"""Return the log as judge() does, and whether a kernel without the change fails exactly the cases marked `change`.
 
-	PASS is the proof; FAIL says that the suite does not test what the list claims.
+	The suites must have asserted the change's promises.
+
+	PASS is the proof; FAIL means that the suite does not test what the list claims.
 	"""
 	if not log.started:
 		return log, _no_tests(log)
@@ -85,7 +87,7 @@ def _proven(log: LogResult, expected: Expected, profile: str) -> Verdict:
 
 
 def _no_tests(log: LogResult) -> Verdict:
-	"""Nothing can be said of a kernel that never came to the tests."""
+	"""A kernel that never reached the tests cannot be judged."""
 	panic = next((line for line in log.last_lines if line.startswith("Kernel panic")), None)
 	panic = panic or next((splat.text.split("\n")[0] for splat in log.splats if splat.kind == "panic"), None)
 	why = {
@@ -97,14 +99,14 @@ def _no_tests(log: LogResult) -> Verdict:
 
 
 def _compared(log: LogResult, wanted: Sequence[ExpectedCase], expected: Expected, profile: str) -> LogResult:
-	"""Return the log with every difference between it and the list."""
+	"""Return the log with every difference from the list in its cases and errors."""
 	log = replace(log, cases=[replace(case) for case in log.cases], splats=[replace(splat) for splat in log.splats],
 		      errors=list(log.errors))
 	_name_unfinished(log, wanted)
 	ran = {case.id: case for case in log.cases}
 	for leaf, times in Counter(case.id for case in log.cases).items():
 		if times > 1:
-			log.errors.append(f"{leaf} ran {times} times; give each case a name of its own")
+			log.errors.append(f"{leaf} ran {times} times; give each case a unique name")
 	for case in log.cases:
 		listed = expected.cases.get(case.id)
 		if case.status is Status.CRASH:
@@ -129,10 +131,10 @@ def _compared(log: LogResult, wanted: Sequence[ExpectedCase], expected: Expected
 
 
 def _name_unfinished(log: LogResult, wanted: Sequence[ExpectedCase]) -> None:
-	"""Name the case that was running at the end, whose name KUnit prints only when it is over.
+	"""Name the case that was running at the end: KUnit prints a case's name only after it.
 
-	Its function is in the back trace, as a rule; otherwise it is the first of the list that
-	has not reported, for the list is in the order of the run.
+	Usually the back trace has its function. Otherwise it is the first case of the list that
+	has not reported, because the list is in the order of the run.
 	"""
 	ran = {case.id for case in log.cases}
 	for case in log.cases:

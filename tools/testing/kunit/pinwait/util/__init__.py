@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Plumbing that knows nothing of kernels: processes, git, files and folders, packages, progress, shares of a job."""
+"""Plumbing without knowledge of kernels: processes, git, files and folders, packages, progress, shards of a job."""

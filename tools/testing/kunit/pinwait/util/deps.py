@@ -15,8 +15,8 @@ import time
 
 from .errors import CannotJudge
 
-# Debian package -> what it is needed for, by which it is found wherever it came from: a program, a command that succeeds,
-# a <header>, or a module to import; "" where the package itself has to tell.
+# Debian package -> how to test for it, wherever it came from: a program, a command that has to succeed, a <header>, or a
+# module to import; "": only dpkg can tell.
 RUN = {
 	"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "git": "git",
 	"libelf-dev": "<libelf.h>", "libssl-dev": "<openssl/bio.h>", "cpio": "cpio", "xz-utils": "xz", "ccache": "ccache",
@@ -24,7 +24,7 @@ RUN = {
 }
 PARSER = {"coccinelle": "spatch"}
 REPORT = {"python3-jinja2": "import jinja2"}
-# What the kernel's checkpatch needs, and sparse.
+# For the kernel's checkpatch, and sparse.
 LINT = {"perl": "perl -MTerm::ANSIColor -MEncode -e 1", "sparse": "sparse", "python3-ply": "python3 -c 'import ply'",
 	"python3-git": "python3 -c 'import git'"}
 GATE = LINT | REPORT | {"bubblewrap": "bwrap"}
@@ -35,24 +35,24 @@ CHECK = GATE | PARSER | {
 }
 COVERAGE = {"gcovr": "gcovr"}
 STRESS = {"stress-ng": "stress-ng"}
-# As dpkg has them while another apt runs; what is unpacked and not configured yet is not among them.
+# dpkg's states of an installed package, also while another apt runs. A package that is only unpacked does not count.
 THERE = ("installed", "triggers-awaited", "triggers-pending")
-LOCK_SECONDS = 300	# that another apt may take
+LOCK_SECONDS = 300	# to wait for another apt
 LOCKED = "Could not get lock"
 IMPORT = "import "
 
 
 def missing(packages: dict[str, str]) -> list[str]:
-	"""Return the packages that are not there; without dpkg those of which nothing is found."""
+	"""Return the packages that are missing; without dpkg those whose test fails."""
 	importlib.invalidate_caches()
 	found = {name for name, what in packages.items() if what and _is_there(what)}
-	# A package of the system's modules is no use to another interpreter.
+	# Another interpreter does not see the modules of the system's packages.
 	found |= {name for name in _installed(packages) if not packages[name].startswith(IMPORT)}
 	return [name for name in packages if name not in found]
 
 
 def _installed(packages: dict[str, str]) -> set[str]:
-	"""Return the packages that dpkg has; without dpkg those that nothing else tells of."""
+	"""Return the packages that dpkg has; without dpkg those that have no other test."""
 	if not shutil.which("dpkg-query"):
 		return {name for name, what in packages.items() if not what}
 	listed = subprocess.run(["dpkg-query", "-W", "-f=${db:Status-Status} ${Package}\n", *packages],
@@ -71,28 +71,28 @@ def _is_there(what: str) -> bool:
 
 
 def ensure(packages: dict[str, str]) -> None:
-	"""Install what is missing. Raises CannotJudge with the command to run where that is not possible."""
+	"""Install missing packages. Raises CannotJudge with the command to run if that is not possible."""
 	names = missing(packages)
 	_check_interpreter(packages, names)
 	if not names:
 		return
 	install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
 	if not shutil.which("apt-get"):
-		raise CannotJudge(f"these are missing, and there is no apt-get to install them: {_told(packages, names)}; "
-				  "install what has them on this system")
+		raise CannotJudge(f"these are missing, and this system has no apt-get to install them: {_told(packages, names)}; "
+				  "install the packages that have them on this system")
 	privilege = _privilege()
 	if privilege is None:
 		raise CannotJudge(f"packages are missing; run: sudo {shlex.join(install)}")
 	print(f"installing {' '.join(names)}", file=sys.stderr, flush=True)
 	command = [*privilege, "env", "DEBIAN_FRONTEND=noninteractive"]
 	locked = ["-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}"]
-	# The lists may be old or empty; refreshing them is only worth its time if they are.
+	# The package lists may be old or empty. Refreshing them takes time, so try without first.
 	if not _waiting([*command, *install, *locked])[0]:
 		_waiting([*command, "apt-get", "update", *locked])
 		done, output = _waiting([*command, *install, *locked])
 		if not done:
 			errors = [line for line in output.splitlines() if line.startswith("E:")]
-			raise CannotJudge(f"packages could not be installed ({' '.join(errors) or 'apt-get failed'}); "
+			raise CannotJudge(f"apt-get could not install packages ({' '.join(errors) or 'apt-get failed'}); "
 					  f"run: sudo {shlex.join(install)}")
 	_check_interpreter(packages, missing(packages))
 	print(f"installed {' '.join(names)}", file=sys.stderr, flush=True)
@@ -108,7 +108,7 @@ def _check_interpreter(packages: dict[str, str], names: list[str]) -> None:
 
 
 def _privilege() -> list[str] | None:
-	"""Return the words before a command that make it run as root, None without such rights."""
+	"""Return the words before a command that make it run as root, None if the caller may not."""
 	if os.geteuid() == 0:
 		return []
 	if shutil.which("sudo") and _quiet(["sudo", "-n", "true"])[0]:
@@ -117,7 +117,7 @@ def _privilege() -> list[str] | None:
 
 
 def _told(packages: dict[str, str], names: list[str]) -> str:
-	"""Name what is missing by what it is needed for, and by Debian's package."""
+	"""Name missing packages: the program, header or module, and Debian's package."""
 	def told(what: str) -> str:
 		if what.startswith(IMPORT):
 			return f"Python module {what.removeprefix(IMPORT)} for {sys.executable}"
@@ -126,7 +126,7 @@ def _told(packages: dict[str, str], names: list[str]) -> str:
 
 
 def _waiting(argv: list[str]) -> tuple[bool, str]:
-	"""Call apt-get, and again as long as another one holds a lock that it does not wait for: of lists, of downloads."""
+	"""Call apt-get. Repeat while another apt holds the lock of the lists or downloads, for which apt-get itself does not wait."""
 	deadline = time.monotonic() + LOCK_SECONDS
 	while True:
 		done, output = _quiet(argv)

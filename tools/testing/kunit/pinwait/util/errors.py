@@ -10,7 +10,7 @@ class PinwaitError(Exception):
 	exit_code = 2
 
 	def __reduce__(self) -> tuple[Any, ...]:
-		"""Arrive from another process as what was raised there, whatever the constructor takes."""
+		"""Unpickle as the same type, whatever arguments the constructor takes: the error may come from a worker process."""
 		return _again, (type(self), self.args, self.__dict__)
 
 
@@ -27,7 +27,7 @@ class CannotJudge(PinwaitError):
 
 
 class Untestable(CannotJudge):
-	"""It is the source that prevents a verdict: on the next commit all may be well."""
+	"""The source prevents a verdict: another commit may be testable."""
 
 
 def _again(kind: type[PinwaitError], args: tuple[Any, ...], state: dict[str, Any]) -> PinwaitError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Files that are never half written, and the folders that results are kept in."""
+"""Files that are written atomically, and the folders of results."""
 
 import os
 from pathlib import Path
@@ -8,13 +8,13 @@ from .errors import UsageError
 
 
 def write_whole(path: Path, text: str) -> None:
-	"""Write a file that is never seen half written; bytes that were no UTF-8 become escapes that JSON knows."""
+	"""Write a file atomically; bytes that were no UTF-8 become escapes that JSON knows."""
 	part = path.with_name(path.name + ".part")
 	try:
 		part.write_text(text, encoding="utf-8", errors="backslashreplace")
 		part.replace(path)
 	except OSError:
-		part.unlink(missing_ok=True)	# what fits on a full disk takes the place of what is still to come
+		part.unlink(missing_ok=True)	# on a full disk, leave the space to later files
 		raise
 
 
@@ -32,13 +32,13 @@ def new_folder(parent: Path, name: str) -> Path:
 
 
 def finish_folder(folder: Path, command: str) -> None:
-	"""Keep in a results folder the command that does it again, and make `latest` beside it lead to it."""
+	"""Write the command to reproduce the run to a results folder, and point `latest` beside it to the folder."""
 	(folder / "command").write_text(f"{command}\n", encoding="utf-8")
 	point_latest(folder)
 
 
 def point_latest(folder: Path) -> None:
-	"""Make `latest` beside folder lead to it."""
+	"""Point `latest` beside folder to it."""
 	link = folder.parent / "latest"
 	partial = folder.parent / f".latest-{os.getpid()}"
 	partial.unlink(missing_ok=True)

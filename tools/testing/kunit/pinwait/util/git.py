@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Our own git repositories: same commit ids everywhere, whatever the user configured."""
+"""The tool's own git repositories: the same commit ids everywhere, whatever the user configured."""
 
 import os
 import tempfile
@@ -15,12 +15,12 @@ IDENTITY = {
 	"GIT_COMMITTER_NAME": "pinwait", "GIT_COMMITTER_EMAIL": "pinwait@localhost",
 	"GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z",
 }
-AUTHOR = {"GIT_AUTHOR_NAME": "Author", "GIT_AUTHOR_EMAIL": "Email", "GIT_AUTHOR_DATE": "Date"}	# as mailinfo tells them
+AUTHOR = {"GIT_AUTHOR_NAME": "Author", "GIT_AUTHOR_EMAIL": "Email", "GIT_AUTHOR_DATE": "Date"}	# as mailinfo prints them
 ISOLATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
 
 
 def forget_callers_repository() -> None:
-	"""Drop GIT_DIR and its kin, which a hook or `git bisect run` may have set."""
+	"""Unset GIT_DIR and similar variables, which a hook or `git bisect run` may have set."""
 	for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY",
 		     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_COMMON_DIR"):
 		os.environ.pop(name, None)
@@ -28,7 +28,7 @@ def forget_callers_repository() -> None:
 
 @dataclass(frozen=True)
 class Git:
-	"""One of our repositories, with its work tree at path; it may read the objects of others."""
+	"""One of the tool's repositories, with its work tree at path; it may read the objects of other repositories."""
 	path: Path
 	borrowed: tuple[Path, ...] = ()		# folders of objects
 
@@ -42,18 +42,18 @@ class Git:
 		return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": ":".join(f'"{folder}"' for folder in self.borrowed)} if self.borrowed else {}
 
 	def borrowing(self, other: "Git") -> "Git":
-		"""Return this repository, which can read the other's objects, too."""
+		"""Return this repository with access to the other's objects, too."""
 		return replace(self, borrowed=(*self.borrowed, other.path / ".git/objects"))
 
 	def init(self) -> None:
-		"""Make the repository; no gc, ever: it costs minutes and saves nothing here."""
+		"""Make the repository. gc is off: it takes minutes and saves nothing here."""
 		self("init", "-q", ".")
 		self("config", "gc.auto", "0")
 		self("config", "core.compression", "0")
 		self("config", "core.autocrlf", "false")
 
 	def commit_of(self, ref: str) -> str | None:
-		"""Return the commit a ref names, None where there is none."""
+		"""Return the commit that a ref names, None if it names none."""
 		try:
 			return self("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
 		except CommandFailed:
@@ -64,7 +64,7 @@ class Git:
 		return run(["git", "cat-file", "blob", blob], cwd=self.path, env={**ISOLATION, **self._lenders()})
 
 	def with_blobs(self, tree: str, files: Mapping[str, tuple[str, str]]) -> str:
-		"""Return a tree in which files, by name, have another mode and content."""
+		"""Return a copy of a tree in which files, by name, have another mode and content."""
 		with self.stack(tree) as stack:
 			for name, (mode, content) in files.items():
 				blob = self("hash-object", "-w", "--stdin", stdin=content)
@@ -76,7 +76,7 @@ class Git:
 		return set(self("diff", "--name-only", "--no-renames", "--no-ext-diff", before, after).splitlines())
 
 	def between(self, before: str, after: str) -> str:
-		"""Return the patch that makes one tree of another."""
+		"""Return the patch from one tree to another."""
 		return self("diff", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", before, after) + "\n"
 
 	def changed(self, before: str, after: str, name: str) -> str:
@@ -85,12 +85,12 @@ class Git:
 
 	@contextmanager
 	def stack(self, commit: str) -> Iterator["Stack"]:
-		"""Yield what puts patches on top of a commit."""
+		"""Yield a stack that applies patches on top of a commit."""
 		with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
 			yield Stack(self, commit, Path(scratch))
 
 	def has_tree(self, ref: str) -> bool:
-		"""Tell whether all folders of a commit can be read."""
+		"""Tell whether all folders of a commit are readable."""
 		try:
 			self("ls-tree", "-r", "-d", "--name-only", ref)
 		except CommandFailed:
@@ -99,7 +99,7 @@ class Git:
 
 
 class Stack:
-	"""Makes commits of patches as git am does, but in an index of its own: no work tree is touched, and none is looked at."""
+	"""Commits patches as git am does, but in an index of its own: it neither reads nor writes a work tree."""
 
 	def __init__(self, git: Git, commit: str, scratch: Path):
 		self.git, self.commit, self.scratch = git, commit, scratch
@@ -109,7 +109,7 @@ class Stack:
 	def push(self, mail: str, instead: str | None = None, note: str = "") -> None:
 		"""Commit a mail's patch, or a diff instead of it; a note ends the message.
 
-		Raises CommandFailed if it does not apply; then nothing is changed.
+		Raises CommandFailed if it does not apply, and then changes nothing.
 		"""
 		message, diff = self.scratch / "message", self.scratch / "diff"
 		fields = mailinfo(mail, message, diff)
@@ -123,7 +123,7 @@ class Stack:
 				       env=author)
 
 	def take_back(self, mail: str) -> bool:
-		"""Take a mail's patch out of the index, no commit is made; tell whether it was there."""
+		"""Revert a mail's patch in the index, without a commit; tell whether the patch was applied there."""
 		try:
 			self.git("apply", "--cached", "--reverse", stdin=mail, env=self.env)
 		except CommandFailed:
@@ -132,9 +132,9 @@ class Stack:
 
 
 def mailinfo(mail: str, message: Path, diff: Path, subject: str = "-b") -> dict[str, str]:
-	"""Write what a mail says and its diff to files; return Author, Email, Subject and Date as far as it has them.
+	"""Write a mail's message and its diff to files; return Author, Email, Subject and Date as far as the mail has them.
 
-	subject is what becomes of that: -b takes [PATCH] away, -k leaves it as it is. Raises CommandFailed.
+	subject is git mailinfo's option for the subject: -b removes [PATCH], -k keeps it. Raises CommandFailed.
 	"""
 	told = run(["git", "mailinfo", subject, "--quoted-cr=nowarn", "--encoding=UTF-8", str(message), str(diff)], stdin=mail, env=ISOLATION)
 	fields: dict[str, str] = {}

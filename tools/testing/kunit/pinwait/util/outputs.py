@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The files in which the caller wants results, besides the results folder: --json and --junit.
+"""The files that the caller wants besides the results folder: --json and --junit.
 
-They are looked at before anything is done. What goes wrong with them afterwards is said, and changes no verdict.
+The tool checks them before it does anything else. A later failure to write them is reported, and changes no verdict.
 """
 
 import functools
@@ -15,7 +15,7 @@ from .errors import CannotJudge, PinwaitError, UsageError
 from .files import write_whole
 from .proc import reason_of
 
-STREAMS = ("/dev/", "/proc/")	# below these nothing can be put in the place of a file
+STREAMS = ("/dev/", "/proc/")	# a file below these cannot be replaced by renaming
 
 
 class Output:
@@ -23,11 +23,11 @@ class Output:
 
 	def __init__(self, path: str):
 		self.path = os.path.abspath(path) if path else ""
-		self.checked = False	# it can be written to
-		self.written = False	# it has what the tool came to
+		self.checked = False	# it is writable
+		self.written = False	# it holds the outcome
 
 	def check(self) -> None:
-		"""Raise UsageError if nothing can be written there; nothing is changed."""
+		"""Raise UsageError if the file is not writable; change nothing."""
 		folder = os.path.dirname(os.path.realpath(self.path))
 		if not self.path:
 			raise UsageError("the name of the file for results is empty")
@@ -36,11 +36,11 @@ class Output:
 		if not os.path.exists(self.path) and not os.path.isdir(folder):
 			raise UsageError(f"{self.path}: there is no folder {folder}: make it first, or name another file for the results")
 		if not os.access(self.path if self._stream else folder, os.W_OK):
-			raise UsageError(f"{self.path if self._stream else folder} cannot be written to: name another file for the results")
+			raise UsageError(f"{self.path if self._stream else folder} is not writable: name another file for the results")
 		self.checked = True
 
 	def begin(self, text: str) -> None:
-		"""Have text there in place of what an earlier job left, should this one be killed. Raises CannotJudge."""
+		"""Replace an earlier job's results by text, which stays there if this job is killed. Raises CannotJudge."""
 		try:
 			if not self._stream:
 				self._replace(text)
@@ -48,7 +48,7 @@ class Output:
 			raise CannotJudge(f"the results cannot be written to {self.path}: {error}") from error
 
 	def write(self, make: Callable[[], str]) -> None:
-		"""Write what the tool came to; say so if that is not possible."""
+		"""Write the outcome; report it if that fails."""
 		self.written = attempt(f"the results could not be written to {self.path}",
 				       lambda: (self._append if self._stream else self._replace)(make()))
 
@@ -65,7 +65,7 @@ class Output:
 
 
 def write_all(folder: Path, files: Mapping[str, tuple[Callable[[], str], Output | None]]) -> None:
-	"""Make the files of a results folder, by name, and where it is asked for a copy of one; say what could not be written."""
+	"""Write the files of a results folder, by name, and the requested copies; report each failure."""
 	def write(name: str, make: Callable[[], str], copy: Output | None) -> None:
 		text = make()
 		if copy:
@@ -76,23 +76,23 @@ def write_all(folder: Path, files: Mapping[str, tuple[Callable[[], str], Output 
 
 
 def attempt(what: str, action: Callable[[], object]) -> bool:
-	"""Do what must not change a verdict, whatever becomes of it; tell whether it was done, and say why if not."""
+	"""Do an action whose failure must not change a verdict; tell whether it worked, and print why not."""
 	try:
 		action()
 	except Exception as error:
 		foreseen = isinstance(error, (OSError, PinwaitError))
 		if not foreseen:
 			traceback.print_exc()
-		print(f"pinwait: {what}: {error if foreseen else reason_of(error)[0]}; that changes no verdict", file=sys.stderr)
+		print(f"pinwait: {what}: {error if foreseen else reason_of(error)[0]}; this does not change the verdict", file=sys.stderr)
 		return False
 	return True
 
 
 def to_stdout(action: Callable[[], object]) -> None:
-	"""Have action print on standard output, which may be full or gone."""
+	"""Call an action that prints on standard output, which may be full or closed."""
 	def flushed() -> None:
 		action()
 		sys.stdout.flush()
 	if not attempt("the results could not be printed", flushed):
-		# Python would try once more at its end, and end with a code of its own.
+		# Otherwise Python flushes again at exit, and exits with its own code.
 		os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

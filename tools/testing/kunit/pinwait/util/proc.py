@@ -24,15 +24,15 @@ from .errors import CannotJudge, PinwaitError
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 TERM_GRACE = 5.0	# seconds a process gets to clean up after SIGTERM
 GIB = 1 << 30
-RESUMES = "what is downloaded, unpacked, built or cached so far is kept: the same command goes on from there"
-INTERRUPTED = 130	# exit code, as of a program that Ctrl-C ends
-# What the machine, and neither a patch nor the tool, is to blame for.
+RESUMES = "downloads, unpacked trees, objects and cached results are kept: the same command continues from there"
+INTERRUPTED = 130	# exit code of a program that Ctrl-C ends
+# Faults of the machine, not of a patch or of the tool.
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EAGAIN,
 	   errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EPIPE)
 
 
 class CommandFailed(PinwaitError):
-	"""A command returned a failure; output is what it wrote, stderr last."""
+	"""A command failed; output is what it wrote, stderr last."""
 
 	def __init__(self, argv: Sequence[str], returncode: int, output: str):
 		self.argv = argv
@@ -54,7 +54,7 @@ def run(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] 
 				      stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True)
 	except FileNotFoundError:
 		raise CommandFailed(argv, 127, f"{argv[0]}: not found") from None
-	# Not in text mode, which would take carriage returns away, of files and patches, too.
+	# Not in text mode, which would strip carriage returns, also those of files and patches.
 	output = done.stdout.decode("utf-8", "surrogateescape")
 	if done.returncode:
 		raise CommandFailed(argv, done.returncode, output + done.stderr.decode("utf-8", "surrogateescape"))
@@ -75,7 +75,7 @@ def interrupt_on_signals() -> None:
 
 
 def become_worker() -> None:
-	"""Make a forked worker process end at once when it is told to or the tool dies, and leave no process behind."""
+	"""Make a forked worker process end at once on a signal or when the tool dies, and leave no process behind."""
 	def end(_signum: int, _frame: object) -> None:
 		kill_descendants()
 		os._exit(1)
@@ -92,9 +92,9 @@ def _begin(start: Callable[..., None], *arguments: Any) -> None:
 
 @contextmanager
 def workers(count: int, start: Callable[..., None], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-	"""Yield forked processes to work in, each of which begins with start(*arguments).
+	"""Yield a pool of forked processes, each of which first calls start(*arguments).
 
-	Whatever is raised meanwhile ends them, and all other descendants. Raises CannotJudge if one of them is killed.
+	Any exception in the block ends them and all other descendants. Raises CannotJudge if one of them is killed.
 	"""
 	try:
 		with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (start, *arguments)) as pool:
@@ -105,12 +105,12 @@ def workers(count: int, start: Callable[..., None], *arguments: Any) -> Iterator
 				raise
 		reap()
 	except BrokenProcessPool as error:
-		raise CannotJudge("a process of the tool's was killed in the middle of its work, as the kernel does when there "
-				  "is no memory left: see `dmesg`; with --jobs=1 less is needed") from error
+		raise CannotJudge("one of the tool's processes was killed during its work; the kernel does that when memory runs out: "
+				  "see `dmesg`; --jobs=1 needs less") from error
 
 
 def silence() -> TextIO:
-	"""Let nothing be seen on standard error any more, of children neither; return where it led."""
+	"""Redirect standard error to /dev/null, for children as well; return a stream to where it led."""
 	before = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 	nowhere = os.open(os.devnull, os.O_WRONLY)
 	os.dup2(nowhere, 2)
@@ -119,13 +119,13 @@ def silence() -> TextIO:
 
 
 def ignore_interrupts() -> None:
-	"""Let nothing break off the cleaning up."""
+	"""Ignore signals during cleanup."""
 	for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 		signal.signal(signum, signal.SIG_IGN)
 
 
 def descendants(root: int) -> list[int]:
-	"""Return the live processes below root, whatever session or group they are in."""
+	"""Return root's live descendants, in any session or process group."""
 	children: dict[int, list[int]] = {}
 	for entry in os.listdir("/proc"):
 		if not entry.isdigit():
@@ -167,9 +167,9 @@ def kill_descendants() -> None:
 
 
 def reap() -> None:
-	"""Clear away adopted processes that ended, which a container may count against its limit.
+	"""Reap adopted processes that ended, because a container may count them against its limit.
 
-	The exit code of a child of the caller's own that ended and is not waited for yet is lost.
+	This loses the exit code of a child of the caller's own that ended and was not waited for yet.
 	"""
 	try:
 		while os.waitpid(-1, os.WNOHANG)[0]:
@@ -178,7 +178,7 @@ def reap() -> None:
 		pass
 
 
-# Open files of the locks that are held: a child that is given them keeps the locks if the tool is killed.
+# Open files of the held locks. A child that inherits them keeps the locks if the tool is killed.
 HELD: list[int] = []
 
 
@@ -205,7 +205,7 @@ def lock(path: Path, what: str) -> Iterator[None]:
 
 
 def need_space(folder: Path, gib: float, what: str) -> None:
-	"""Raise CannotJudge unless folder's file system has gib GiB free."""
+	"""Raise CannotJudge unless folder's file system has at least gib GiB free."""
 	folder.mkdir(parents=True, exist_ok=True)
 	free = shutil.disk_usage(folder).free / GIB
 	if free < gib:
@@ -222,7 +222,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException) -> tuple[str, int]:
-	"""Return what ended the tool, in a sentence, and the exit code for it: never one that blames a patch."""
+	"""Return why the tool ended, in a sentence, and the exit code, which is never one that blames a patch."""
 	if isinstance(error, KeyboardInterrupt):
 		return "interrupted", INTERRUPTED
 	if is_disk_full(error):
@@ -230,11 +230,11 @@ def reason_of(error: BaseException) -> tuple[str, int]:
 	if isinstance(error, PinwaitError):
 		return str(error), error.exit_code
 	if is_machines_fault(error):
-		return f"this machine does not let the tool go on: {error}", CannotJudge.exit_code
-	return (f"a mistake of the tool's, which says nothing about a patch: {type(error).__name__}: {error}".rstrip(": "),
+		return f"this machine prevents the tool from continuing: {error}", CannotJudge.exit_code
+	return (f"a bug in the tool, which says nothing about a patch: {type(error).__name__}: {error}".rstrip(": "),
 		CannotJudge.exit_code)
 
 
 def is_machines_fault(error: BaseException) -> bool:
-	"""Tell whether neither the tool nor what it was asked is at fault."""
+	"""Tell whether neither the tool nor its input is at fault."""
 	return isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno in MACHINE

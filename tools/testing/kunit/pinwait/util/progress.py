@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Say which stage is on, for how long, and how far; keep the time of each stage."""
+"""Show the running stage, its time and its progress; keep the time of each stage."""
 
 import sys
 import threading
@@ -28,7 +28,7 @@ class Progress:
 	def stage(self, name: str, what: str, state: Callable[[], str] | None = None) -> Iterator[None]:
 		"""Time a stage under name and show it while it lasts.
 
-		state returns a few words on how far the stage is; it is called from another thread.
+		state returns a few words about the stage's progress; another thread calls it.
 		"""
 		start = time.monotonic()
 		done = threading.Event()

@@ -15,7 +15,7 @@ PROGRAM = str(PROJECT / "tools/testing/kunit/pinwait.py")
 
 
 def version() -> str:
-	"""Return the commit of the tool, with -dirty if it differs from that, "" if it is not in git."""
+	"""Return the tool's commit, with -dirty if the tool differs from it, "" if it is not in git."""
 	try:
 		return Git(PROJECT)("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 	except CommandFailed:

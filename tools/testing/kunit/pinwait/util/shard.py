@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A share of a long job, i/n: every machine does one, and `merge` joins what they found."""
+"""A shard of a long job, i/n: every machine does one, and `merge` joins the results."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Shard:
 
 	@classmethod
 	def parse(cls, text: str) -> "Shard":
-		"""Return the share that "i/n" means, all for "". Raises UsageError for anything else."""
+		"""Return the shard for "i/n", the whole job for "". Raises UsageError for anything else."""
 		if not text:
 			return cls()
 		match = re.fullmatch(r"(\d+)/(\d+)", text)
@@ -29,7 +29,7 @@ class Shard:
 		return shard
 
 	def block(self, items: Sequence[Item]) -> Sequence[Item]:
-		"""Return the share as neighbours; the shares differ by one item at most."""
+		"""Return a contiguous share of the items; the shares' sizes differ by one at most."""
 		total = len(items)
 		return items[total * (self.index - 1) // self.count:total * self.index // self.count]
 
@@ -42,5 +42,5 @@ class Shard:
 
 
 def units(checks: Sequence[str], patches: int, only: int = 0) -> list[tuple[str, int]]:
-	"""Return every check of every patch, or of one, so that neighbours have states and objects in common."""
+	"""Return every check of every patch, or of one, in an order in which neighbours share states and objects."""
 	return [(check, number) for check in checks for number in range(1, patches + 1) if only in (0, number)]

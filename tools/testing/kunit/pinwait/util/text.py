@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Text for people: of unknown origin, made fit to be shown; numbers of lines."""
+"""Text for people: untrusted text, escaped; line numbers."""
 
 import re
 
@@ -9,7 +9,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff
 
 
 def printable(text: str) -> str:
-	"""Return text with everything replaced by its number that is not to be seen or misleads who sees it."""
+	"""Escape control, bidi and surrogate characters as their numbers."""
 	return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
