@@ -193,7 +193,7 @@ def _road(tmp_path, functions, left_out=""):
 	(["entry", "helper", "never"], [], []),
 	(["entry", "helper"], ["never"], []),
 	(["entry", "helper"], ["*"], []),
-	(["entry", "never"], [], ["mm/a.c: helper is reached, and neither listed nor left out"]),
+	(["entry", "never"], [], ["mm/a.c: helper is reachable, but neither listed nor left out"]),
 	(["entry", "never", "helper"], ["helper"], ["mm/a.c: helper is both listed and left out"]),
 	(["entry", "never", "helper", "gone"], [], ["mm/a.c: gone is not defined there"]),
 ])
@@ -204,9 +204,9 @@ def test_road(tmp_path, found, functions, left_out, said):
 
 def test_entry_point_that_is_gone(tmp_path, found):
 	told = road.problems(_road(tmp_path, []), {"mm/b.c": found, "mm/a.c": coccinelle.Found("")})
-	assert "mm/b.c: helper is reached, and neither listed nor left out" in told
+	assert "mm/b.c: helper is reachable, but neither listed nor left out" in told
 	found = coccinelle.Found("")
-	assert road.problems(_road(tmp_path, []), {"mm/a.c": found}) == ["entry: there is no such entry point in the files of the road"]
+	assert road.problems(_road(tmp_path, []), {"mm/a.c": found}) == ["entry: the files of the road have no such entry point"]
 
 
 def test_function_is_left_out_for_a_reason(tmp_path):

@@ -61,7 +61,7 @@ def test_lines_after_a_mutation_keep_their_numbers(old, new, result):
 
 @pytest.mark.parametrize("text, said", [
 	(GOOD, "mutant a needs"), ("file = 'f'\n" + GOOD + "extra = 'e'\n", "and nothing else"),
-	("file = 'f'\n" + GOOD + GOOD, "another mutant a"), ("file = 'f'\n", "holds no mutants"),
+	("file = 'f'\n" + GOOD + GOOD, "two mutants have the name a"), ("file = 'f'\n", "holds no mutants"),
 	("file = 'f'\n" + GOOD.replace("'y'", "'x'"), "changes nothing"), ("file = ", "corpus.toml"),
 ])
 def test_corpus_that_makes_no_sense(tmp_path, text, said):

@@ -55,7 +55,7 @@ def test_record(tmp_path):
 
 
 @pytest.mark.parametrize("text, said", [("[", "record"), ("series = 'rfc'\n", "missing"),
-					("series = 'rfc'\nkernel = ''\nseed = ''\nsample = 1\n[fates]\na = 'asleep'\n", "no outcome 'asleep'")])
+					("series = 'rfc'\nkernel = ''\nseed = ''\nsample = 1\n[fates]\na = 'asleep'\n", "unknown outcome 'asleep'")])
 def test_record_that_makes_no_sense(tmp_path, text, said):
 	(tmp_path / "record.toml").write_text(text, encoding="utf-8")
 	with pytest.raises(UsageError, match=said):

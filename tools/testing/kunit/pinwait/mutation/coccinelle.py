@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What Coccinelle finds in a source file: where it can be broken, which functions it defines and uses.
+"""What Coccinelle finds in a source file: sites to mutate, and the functions that the file defines and uses.
 
-It parses C as it is written, every branch of the preprocessor's included, and expands no macro.
+It parses C as written, with every branch of the preprocessor, and expands no macro.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ SPATCH = ("spatch", "--very-quiet", "--no-show-diff", "--no-includes")
 
 @dataclass(frozen=True)
 class Site:
-	"""A place that a rule found; text[starts[0]:ends[0]] is its first part, and so on."""
+	"""A place that a rule matched; text[starts[0]:ends[0]] is its first part, and so on."""
 	rule: str
 	function: str
 	text: str
@@ -33,37 +33,37 @@ class Site:
 
 	@property
 	def start(self) -> int:
-		"""Where it begins, whichever of its parts comes first."""
+		"""The start of the part that comes first."""
 		return min(self.starts)
 
 	@property
 	def end(self) -> int:
-		"""What is behind it."""
+		"""The end of the part that comes last, excluded."""
 		return max(self.ends)
 
 
 @dataclass
 class Found:
-	"""What was found in a file."""
+	"""Matches in a file."""
 	text: str
 	sites: list[Site] = field(default_factory=list)
-	rejected: list[str] = field(default_factory=list)	# the functions of sites that do not stand where Coccinelle says
+	rejected: list[str] = field(default_factory=list)	# functions of sites whose text is not where Coccinelle says
 	unparsed: int = 0	# lines that Coccinelle could not parse
 	defined: set[str] = field(default_factory=set)
 	uses: dict[str, set[str]] = field(default_factory=dict)	# by function
 
 
 def look(rules: Path, texts: dict[str, str], cache: Path) -> dict[str, Found]:
-	"""Return what is found in files, given by name and text; rules is the folder of semantic patches.
+	"""Return the matches in files, given by name and text; rules is the folder of semantic patches.
 
-	What was found in a text once is kept in cache. Raises CannotJudge if Coccinelle does not work.
+	The matches of each text are kept in cache. Raises CannotJudge if Coccinelle does not work.
 	"""
 	with ThreadPoolExecutor() as pool:
 		return dict(zip(texts, pool.map(lambda name: _look(rules, name, texts[name], cache), texts)))
 
 
 def squeezed(text: str) -> str:
-	"""Return C without white space, in which Coccinelle and people differ."""
+	"""Return C without white space: Coccinelle prints other white space than the source has."""
 	return "".join(text.split())
 
 
@@ -86,7 +86,7 @@ def _look(rules: Path, name: str, text: str, cache: Path) -> Found:
 
 
 def _site(match: dict[str, Any], lines: Sequence[int]) -> Site | None:
-	"""Return a site with positions in the text, None if there are no such lines."""
+	"""Return a site with positions in the text, None if the text has no such lines."""
 	try:
 		parts = [(lines[first - 1] + column, lines[last - 1] + end) for first, column, last, end in match["spans"]]
 	except IndexError:
@@ -95,12 +95,12 @@ def _site(match: dict[str, Any], lines: Sequence[int]) -> Site | None:
 
 
 def _starts(text: str) -> list[int]:
-	"""Return where each line of a text begins."""
+	"""Return the position at which each line of a text begins."""
 	return [0, *(match.end() for match in re.finditer("\n", text))]
 
 
 def _matches(rules: Path, name: str, text: str, cache: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-	"""Return the sites and the graph that Coccinelle tells of, and how many lines it could not parse."""
+	"""Return the sites and the call graph from Coccinelle, and how many lines it could not parse."""
 	patches = [rules / "sites.cocci", rules / "graph.cocci"]
 	key = "\0".join([name, text, *(path.read_text(encoding="utf-8") for path in patches)])
 	kept = cache / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
@@ -117,8 +117,8 @@ def _matches(rules: Path, name: str, text: str, cache: Path) -> tuple[list[dict[
 			except (CommandFailed, ValueError) as error:
 				raise CannotJudge(f"Coccinelle does not work on {name}: {error}") from error
 		if not told:
-			raise CannotJudge(f"Coccinelle does not tell what of {name} it could parse")
-		# Its own order is that of a hash table.
+			raise CannotJudge(f"Coccinelle does not say how much of {name} it could parse")
+		# Coccinelle prints them in the order of a hash table.
 		sites, graph = (sorted(found, key=lambda match: json.dumps(match, sort_keys=True)) for found in (sites, graph))
 		unparsed = int(told[1])
 		cache.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Known-bad variants of the kernel, as data (tools/testing/mutants/*.toml).
 
-A mutant is a file, a text that stands in it once, what to put in its place, and why that is wrong.
+A mutant is a file, a text that occurs in it once, the text that replaces it, and why that is wrong.
 """
 
 import tomllib
@@ -20,22 +20,22 @@ Item = TypeVar("Item")
 
 
 class Change(Protocol):
-	"""What can be tried: a file that becomes another one, from which some objects are compiled."""
+	"""A change of one file to try; some objects are compiled from the changed file."""
 
 	@property
 	def name(self) -> str:
-		"""What it is called."""
+		"""Its name."""
 
 	@property
 	def file(self) -> str:
-		"""Which file it is."""
+		"""The changed file."""
 
 	@property
 	def rebuild(self) -> Sequence[str]:
-		"""The objects to compile; (): the file's own."""
+		"""The objects to compile; (): the file's own object."""
 
 	def applied(self, text: str) -> str:
-		"""Return what becomes of the file's text."""
+		"""Return the changed text of the file."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Mutant:
 	old: str
 	new: str
 	why: str
-	profile: str = ""	# the only one that can kill it; empty: whichever is tried
-	equivalent: str = ""	# SAME_OBJECT, or a proof that it does no harm; empty: it does
-	rebuild: tuple[str, ...] = ()	# for a header: the objects in which it matters to the suite
+	profile: str = ""	# the only one that can kill it; empty: any
+	equivalent: str = ""	# SAME_OBJECT, or a proof that it does no harm; empty: it is harmful
+	rebuild: tuple[str, ...] = ()	# for a header: the objects through which the suite reaches it
 
 	def applied(self, text: str) -> str:
-		"""Return text with the mutation; all lines after it keep their numbers, which objects may hold.
+		"""Return text with the mutation; all later lines keep their numbers, because objects may contain line numbers.
 
-		Raises UsageError unless `old` stands in it just once.
+		Raises UsageError unless `old` occurs in it exactly once.
 		"""
 		found = text.count(self.old)
 		if found != 1:
@@ -69,7 +69,7 @@ class Mutant:
 def load(folder: Path, names: Sequence[str] = ()) -> list[Mutant]:
 	"""Return the mutants of a corpus, or those named.
 
-	Raises UsageError for a mutant that makes no sense, a name used twice, an unknown name.
+	Raises UsageError for a malformed mutant, a name used twice, an unknown name.
 	"""
 	found: dict[str, Mutant] = {}
 	for file, tables in read(folder):
@@ -81,7 +81,7 @@ def load(folder: Path, names: Sequence[str] = ()) -> list[Mutant]:
 				raise UsageError(f"{file}: mutant {name} needs {', '.join(sorted(NEEDED))}, "
 						 f"may have {', '.join(sorted(OPTIONAL))}, and nothing else")
 			if name in found:
-				raise UsageError(f"{file}: there is another mutant {name}")
+				raise UsageError(f"{file}: two mutants have the name {name}")
 			if table["old"] == table["new"]:
 				raise UsageError(f"{file}: mutant {name} changes nothing")
 			found[name] = Mutant(**table, rebuild=rebuild)
@@ -89,13 +89,13 @@ def load(folder: Path, names: Sequence[str] = ()) -> list[Mutant]:
 
 
 def sample(mutants: Sequence[Mutant], count: int) -> list[Mutant]:
-	"""Return count mutants spread evenly, always the same, of those that are to be killed and need no profile."""
+	"""Return count mutants, spread evenly and always the same, of those that must be killed and need no particular profile."""
 	there = [mutant for mutant in mutants if not mutant.profile and not mutant.equivalent]
 	return spread(there, count)
 
 
 def read(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-	"""Give each file of a corpus with its tables. Raises UsageError for one that is no TOML."""
+	"""Yield each file of a corpus with its tables. Raises UsageError for one that is not TOML."""
 	for file in sorted(folder.glob("*.toml")):
 		try:
 			yield file, tomllib.loads(file.read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def read(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def select(found: Mapping[str, Item], names: Sequence[str], what: str, folder: Path) -> list[Item]:
-	"""Return what was found, or of it what is named. Raises UsageError for an unknown name, and for nothing."""
+	"""Return the named items, or all without names. Raises UsageError for an unknown name, and if there are no items."""
 	if unknown := [name for name in names if name not in found]:
 		raise UsageError(f"unknown {what} '{unknown[0]}'; there are: {', '.join(found)}")
 	if not found:
@@ -113,6 +113,6 @@ def select(found: Mapping[str, Item], names: Sequence[str], what: str, folder: P
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
-	"""Return count items, or all if they are fewer, spread evenly and always the same."""
+	"""Return count items, or all if there are fewer, spread evenly and always the same."""
 	count = min(count, len(items))
 	return [items[index * len(items) // count] for index in range(count)]

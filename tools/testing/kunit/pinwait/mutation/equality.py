@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which mutants make no other object, in any of several configurations?
+"""Find the mutants whose object equals the original in each of several configurations.
 
-Most of those that are asked about make none, so many are put into a file at once: an equal object clears them all, and
-of others one half is tried after the other.
+Most of the mutants in question do. So many are put into a file at once: an equal object answers for all of them;
+otherwise each half is tried by itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ EQUAL, DIFFERS, INVALID = "equal", "differs", "invalid"	# INVALID: does not comp
 
 
 def layers(variants: Iterable[Variant]) -> list[list[Variant]]:
-	"""Return variants of one file in groups in which no two touch each other."""
+	"""Return variants of one file in groups; no two of a group overlap."""
 	found: list[list[Variant]] = []
 	for variant in sorted(variants, key=lambda variant: (variant.start, variant.end)):
 		for layer in found:
@@ -26,14 +26,14 @@ def layers(variants: Iterable[Variant]) -> list[list[Variant]]:
 
 
 def applied(variants: Sequence[Variant], text: str) -> str:
-	"""Return text with several mutants, none of which touches another."""
+	"""Return text with several mutants, which do not overlap."""
 	for variant in sorted(variants, key=lambda variant: variant.start, reverse=True):
 		text = variant.applied(text)
 	return text
 
 
 def sort_out(group: Sequence[Variant], attempt: Callable[[Sequence[Variant]], str]) -> dict[str, str]:
-	"""Return, by name, what attempt would say of each variant alone."""
+	"""Return, by name, the answer that attempt would give for each variant alone."""
 	answer = attempt(group)
 	if answer == EQUAL or len(group) == 1:
 		return {variant.name: answer for variant in group}
@@ -42,7 +42,7 @@ def sort_out(group: Sequence[Variant], attempt: Callable[[Sequence[Variant]], st
 
 
 def everywhere(answers: Mapping[str, Mapping[str, str]], name: str) -> tuple[str, str]:
-	"""Return what holds of a mutant in all configurations, whose answers are given by their names, and in which it shows."""
+	"""Return the answer for a mutant in all configurations, and the names of those that give it; answers is by configuration."""
 	for wanted in (INVALID, DIFFERS):
 		where = [place for place, said in answers.items() if said.get(name) == wanted]
 		if where:

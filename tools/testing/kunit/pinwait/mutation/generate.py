@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mutants that nobody picks: every operator at every site of the functions of the road, each with a name to make it again by."""
+"""Generated mutants: every operator at every site of the functions of the road, each with a name that reproduces it."""
 
 import hashlib
 import tomllib
@@ -15,13 +15,13 @@ from ..util.errors import UsageError
 from .coccinelle import Found, Site, squeezed
 from .corpus import Mutant
 
-PLAIN = ""	# the class of what belongs to no class
-ENCLOSES = "call"	# the rule of the sites by whose text a class is found
+PLAIN = ""	# the class of mutants without a class of their own
+ENCLOSES = "call"	# the rule whose sites' texts decide the class
 
 
 @dataclass(frozen=True)
 class Operator:
-	"""What becomes of the sites of a rule."""
+	"""How to change the sites of a rule."""
 	name: str
 	rule: str
 	texts: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Operator:
 	kind: str = PLAIN
 
 	def answers(self, site: Site, source: str) -> dict[str, str]:
-		"""Return what takes the place of a site, by the word for it; nothing if the operator is not for it."""
+		"""Return the replacements of a site, by the word for each; none if the operator does not apply to the site."""
 		text = squeezed(site.text)
 		if site.rule != self.rule or self.texts and not any(fnmatchcase(text, glob) for glob in self.texts):
 			return {}
@@ -45,19 +45,19 @@ class Operator:
 
 @dataclass(frozen=True)
 class Operators:
-	"""All of them, and what is counted apart."""
+	"""All operators, and the classes that are counted separately."""
 	operators: tuple[Operator, ...]
 	classes: Mapping[str, Sequence[str]]
 
 	def answer(self, site: Site, source: str) -> tuple[int, Operator | None, dict[str, str]]:
-		"""Return the first operator that has an answer to a site, with its number, and the answers."""
+		"""Return the first operator that applies to a site: its number, the operator, and the replacements."""
 		for number, operator in enumerate(self.operators):
 			if answers := operator.answers(site, source):
 				return number, operator, answers
 		return 0, None, {}
 
 	def class_of(self, name: str) -> str:
-		"""Return the class of what is inside of a call."""
+		"""Return the class of sites inside a call of name."""
 		return next((kind for kind, globs in self.classes.items() if any(fnmatchcase(name, glob) for glob in globs)), PLAIN)
 
 
@@ -76,12 +76,12 @@ class Variant:
 	rebuild: Sequence[str] = ()	# for a header: the objects to compile; else the file's own
 
 	def applied(self, text: str) -> str:
-		"""Return text with the mutation; as many lines as before, for objects may hold their numbers."""
+		"""Return text with the mutation and the same number of lines, because objects may contain line numbers."""
 		lost = text.count("\n", self.start, self.end) - self.new.count("\n")
 		return text[:self.start] + self.new + "\n" * lost + text[self.end:]
 
 	def mutant(self, text: str) -> Mutant:
-		"""Return it as one of the corpus; what stands before a place stands once in a file."""
+		"""Return it as a mutant of the corpus. Its `old` is all text up to the site's end, which occurs once in a file."""
 		changed = self.applied(text)
 		rest = len(text) - self.end
 		return Mutant(self.name, self.file, text[:self.end], changed[:len(changed) - rest], self.operator,
@@ -89,7 +89,7 @@ class Variant:
 
 
 def load(path: Path) -> Operators:
-	"""Return the operators of a file. Raises UsageError for one that makes no sense."""
+	"""Return the operators of a file. Raises UsageError for a malformed one."""
 	try:
 		tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
 		found = []
@@ -129,7 +129,10 @@ def variants(file: str, found: Found, functions: Iterable[str], operators: Opera
 
 
 def broken(folder: Path, name: str, text_of: Callable[[str], str], cache: Path) -> Mutant:
-	"""Return a mutant by its name; folder says which there are, text_of gives a file. Raises UsageError for an unknown name."""
+	"""Return a mutant by its name; folder has operators and road, text_of returns a file's text.
+
+	Raises UsageError for an unknown name.
+	"""
 	there = road.load(folder / "road.toml")
 	files = [file for file in there.functions if Path(file).name == name.partition(":")[0]]
 	found = coccinelle.look(folder, {file: text_of(file) for file in files}, cache)
@@ -140,12 +143,12 @@ def broken(folder: Path, name: str, text_of: Callable[[str], str], cache: Path) 
 
 
 def seed_of(version: str) -> str:
-	"""Return the seed of a kernel: nobody picks it, and it is the same for everybody."""
+	"""Return the seed of a kernel: a hash of its version, so nobody can tune it, and everybody gets the same."""
 	return hashlib.sha256(version.encode()).hexdigest()[:8]
 
 
 def drawn(made: Sequence[Variant], seed: str, count: int = 0) -> list[Variant]:
-	"""Return count mutants, or all, in an order that seed alone decides: a smaller sample is the beginning of a larger one."""
+	"""Return count mutants, or all, in an order that depends on seed alone: a smaller sample is a prefix of a larger one."""
 	def key(variant: Variant) -> str:
 		return hashlib.sha256(f"{seed} {variant.name}".encode()).hexdigest()
 	ordered = sorted(made, key=key)
@@ -153,7 +156,7 @@ def drawn(made: Sequence[Variant], seed: str, count: int = 0) -> list[Variant]:
 
 
 def named(made: Sequence[Variant], names: Sequence[str]) -> list[Variant]:
-	"""Return those that are named. Raises UsageError for an unknown name, with those of its function."""
+	"""Return the named mutants. Raises UsageError for an unknown name, and lists those of its function."""
 	known = {variant.name: variant for variant in made}
 	for name in names:
 		if name not in known:

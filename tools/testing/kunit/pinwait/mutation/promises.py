@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Promise, case, mutant: tools/testing/promises.toml, checked, and the tables of Documentation/coverage.md made of it.
+"""Promise, case, mutant: tools/testing/promises.toml, its check, and the tables of Documentation/coverage.md made from it.
 
 Each promise has a mutant that breaks it and a case that catches the mutant.
 """
@@ -28,7 +28,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Section:
-	"""Promises about one thing."""
+	"""Promises about one subject."""
 	title: str
 	promises: tuple[Promise, ...]
 	note: str = ""
@@ -50,7 +50,7 @@ def rows(sections: Iterable[Section]) -> list[Promise]:
 
 
 def documented(text: str, sections: Iterable[Section]) -> str:
-	"""Return a page of documentation with its tables made anew."""
+	"""Return a page of documentation with regenerated tables."""
 	tables = "".join(f"### {section.title}\n\n" + (f"{section.note}\n\n" if section.note else "") + HEAD
 			 + "".join(map(_row, section.promises)) + "\n" for section in sections)
 	return TABLES.sub(lambda _: tables, text)
@@ -62,7 +62,7 @@ def _row(promise: Promise) -> str:
 
 
 def gaps(promises: Collection[Promise], cases: Collection[str], mutants: Collection[str]) -> list[str]:
-	"""Return what the table names that does not exist, what it lacks, and what no row mentions.
+	"""Return the table's faults: names that do not exist, rows without a case or a mutant, and cases that no row mentions.
 
 	cases are all suite.case without parameters, mutants the names of the corpus.
 	"""
@@ -76,7 +76,7 @@ def gaps(promises: Collection[Promise], cases: Collection[str], mutants: Collect
 
 
 def unkept(promises: Collection[Promise], killers: Mapping[str, Collection[str]]) -> list[str]:
-	"""Return the rows of which a mutant was tried and no case of the row failed.
+	"""Return the rows of which a mutant was tried but no case failed.
 
 	killers names, for each mutant tried, every suite.case that failed.
 	"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The road of a longterm pin: the functions that are reached from its entry points, each listed or left out for a reason."""
+"""The road of a longterm pin: the functions reachable from its entry points, each listed or left out for a reason."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ from .coccinelle import Found
 
 @dataclass(frozen=True)
 class Road:
-	"""What road.toml says."""
+	"""The content of road.toml."""
 	path: Path
 	entries: tuple[str, ...]
 	functions: Mapping[str, Sequence[str]]		# by file
-	left_out: Mapping[str, Mapping[str, str]]	# by file: why not, by function; of "*", the others there
+	left_out: Mapping[str, Mapping[str, str]]	# by file: the reason, by function; "*": all others of the file
 	rebuild: Mapping[str, Sequence[str]]		# by header: the objects in which its mutants are tried
 
 	@property
@@ -26,13 +26,13 @@ class Road:
 		return list(dict.fromkeys([*self.functions, *self.left_out]))
 
 	def why_not(self, file: str, function: str) -> str:
-		"""Return why a function is left out, "" if nothing says so."""
+		"""Return why a function is left out, "" if it is not."""
 		reasons = self.left_out.get(file, {})
 		return reasons.get(function, reasons.get("*", ""))
 
 
 def load(path: Path) -> Road:
-	"""Return the road of a file. Raises UsageError for one that makes no sense."""
+	"""Return the road of a file. Raises UsageError for a malformed one."""
 	try:
 		tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
 		left_out: dict[str, dict[str, str]] = {}
@@ -43,16 +43,16 @@ def load(path: Path) -> Road:
 				left_out[table["file"]][name] = str(table["why"])
 		functions, rebuild = ({str(name): tuple(found) for name, found in tables[what].items()} for what in ("functions", "rebuild"))
 		if bare := [name for name in functions if name.endswith(".h") and name not in rebuild]:
-			raise UsageError(f"{path}: nothing says what to rebuild for {bare[0]}")
+			raise UsageError(f"{path}: `rebuild` is missing for {bare[0]}")
 		return Road(path, tuple(tables["entries"]), functions, left_out, rebuild)
 	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
 		raise UsageError(f"{path}: {error}") from error
 
 
 def reached(road: Road, found: Mapping[str, Found]) -> Iterator[tuple[str, str]]:
-	"""Give the functions, with their files, to which the entry points lead by any chain of uses.
+	"""Yield the functions, with their files, that are reachable from the entry points by any chain of uses.
 
-	A name means the function of the same file, or else those of that name in all the others.
+	A name means the function of the same file, or else those of that name in all other files.
 	"""
 	places: dict[str, list[str]] = {}
 	for file, seen in found.items():
@@ -71,16 +71,16 @@ def reached(road: Road, found: Mapping[str, Found]) -> Iterator[tuple[str, str]]
 
 
 def problems(road: Road, found: Mapping[str, Found]) -> list[str]:
-	"""Return what does not fit together in the road and the sources."""
+	"""Return the contradictions between the road and the sources."""
 	ends = {name for seen in found.values() for name in seen.defined}
-	told = [f"{name}: there is no such entry point in the files of the road" for name in road.entries if name not in ends]
+	told = [f"{name}: the files of the road have no such entry point" for name in road.entries if name not in ends]
 	there = set(reached(road, found))
 	for file, name in sorted(there):
 		listed, named = name in road.functions.get(file, []), name in road.left_out.get(file, {})
 		if listed and named:
 			told.append(f"{file}: {name} is both listed and left out")
 		elif not listed and not road.why_not(file, name):
-			told.append(f"{file}: {name} is reached, and neither listed nor left out")
+			told.append(f"{file}: {name} is reachable, but neither listed nor left out")
 	told += [f"{file}: {name} is {'not defined there' if name not in found[file].defined else 'not reached'}"
 		 for file in road.files for name in [*road.functions.get(file, ()), *road.left_out.get(file, ())]
 		 if name != "*" and (file, name) not in there]

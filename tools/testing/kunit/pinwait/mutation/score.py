@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What became of generated mutants: counts, a score with its interval, the record that later runs are held against."""
+"""The fates of generated mutants: counts, a score with its interval, the record that later runs are compared with."""
 
 import json
 import math
@@ -18,14 +18,14 @@ SURVIVED, NOT_REACHED, NOT_BUILT, SAME_OBJECT = "survived", "not reached", "not 
 EQUIVALENT, DUPLICATE, INVALID, NO_LINK = "equivalent", "duplicate", "invalid", "does not link"
 NOTICED = (KILLED, DEAD, HUNG)
 UNNOTICED = (SURVIVED, NOT_REACHED, NOT_BUILT, SAME_OBJECT)
-LEFT_OUT = (EQUIVALENT, DUPLICATE, INVALID, NO_LINK)	# they are no mutants, or not one more
+LEFT_OUT = (EQUIVALENT, DUPLICATE, INVALID, NO_LINK)	# no mutants, or not additional ones
 OUTCOMES = (*NOTICED, *UNNOTICED, *LEFT_OUT)
-CONFIDENCE = 1.959964	# standard deviations that 95 % are within
+CONFIDENCE = 1.959964	# standard deviations around the mean that hold 95 %
 
 
 @dataclass
 class Fate:
-	"""What became of a generated mutant."""
+	"""The fate of a generated mutant."""
 	name: str
 	file: str
 	function: str
@@ -33,20 +33,20 @@ class Fate:
 	kind: str		# its class, "" for none
 	line: int
 	outcome: str = ""
-	killer: str = ""	# what failed first, or why nothing did
+	killer: str = ""	# the first failure, or why there is none
 	digest: str = ""	# of its objects
 	seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Score:
-	"""How many of the mutants that count are noticed."""
+	"""How many of the counted mutants are noticed."""
 	noticed: int
 	counted: int
 
 	@property
 	def interval(self) -> tuple[float, float]:
-		"""Wilson's interval, in which the share of all mutants is that of the sample with 95 % probability."""
+		"""Wilson's interval of 95 % for the share of all mutants that are noticed."""
 		if not self.counted:
 			return 0.0, 1.0
 		share, square = self.noticed / self.counted, CONFIDENCE ** 2
@@ -64,7 +64,7 @@ class Score:
 
 @dataclass
 class Record:
-	"""The score of a series on a kernel, as it is kept."""
+	"""The recorded score of a series on a kernel."""
 	series: str
 	kernel: str
 	seed: str
@@ -73,7 +73,7 @@ class Record:
 
 	@property
 	def score(self) -> Score:
-		"""What it says."""
+		"""Its score."""
 		return score_of(self.fates.values())
 
 
@@ -84,7 +84,7 @@ def score_of(outcomes: Iterable[str]) -> Score:
 
 
 def settled(fates: Sequence[Fate]) -> list[Fate]:
-	"""Return fates, of which those with the objects of one before them are duplicates."""
+	"""Return the fates; those with the same objects as an earlier one become duplicates."""
 	seen: dict[tuple[str, str], str] = {}
 	told = []
 	for fate in fates:
@@ -94,7 +94,7 @@ def settled(fates: Sequence[Fate]) -> list[Fate]:
 
 
 def rows(fates: Sequence[Fate], group: Callable[[Fate], str]) -> list[str]:
-	"""Return a table with a line for each group of fates, and one for all."""
+	"""Return a table with a line for each group of fates, and one for the total."""
 	there = [name for name in OUTCOMES if any(fate.outcome == name for fate in fates)]
 	groups: dict[str, list[Fate]] = {}
 	for fate in sorted(fates, key=group):
@@ -110,7 +110,7 @@ def rows(fates: Sequence[Fate], group: Callable[[Fate], str]) -> list[str]:
 
 
 def guards(record: Record, count: int) -> dict[str, str]:
-	"""Return mutants of a record whose fate is to stay, with it: of those in C files that were booted the first of the seed's order."""
+	"""Return mutants of a record with the fates that a check expects: the first, in the seed's order, of those booted in C files."""
 	booted = {name: outcome for name, outcome in record.fates.items() if name.partition(":")[0].endswith(".c")}
 	noticed, alive = ([name for name, outcome in booted.items() if outcome == wanted] for wanted in (KILLED, SURVIVED))
 	chosen = [*noticed[:count - count // 3], *alive[:count // 3]]
@@ -123,7 +123,7 @@ def place(folder: Path, series: str, kernel: str) -> Path:
 
 
 def newest(folder: Path, series: str) -> Record | None:
-	"""Return the record of a series on the newest kernel, None without any. Raises UsageError for a file that is no record."""
+	"""Return the record of a series on the newest kernel, None if there is none. Raises UsageError for a file that is no record."""
 	def version(path: Path) -> list[int]:
 		return [int(number) for number in re.findall(r"\d+", path.stem.removeprefix(series))]
 	paths = sorted(folder.glob(f"{series}-*.toml"), key=version)
@@ -131,7 +131,7 @@ def newest(folder: Path, series: str) -> Record | None:
 
 
 def load(path: Path) -> Record | None:
-	"""Return a record, None if there is none. Raises UsageError for a file that is no record."""
+	"""Return a record, None if the file is missing. Raises UsageError for a file that is no record."""
 	try:
 		tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
 		record = Record(**tables)
@@ -140,7 +140,7 @@ def load(path: Path) -> Record | None:
 	except (tomllib.TOMLDecodeError, TypeError) as error:
 		raise UsageError(f"{path}: {error}") from error
 	if unknown := set(record.fates.values()) - set(OUTCOMES):
-		raise UsageError(f"{path}: there is no outcome '{unknown.pop()}'")
+		raise UsageError(f"{path}: unknown outcome '{unknown.pop()}'")
 	return record
 
 
@@ -153,7 +153,7 @@ def text_of(record: Record, command: str) -> str:
 
 
 def changed_sides(record: Record, fates: Mapping[str, str]) -> tuple[list[str], list[str]]:
-	"""Return the mutants that came to life since a record, and those that are noticed now and were not."""
+	"""Return the mutants that came to life since a record, and those that are newly noticed."""
 	alive = [name for name, outcome in fates.items() if record.fates.get(name) in NOTICED and outcome in UNNOTICED]
 	noticed = [name for name, outcome in fates.items() if record.fates.get(name) in UNNOTICED and outcome in NOTICED]
 	return alive, noticed
