@@ -329,7 +329,7 @@ def test_no_known_error_shows_the_end(tmp_path):
 
 def test_missing_options(bench):
 	(bench.obj / "fail").write_text("ERROR:root:Not all Kconfig options selected\nThis is\nMissing: CONFIG_X=y, CONFIG_Y=y\n")
-	with pytest.raises(CannotJudge, match="lacks what the profile asks for: CONFIG_X=y, CONFIG_Y=y"):
+	with pytest.raises(CannotJudge, match="lacks options that the profile asks for: CONFIG_X=y, CONFIG_Y=y"):
 		bench.build()
 
 

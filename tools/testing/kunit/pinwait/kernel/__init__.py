@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From a worktree to a console: configure, build, relink, boot, keep in."""
+"""From a worktree to a console: configure, build, relink, boot, sandbox."""

@@ -21,9 +21,9 @@ from .build import Built, kunit_command
 from .profile import Profile
 from .sandbox import Sandbox
 
-TEMPORARY = ("TMPDIR", "TMP", "TEMP")	# in which UML looks for a folder
-GRACE = 15	# seconds beyond the timeout after which kunit.py itself is taken to hang
-# What kunit.py adds around the console: a line that starts it, and lines of its own after it.
+TEMPORARY = ("TMPDIR", "TMP", "TEMP")	# where UML looks for the name of a folder
+GRACE = 15	# seconds after the timeout; a kunit.py that still runs then hangs itself
+# Lines that kunit.py adds to the console: one before it, and some after it.
 STARTED = re.compile(r"^\$ .*kunit\.enable=1")
 OVER = re.compile(r"^\[\d\d:\d\d:\d\d\] Elapsed time: ")
 TIMED_OUT = re.compile(r"^Command '\[.*\]' timed out after [\d.]+ seconds$")
@@ -31,36 +31,36 @@ TIMED_OUT = re.compile(r"^Command '\[.*\]' timed out after [\d.]+ seconds$")
 
 @dataclass
 class Console:
-	"""What a boot left: the console line by line, and whether it had to be stopped."""
+	"""The result of a boot: the console line by line, and whether the time limit ended it."""
 	lines: list[LogLine] = field(default_factory=list)
 	timed_out: bool = False
-	chatter: list[str] = field(default_factory=list)	# what kunit.py said for itself
+	chatter: list[str] = field(default_factory=list)	# kunit.py's own lines
 
 
 @dataclass(frozen=True)
 class Boot:
-	"""How a kernel that was built is booted, each time run() is called."""
+	"""How to boot a built kernel; run() boots it once."""
 	kernel: Kernel
 	built: Built
 	profile: Profile
-	arguments: Sequence[str] = ()	# of the kernel, behind the profile's
+	arguments: Sequence[str] = ()	# of the kernel, after the profile's
 	filter: str = ""		# glob of the cases to run
 	timeout: int = 0		# wall seconds; 0: the profile's
-	box: Sandbox | None = None	# around the kernel, which sees the caller's environment otherwise
-	parser: Path | None = None	# folder of a kunit_parser.py that can be trusted; None: the tree's
+	box: Sandbox | None = None	# of the kernel; without one it sees the caller's environment
+	parser: Path | None = None	# folder of a trusted kunit_parser.py; None: the tree's
 
 	def run(self, folder: Path, progress: Progress) -> Console:
-		"""Boot once; the console is kept in folder. Raises CannotJudge if no kernel started."""
+		"""Boot once; keep the console in folder. Raises CannotJudge if no kernel started."""
 		with progress.stage("boot", f"profile {self.profile.name}"):
 			argv = self.box.command(self.command(), [self.built.obj]) if self.box else self.command()
 			return boot(argv, self._limit, folder, bool(self.box and self.box.closed))
 
 	def read(self, console: Console) -> LogResult:
-		"""Return what a console says."""
+		"""Return the results in a console."""
 		return ktap.read_log(console.lines, self.parser or self.kernel.tree / "tools/testing/kunit", console.timed_out)
 
 	def cases(self) -> list[str]:
-		"""Return the cases that the kernel has, as KUnit lists them."""
+		"""Return the kernel's cases, as KUnit lists them."""
 		with tempfile.TemporaryDirectory(prefix="pinwait-") as home:
 			listed = run([*self.command(), "--list_tests"], env=environment(home))
 		return re.findall(r"^[^\s.]+\.[^\s.]+$", listed, re.MULTILINE)
@@ -80,14 +80,14 @@ class Boot:
 def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False) -> Console:
 	"""Run a boot command; write kernel.log and kernel.times in folder as lines come.
 
-	timeout is in wall seconds; confined tells that argv runs in a sandbox, which has a /dev/shm of its own. The caller's
-	other children end with those of the boot. Raises CannotJudge if no kernel started.
+	timeout is in wall seconds; confined tells that argv runs in a sandbox, which has its own /dev/shm. The end of the boot
+	kills all children of the caller, not only the boot's. Raises CannotJudge if no kernel started.
 	"""
 	if not confined:
 		check_executable(Path(temporary_folder() or "/dev/shm"))
 	console = Console()
-	# UML makes its control folder in HOME, which may be missing or shared with other boots;
-	# its name on the command line instead would make every log different.
+	# UML makes its control folder in HOME, which may be missing or shared with other boots. To name
+	# the folder on the command line would make every log different.
 	with tempfile.TemporaryDirectory(prefix="pinwait-") as home, \
 	     open(folder / "kernel.log", "wb") as log, open(folder / "kernel.times", "wb") as times:
 		process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -99,7 +99,7 @@ def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False
 				process.wait(timeout + GRACE)
 			except subprocess.TimeoutExpired:
 				console.timed_out = True
-			# What is left would hold the pipe open, and the reader would wait for it.
+			# A remaining child would hold the pipe open, and the reader would wait for it.
 			kill_descendants()
 
 		watcher = threading.Thread(target=watch)
@@ -131,22 +131,22 @@ def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False
 
 
 def environment(home: str) -> dict[str, str]:
-	"""Return what a boot is to have in its environment instead of the caller's."""
+	"""Return the variables that replace the caller's in the environment of a boot."""
 	return {**dict.fromkeys(TEMPORARY, ""), TEMPORARY[0]: temporary_folder(), "HOME": home, "PYTHONUNBUFFERED": "1",
 		"PYTHONIOENCODING": "utf-8:backslashreplace"}
 
 
 def temporary_folder() -> str:
-	"""Return where the caller wants UML to keep its memory, "" for its own choice.
+	"""Return the folder where the caller wants UML to keep its memory, "" for UML's own choice.
 
-	UML takes the first of three variables that is set, and ends if there is no such folder; only TMPDIR is meant for it.
+	UML takes the first of three variables that is set, and exits if the folder does not exist. Only TMPDIR is meant for it.
 	"""
 	place = os.environ.get(TEMPORARY[0], "")
 	return place if os.path.isdir(place) and os.access(place, os.W_OK) else ""
 
 
 def check_executable(folder: Path) -> None:
-	"""UML runs from a file it maps in folder. Raises CannotJudge if the mount forbids that."""
+	"""Check that UML can run from a file that it maps in folder. Raises CannotJudge if the mount forbids that."""
 	if folder.is_dir() and os.statvfs(folder).f_flag & os.ST_NOEXEC:
 		raise CannotJudge(f"{folder} is mounted noexec, and UML cannot run from it: set TMPDIR to a folder "
 				  f"on a file system without noexec")

@@ -23,23 +23,23 @@ from .sandbox import OPEN, Sandbox
 BUILD_GIB = 1.0
 CCACHE_SIZE = "5G"
 STAMP = "pinwait-stamp"
-OBJECTS = "pinwait-objects"	# instead, where only some of the objects are up to date
+OBJECTS = "pinwait-objects"	# instead, if only some of the objects are up to date
 BINARY = "linux"
-# The id of the commit in the version would make every commit a new kernel.
+# With the commit's id in the version, every commit would make a new kernel.
 KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
-# Nothing here is Rust, and a compiler in somebody's home is not seen in the sandbox: its version would make
-# all objects differ.
+# No Rust is built here. The sandbox hides a compiler in a user's home, so its version would differ in there, and with it
+# all objects.
 MAKE = ("LOCALVERSION=", "RUSTC=false")
-# `make run` hands its own options and variables down to every make below it.
+# `make run` passes its own options and variables to every make below it.
 FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KBUILD_OUTPUT")
-# What make or Kconfig reads of the caller's environment, and what this tool has its own options for.
+# Variables of the caller's environment that make or Kconfig would read, or for which this tool has its own options.
 FROM_CALLER = re.compile(r"(?:ARCH|SUBARCH|SRCARCH|CROSS_COMPILE|LLVM|LLVM_IAS|LOCALVERSION|SOURCE_DATE_EPOCH|MAKEFILES|GNUMAKEFLAGS|"
 			 r"K(?:CPP|C|A|RUST)FLAGS|(?:USER|HOST)(?:C|CXX|LD|RUST)FLAGS|HOSTLDLIBS|KCONFIG_\w+|KBUILD_\w+|INSTALL_\w+)")
-# What no build reads: where nothing else differs the kernel is the same.
+# Files that no build reads: if only they differ, the kernel is the same.
 NOT_BUILT = re.compile(r"(?:Documentation|LICENSES)/(?!(?:.*/)?(?:Kconfig|Makefile)[^/]*$)|"
 		       r"(?:MAINTAINERS|CREDITS|COPYING|\.mailmap|\.gitignore)$|.*\.rst$")
-SAID = "ERROR:root:"	# what kunit.py puts before what make said
-# What is the machine's fault, and may be gone the next time: as tools say it, not as a line of a source that they show.
+SAID = "ERROR:root:"	# kunit.py's prefix of make's output
+# Faults of the machine, which may be gone the next time: messages of tools, not source lines that the tools quote.
 MACHINE = re.compile(r"^(?:ERROR:root:)?(?!\S+:\d+:\d+: (?:error|warning|note): )\S.*(?:"
 		     r": No space left on device|: Disk quota exceeded|: Cannot allocate memory|: Input/output error|"
 		     r"\*\*\* .* (?:Killed|Terminated|Segmentation fault|Bus error)|memory exhausted|out of memory|cannot fork|"
@@ -52,7 +52,7 @@ WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
 
 
 class DoesNotBuild(Untestable):
-	"""The tree cannot be configured, or not compiled: the fault of what is in it, as `why` says."""
+	"""The tree cannot be configured or compiled, and its content is at fault, as `why` says."""
 
 	def __init__(self, why: str, log: Path):
 		super().__init__(f"{why}\n(all of it: {log})")
@@ -61,7 +61,7 @@ class DoesNotBuild(Untestable):
 
 @dataclass(frozen=True)
 class Request:
-	"""What is to be built, besides the tree: all that kunit.py is told."""
+	"""How to build a tree: everything that kunit.py is told."""
 	profile: Profile
 	jobs: int
 	kconfig_add: Sequence[str] = ()
@@ -78,9 +78,9 @@ class Built:
 
 def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: Path,
 	  progress: Progress, only: Sequence[str] = ()) -> Built:
-	"""Bring the profile's kernel up to date with commit, which is checked out, or only some of its objects.
+	"""Bring the profile's kernel, or only some of its objects, up to date with commit, which is checked out.
 
-	Raises DoesNotBuild with the options that cannot be had, or the first compiler error.
+	Raises DoesNotBuild with the options that the configuration lacks, or the first compiler error.
 	"""
 	obj = object_folder(build_root, kernel, request)
 	obj.mkdir(parents=True, exist_ok=True)
@@ -119,16 +119,16 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	if only:
 		some.write_text(wanted, encoding="utf-8")
 		return Built(obj, compiler)
-	stamp.unlink(missing_ok=True)	# the build may have left a link there
+	stamp.unlink(missing_ok=True)	# the build may have put a link there
 	stamp.write_text(wanted + _state(obj), encoding="utf-8")
 	return Built(obj, compiler)
 
 
 def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) -> str:
-	"""Return the tree that the kernel in the object folder was built from if commit makes the same one, else "".
+	"""Return the tree that the kernel in the object folder was built from if commit makes the same kernel, else "".
 
-	It does if all that differs is read by no build, or is a C source that is there before and after and that
-	nothing in the folder was made from.
+	It makes the same one if every file that differs is read by no build, or is a C source or header that exists in both
+	trees and from which nothing in the folder was made.
 	"""
 	obj = object_folder(build_root, kernel, request)
 	tree, differing = _differing(kernel, obj, identity(kernel, commit, request))
@@ -139,9 +139,9 @@ def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) 
 
 
 def _differing(kernel: Kernel, obj: Path, wanted: str) -> tuple[str, dict[str, str]]:
-	"""Return the tree that a folder's kernel was built from, and by file what became of it (A, M, D, T) in that wanted.
+	"""Return the tree that a folder's kernel was built from, and by file how it differs (A, M, D, T) in the wanted tree.
 
-	The tree is "" if the kernel is not as it was built, or if more differs than the tree.
+	The returned tree is "" if the kernel changed since it was built, or if something besides the tree differs.
 	"""
 	try:
 		text = (obj / STAMP).read_text(encoding="utf-8")
@@ -150,31 +150,31 @@ def _differing(kernel: Kernel, obj: Path, wanted: str) -> tuple[str, dict[str, s
 		if rest != others or text[end:] != _state(obj):
 			return "", {}
 		lines = kernel.git("diff-tree", "-r", "--no-renames", "--name-status", tree, new).splitlines()
-	except (OSError, ValueError, CommandFailed):	# that state may have been thrown away
+	except (OSError, ValueError, CommandFailed):	# git may have pruned that tree
 		return "", {}
 	return tree, {name: status for status, _, name in (line.partition("\t") for line in lines)}
 
 
 def _only_sources(differing: tuple[str, dict[str, str]]) -> bool:
-	"""Tell whether the folder is configured as kunit.py would do it once more, which takes as long as many a build."""
+	"""Tell whether kunit.py's configuration would change nothing: it takes as long as many builds, and can be left out."""
 	tree, names = differing
 	return bool(tree) and all(name.endswith((".c", ".h", ".S")) or NOT_BUILT.match(name) for name in names)
 
 
 def _made_from(obj: Path, names: Sequence[str]) -> bool:
-	"""Tell whether anything in a folder may have been made from one of some sources, as Kbuild noted."""
+	"""Tell whether anything in a folder may have been made from one of the named sources, by Kbuild's .cmd files."""
 	needles = [f"/{name}" for name in names]
 	built = (obj / STAMP).stat().st_mtime_ns
 	for path in obj.rglob(".*.cmd"):
 		text = noted(path)
-		# A file that was compiled by itself, from another state, is not what the kernel was made from.
+		# An object newer than the kernel was compiled separately, from another state: its .cmd file says nothing of the kernel.
 		if any(needle in text for needle in needles) or path.stat().st_mtime_ns > built:
 			return True
 	return False
 
 
 def noted(path: Path) -> str:
-	"""Return what Kbuild noted of the making of an object, with plain names: it has some/../ in some."""
+	"""Return Kbuild's .cmd file of an object, with some/../ removed from its file names."""
 	text, found = path.read_text(encoding="utf-8", errors="replace"), 1
 	while found and "/../" in text:
 		text, found = UPWARDS.subn("/", text)
@@ -182,7 +182,7 @@ def noted(path: Path) -> str:
 
 
 def forget(obj: Path, since: float) -> None:
-	"""Have the next build in a folder compile once more what was compiled since then (seconds of the epoch)."""
+	"""Make the next build in a folder recompile the objects compiled since then (seconds since the epoch)."""
 	(obj / STAMP).unlink(missing_ok=True)
 	for folder, _, names in os.walk(obj):
 		for path in (Path(folder, name) for name in names if name.endswith(".o")):
@@ -191,14 +191,14 @@ def forget(obj: Path, since: float) -> None:
 
 
 def take(source: Path, target: Path) -> None:
-	"""Copy a file that a build left. Raises CannotJudge if it is none: a link may lead out of what the build may read."""
+	"""Copy a file from a build. Raises CannotJudge if it is no plain file: a link may lead to files that the build may not read."""
 	if source.is_symlink() or not source.is_file():
 		raise CannotJudge(f"the build left no file {source.name} in {source.parent}")
 	shutil.copy2(source, target)
 
 
 def object_folder(build_root: Path, kernel: Kernel, request: Request) -> Path:
-	"""Return where a profile's objects are."""
+	"""Return the folder of a profile's objects."""
 	return build_root / "obj" / kernel.name / request.profile.name
 
 
@@ -208,7 +208,7 @@ def warnings(log: str, tree: Path) -> list[str]:
 
 
 def plain(text: str, tree: Path) -> str:
-	"""Return what was said of a tree's files with their names in the tree; the compiler's cache may know the tree from another place."""
+	"""Return messages with file names relative to the tree; the compiler's cache may have messages with another path of it."""
 	text = text.replace(f"{tree}/", "")
 	return re.sub(rf"(?<![^\s:'\"`(])/(?:[^\s:]*/)?{re.escape(tree.parent.name)}/{re.escape(tree.name)}/", "", text)
 
@@ -219,7 +219,7 @@ def kunit_command(kernel: Kernel) -> list[str]:
 
 
 def count_objects(obj: Path, since: float) -> int:
-	"""Count the object files below obj that were written after since (seconds of the epoch)."""
+	"""Count the object files below obj that were written after since (seconds since the epoch)."""
 	count = 0
 	for folder, _, names in os.walk(obj):
 		for name in names:
@@ -235,7 +235,7 @@ def explain(log: str, tree: Path) -> str:
 	"""Return the few lines of a failed configuration or build that say why."""
 	missing = re.search(r"^Missing: (.*)$", log, re.MULTILINE)
 	if missing:
-		return f"the configuration lacks what the profile asks for: {missing[1]}"
+		return f"the configuration lacks options that the profile asks for: {missing[1]}"
 	lines = plain(log, tree).splitlines()
 	for index, line in enumerate(lines):
 		if ERROR.search(line):
@@ -254,7 +254,7 @@ def build_command(kernel: Kernel, obj: Path, request: Request) -> list[str]:
 
 
 def _arguments(obj: Path, request: Request) -> list[str]:
-	"""Return what kunit.py's config and build are both told."""
+	"""Return the options that kunit.py's config and build have in common."""
 	return [f"--build_dir={obj}", f"--arch={request.profile.arch}",
 		*(f"--kunitconfig={path}" for path in request.profile.kunitconfigs),
 		*(f"--kconfig_add={option}" for option in (*KCONFIG, *request.kconfig_add)),
@@ -262,7 +262,7 @@ def _arguments(obj: Path, request: Request) -> list[str]:
 
 
 def machine_fault(output: str) -> str:
-	"""Return what a tool said of the machine's fault that made it fail, "" if nothing."""
+	"""Return a tool's message about the fault of the machine that made it fail, "" if there is none."""
 	found = MACHINE.search(output)
 	return found[0].removeprefix(SAID) if found else ""
 
@@ -286,7 +286,7 @@ def make_command(tree: Path, obj: Path, request: Request) -> list[str]:
 
 
 def base_options() -> list[str]:
-	"""Return what every make in an object folder has to be told, or it compiles all anew."""
+	"""Return the options that every make in an object folder needs; without them it recompiles everything."""
 	return [*MAKE, *(["CC=ccache gcc"] if shutil.which("ccache") else [])]
 
 
@@ -296,11 +296,11 @@ def environment(build_root: Path, tree: Path) -> dict[str, str]:
 	return env | {
 		"PYTHONUNBUFFERED": "1", "LC_ALL": "C",
 		"CCACHE_DIR": str(build_root / "ccache"), "CCACHE_MAXSIZE": CCACHE_SIZE,
-		# Take a file's headers from Kbuild's dependency files: to preprocess it first makes
-		# a cold build pay for ccache. Headers that a checkout has just written are no less true.
+		# Take a file's headers from Kbuild's dependency files: preprocessing it first would make
+		# a cold build slower. Headers that a checkout has just written are as valid as old ones.
 		"CCACHE_DEPEND": "1", "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
-		# Below this the cache takes paths as they are from the folder of objects, so that it is worth as much once both are
-		# somewhere else. The compiler still sees what Kbuild says, and makes the same objects.
+		# Below this folder the cache uses paths relative to the object folder, so that it stays valid if both move.
+		# The compiler still sees Kbuild's paths, and makes the same objects.
 		"CCACHE_BASEDIR": os.path.commonpath([build_root.absolute(), tree.absolute()]),
 		"KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
 		"KBUILD_BUILD_USER": "pinwait", "KBUILD_BUILD_HOST": "localhost",
@@ -312,7 +312,7 @@ def compiler_of(request: Request) -> str:
 	named = [option.removeprefix("CC=") for option in (*base_options(), *request.make_options)
 		 if option.startswith("CC=")]
 	argv = named[-1].split() if named else ["gcc"]
-	argv = argv[1:] if argv[:1] == ["ccache"] else argv	# which would make a cache in the caller's home
+	argv = argv[1:] if argv[:1] == ["ccache"] else argv	# ccache would make a cache in the caller's home
 	try:
 		return run([*argv, "--version"]).splitlines()[0]
 	except CommandFailed as error:
@@ -320,7 +320,7 @@ def compiler_of(request: Request) -> str:
 
 
 def identity(kernel: Kernel, commit: str, request: Request) -> str:
-	"""Return all that a build depends on, as text."""
+	"""Return everything that a build depends on, as text."""
 	configs = [path.read_text(encoding="utf-8") for path in request.profile.kunitconfigs]
 	return json.dumps([kernel.git("rev-parse", f"{commit}^{{tree}}"), request.profile.arch, configs,
 			   list(request.kconfig_add), [*base_options(), *request.make_options],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What gcov counted in a kernel that was booted: how often each line was executed, and which ways its branches went."""
+"""gcov's counts from a booted kernel: how often each line was executed, and which ways its branches went."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,23 +12,23 @@ from ..util import proc
 from ..util.errors import CannotJudge
 
 PROFILE = "uml-gcov"
-FOLDER = "mm"		# below the object folder: what executes the change lies there
+FOLDER = "mm"		# below the object folder: the objects that execute the change
 
 
 @dataclass
 class Line:
-	"""What was seen of one line of code, in all objects that hold a copy of it."""
+	"""The counts of one line of code, in all objects that hold a copy of it."""
 	count: int = 0
 	copies: list[list[bool]] = field(default_factory=list)	# of each copy's branches: was it taken?
 
 	@property
 	def branches(self) -> int:
-		"""How many ways the copy with most of them taken can go."""
+		"""The number of branches of the copy with the fewest untaken ones."""
 		return len(self._best())
 
 	@property
 	def untaken(self) -> int:
-		"""How many of them were not taken in that copy."""
+		"""How many of that copy's branches were not taken."""
 		return self._best().count(False)
 
 	def _best(self) -> list[bool]:
@@ -36,15 +36,15 @@ class Line:
 
 
 def read(obj: Path, tree: Path) -> dict[str, dict[int, Line]]:
-	"""Return what gcov counted, by file of the tree and line. Raises CannotJudge if it counted nothing."""
+	"""Return gcov's counts, by file of the tree and line. Raises CannotJudge if there are none."""
 	counters = sorted((obj / FOLDER).rglob("*.gcda"))
 	if not counters:
-		raise CannotJudge(f"the kernel left no counters below {obj / FOLDER}; does it exit in an orderly way?")
+		raise CannotJudge(f"the kernel wrote no counters below {obj / FOLDER}; did it shut down cleanly?")
 	return read_counters(counters, obj, tree)
 
 
 def read_counters(counters: Iterable[Path], obj: Path, tree: Path) -> dict[str, dict[int, Line]]:
-	"""Return what gcov counted in some objects, by file of the tree and line."""
+	"""Return gcov's counts of some objects, by file of the tree and line."""
 	argv = ["gcov", "--json-format", "--stdout", "--branch-probabilities"]
 	with ThreadPoolExecutor() as pool:
 		texts = pool.map(lambda path: proc.run([*argv, str(path)], cwd=obj), counters)
@@ -55,7 +55,7 @@ def read_counters(counters: Iterable[Path], obj: Path, tree: Path) -> dict[str, 
 
 
 def merge(found: dict[str, dict[int, Line]], report: Mapping[str, Any], tree: Path) -> None:
-	"""Add one object's gcov report to what was found."""
+	"""Add one object's gcov report to found."""
 	base = Path(report["current_working_directory"])
 	for file in report["files"]:
 		path = (base / file["file"]).resolve()

@@ -21,7 +21,7 @@ class Profile:
 	arch: str
 	kernel_args: tuple[str, ...]
 	timeout: int		# wall seconds a boot may take
-	virtual_time: bool	# waits cost nothing, and every run is the same to the byte
+	virtual_time: bool	# waits cost no real time, and every run is byte for byte the same
 	objects: int		# object files of a full build, for the progress display
 
 
@@ -49,7 +49,7 @@ def load(configs: Path, name: str) -> Profile:
 
 
 def described(configs: Path) -> dict[str, str]:
-	"""Return what each profile is for, by its name. Raises UsageError if they cannot be read."""
+	"""Return the purpose of each profile, by its name. Raises UsageError if they cannot be read."""
 	return {name: str(table.get("description", "")) for name, table in _tables(configs)[1].items()}
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot a UML kernel as kunit.py does, without it, and only until something fails.
 
-Most boots of a mutant are over at the first case that fails. One that hangs is known by the processor time that it takes,
-so that a slow or busy machine makes none hang.
+Most boots of a mutant end at the first failing case. A hang is detected by processor time, so that a slow or
+busy machine causes no false hangs.
 """
 
 import os
@@ -23,21 +23,21 @@ from ..log.results import LogLine
 from ..util.errors import CannotJudge
 from ..util.proc import descendants, reap
 
-NEARLY = 0.8	# of the limit of processor time
+NEARLY = 0.8	# share of the limit of processor time
 FAILED = re.compile(r"^(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?)? *not ok .*$")
 
 
 @dataclass
 class Booted:
-	"""What a boot left."""
+	"""The result of a boot."""
 	lines: list[LogLine] = field(default_factory=list)
 	failed: bool = False	# ended because something failed
 	hung: bool = False	# ended because it took too long
-	seconds: float = 0.0	# of processor time
+	seconds: float = 0.0	# processor time
 
 
 def command(chatter: Sequence[str], binary: Path) -> list[str]:
-	"""Return the command that starts another kernel as kunit.py did, which says so. Raises CannotJudge."""
+	"""Return the command that starts another kernel as kunit.py did, from the line that kunit.py prints. Raises CannotJudge."""
 	for text in chatter:
 		if boot.STARTED.match(text):
 			return [str(binary), *shlex.split(text.removeprefix("$ "))[1:]]
@@ -45,10 +45,10 @@ def command(chatter: Sequence[str], binary: Path) -> list[str]:
 
 
 def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> Booted:
-	"""Boot until a result is no good, or the whole boot to its end. processor and wall are limits in seconds.
+	"""Boot until a result fails, or to the end if whole. processor and wall are limits in seconds.
 
-	A kernel that came to its end just before the limit is said to hang as well: its log knows better.
-	The caller's other children end with those of the boot.
+	A kernel that ends just before the limit also counts as hung; its log tells that it did not hang.
+	The end of the boot kills all children of the caller, not only the boot's.
 	"""
 	booted = Booted()
 	with tempfile.TemporaryDirectory(prefix="pinwait-") as home:
@@ -63,7 +63,7 @@ def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> 
 				process.wait(wall)
 			except subprocess.TimeoutExpired:
 				booted.hung = True
-			# What is left would hold the pipe open, and the reader would wait for it.
+			# A remaining child would hold the pipe open, and the reader would wait for it.
 			_end()
 
 		watcher = threading.Thread(target=watch)
@@ -81,13 +81,13 @@ def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> 
 			watcher.join()
 	after = resource.getrusage(resource.RUSAGE_CHILDREN)
 	booted.seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-	# The exit code may be lost to _end(), which waits for all children; limit and usage are counted in different ways.
+	# _end() waits for all children and may lose the exit code. The limit and the usage are measured differently: hence NEARLY.
 	booted.hung = not booted.failed and (booted.hung or booted.seconds >= NEARLY * processor)
 	return booted
 
 
 def _end() -> None:
-	"""End all children, which have nothing to clean up."""
+	"""Kill all children; they have nothing to clean up."""
 	while below := descendants(os.getpid()):
 		for pid in below:
 			try:

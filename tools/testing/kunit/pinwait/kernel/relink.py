@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Compile a few objects of a built kernel anew, from other sources, and link a kernel with them.
+"""Recompile a few objects of a built kernel from other sources, and link a kernel with them.
 
-Neither the worktree nor the object folder is touched: both are mirrored, as folders of symbolic
+The worktree and the object folder stay unchanged: both are mirrored, as folders of symbolic
 links in which single files are replaced. Compiler and linker are called as Kbuild called them:
 with the command that it saved beside each object, and by its own link-vmlinux.sh.
 """
@@ -24,9 +24,9 @@ from ..util.errors import CannotJudge
 from ..util.proc import run
 
 TARGET = "pinwait-environment"
-# What the link reads of the files at the top of the object folder; it writes others there.
+# Files at the top of the object folder that the link reads; it writes others there.
 INPUTS = {"vmlinux.a", ".vmlinux.export.o", ".config", ".kunitconfig"}
-LINKED = "vmlinux.unstripped"	# what the link script left in the object folder
+LINKED = "vmlinux.unstripped"	# from the link script, in the object folder
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Base:
 
 
 def base(kernel: Kernel, obj: Path, request: build.Request, build_root: Path) -> Base:
-	"""Ask Kbuild for the environment in which it would link. Raises CannotJudge."""
+	"""Return a built kernel with the environment in which Kbuild would link it. Raises CannotJudge."""
 	with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
 		rules, answer = Path(scratch, "rules.mk"), Path(scratch, "environment")
 		rules.write_text(f"{TARGET}:\n\t@env -0 >{shlex.quote(str(answer))}\n", encoding="utf-8")
@@ -48,19 +48,19 @@ def base(kernel: Kernel, obj: Path, request: build.Request, build_root: Path) ->
 		try:
 			pairs = answer.read_text(encoding="utf-8", errors="surrogateescape").split("\0")
 		except OSError as error:
-			raise CannotJudge(f"the kernel's make does not tell its environment: {error}") from error
+			raise CannotJudge(f"the kernel's make does not print its environment: {error}") from error
 	env = dict(pair.split("=", 1) for pair in pairs if pair)
 	for name in (*build.FROM_MAKE, "MAKEFILES", "KBUILD_VERBOSE"):
 		env.pop(name, None)
-	# The link script has make renew the version's object; it is to stay as it is.
+	# The link script calls make to renew the version's object, which must not change here.
 	return Base(kernel.tree.resolve(), obj.resolve(), {**env, "MAKE": "true"})
 
 
 def objects(obj: Path, file: str, rebuild: Sequence[str]) -> list[str]:
-	"""Return the objects to compile when file differs: those in rebuild, or else a source's own.
+	"""Return the objects to compile when file differs: those in rebuild, or else the source's own.
 
-	A source that others include, as kernel/sched does, has none; then it is the object of that one in its folder.
-	Raises CannotJudge if one of them was not compiled from file.
+	A source that another one includes, as in kernel/sched, has no object; then it is the object of the including source in
+	the same folder. Raises CannotJudge if one of the objects was not compiled from file.
 	"""
 	own = Path(file).with_suffix(".o")
 	names = list(rebuild) or [str(own)]
@@ -74,12 +74,12 @@ def objects(obj: Path, file: str, rebuild: Sequence[str]) -> list[str]:
 
 
 class Bench:
-	"""A place to make kernels that differ from a built one in a few files, one at a time."""
+	"""A mirror in which to make kernels that differ from a built one in a few files, one kernel at a time."""
 
 	def __init__(self, origin: Base, folder: Path, sources: Iterable[str], compiled: Iterable[str], flags: str = ""):
-		"""Mirror origin in folder; sources and compiled are all that will ever be replaced.
+		"""Mirror origin in folder; only the files in sources and compiled can be replaced later.
 
-		flags are for the compiler, behind Kbuild's.
+		flags are for the compiler, after Kbuild's.
 		"""
 		self.origin, self.flags = origin, flags
 		self.tree, self.obj = folder / "tree", folder / "obj"
@@ -92,13 +92,13 @@ class Bench:
 				path.unlink()
 
 	def replace(self, file: str, text: str) -> None:
-		"""Have text in a source file."""
+		"""Replace a source file by text."""
 		path = self.tree / file
 		path.unlink()
 		path.write_text(text, encoding="utf-8")
 
 	def restore(self, file: str, compiled: Sequence[str]) -> None:
-		"""Have the original of a source file and of its objects again."""
+		"""Restore the original of a source file and of its objects."""
 		for mirror, original, names in ((self.tree, self.origin.tree, [file]),
 						(self.obj, self.origin.obj, compiled)):
 			for name in names:
@@ -113,14 +113,14 @@ class Bench:
 		return not all(filecmp.cmp(self.obj / name, self.origin.obj / name, shallow=False) for name in compiled)
 
 	def digest(self, compiled: Sequence[str]) -> str:
-		"""Identify objects as they are here."""
+		"""Return a digest of objects in this mirror."""
 		digest = hashlib.sha256()
 		for name in compiled:
 			digest.update((self.obj / name).read_bytes())
 		return digest.hexdigest()[:16]
 
 	def link(self, log: Path) -> None:
-		"""Link the kernel, with a symbol table of its own. Raises CannotJudge."""
+		"""Link the kernel with its own symbol table. Raises CannotJudge."""
 		script = self.origin.tree / "scripts/link-vmlinux.sh"
 		self._run(["sh", str(script), self.origin.env["LD"], "", "", build.BINARY], log, KBUILD_VERBOSE="1")
 		traced = re.findall(rf"^\+ (.* -o {build.BINARY} .*)$", log.read_text(encoding="utf-8"), re.MULTILINE)
@@ -129,12 +129,12 @@ class Bench:
 		self.last_link = traced[-1]
 
 	def relink(self, log: Path) -> None:
-		"""Repeat the last step of link(), with its symbol table: good for all but back traces."""
+		"""Repeat only the last step of link(), with that link's symbol table, which is wrong for back traces only."""
 		assert self.last_link, "link() comes first"
 		self._run(["sh", "-c", self.last_link], log)
 
 	def is_original(self) -> bool:
-		"""Tell whether the linked kernel is the original to the byte."""
+		"""Tell whether the linked kernel is byte for byte the original."""
 		return filecmp.cmp(self.obj / build.BINARY, self.origin.obj / LINKED, shallow=False)
 
 	def _command(self, name: str) -> str:
@@ -155,7 +155,7 @@ class Bench:
 
 
 def _mirror(source: Path, target: Path, files: Iterable[str]) -> None:
-	"""Make target a folder of links to what is in source; the folders on the way to files are real."""
+	"""Make target a folder of links to the entries of source; folders that lead to files are real folders."""
 	below: dict[str, list[str]] = {}
 	for name in files:
 		head, slash, rest = name.partition("/")
@@ -170,12 +170,12 @@ def _mirror(source: Path, target: Path, files: Iterable[str]) -> None:
 
 
 def _noted(obj: Path, name: str) -> Path:
-	"""Return where Kbuild notes the making of an object."""
+	"""Return the path of Kbuild's .cmd file of an object."""
 	return (obj / name).with_name(f".{Path(name).name}.cmd")
 
 
 def _saved(obj: Path, name: str) -> str:
-	"""Return what Kbuild noted of the making of an object: command and dependencies."""
+	"""Return Kbuild's .cmd file of an object: command and dependencies."""
 	try:
 		return _noted(obj, name).read_text(encoding="utf-8")
 	except OSError as error:

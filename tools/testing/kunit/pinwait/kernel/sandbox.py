@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Keep a patch's code in: what is built and booted sees no network and no home, and can write only
-where it is told to.
+"""Confine a patch's code: builds and boots see no network and no home, and can write only to
+the given folders.
 
-A patch's makefiles and scripts run when it is built, and a UML kernel is a process like any other.
-bubblewrap gives them namespaces of their own; no privilege is needed where user namespaces are allowed.
+A build runs the patch's makefiles and scripts, and a UML kernel is a process like any other.
+bubblewrap gives them separate namespaces; it needs no privilege if user namespaces are allowed.
 """
 
 import os
@@ -16,13 +16,13 @@ from pathlib import Path
 
 from ..util.proc import CommandFailed, run
 
-# What is nobody's business in there; what is needed of it is shown again one by one.
+# Hidden in the sandbox; folders in them that the command needs are bound again one by one.
 HIDDEN = ("/home", "/root", "/tmp", "/var", "/run", "/mnt", "/media", "/srv", "/boot", "/etc/ssh", "/etc/ssl/private")
-# Where root calls, root's files seem to belong to the nobody that it is in there.
+# Unreadable in the sandbox: if root is the caller, root's files appear there as owned by its user nobody.
 SECRET = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
-# What is passed on of the caller's environment, in which there may be passwords, and a CI server's tokens.
+# Variables to pass on. The rest of the caller's environment may hold passwords and a CI server's tokens.
 PASSED = re.compile(r"(?:PATH|LANG|LC_\w+|TZ|GIT_DIR|CCACHE_\w+|KBUILD_\w+|PYTHON\w+)$")
-# And where nothing is hidden: whose the run is, and where a compiler of one's own finds what it needs.
+# Also passed on without isolation: the user, and where a locally installed compiler finds its files.
 PASSED_OPEN = re.compile(r"(?:HOME|USER|LOGNAME|TMPDIR|TMP|TEMP|LD_LIBRARY_PATH|LIBRARY_PATH|COMPILER_PATH|CPATH|"
 			 r"C_INCLUDE_PATH|PKG_CONFIG\w*|NIX_\w+)$")
 NOBODY = "65534"
@@ -32,17 +32,17 @@ DESCRIPTION = ("bubblewrap: user nobody, no network, own process, mount and IPC 
 
 @dataclass(frozen=True)
 class Sandbox:
-	"""A way to run commands; without `closed` all that is kept from them is the caller's environment."""
+	"""A way to run commands; without `closed` it hides only the caller's environment."""
 	closed: bool = False
-	readable: tuple[Path, ...] = ()		# shown although they may lie where all is hidden
-	instead: Mapping[Path, Path] = field(default_factory=dict)	# a place in there -> what is shown there, if it is there
+	readable: tuple[Path, ...] = ()		# visible although they may lie in a hidden folder
+	instead: Mapping[Path, Path] = field(default_factory=dict)	# path in the sandbox -> what is bound there, if the path exists
 
 	def command(self, argv: Sequence[str], writable: Sequence[Path]) -> list[str]:
 		"""Return the command line that runs argv; writable folders exist."""
 		if not self.closed:
 			kept = [name for name in os.environ if not PASSED.match(name) and not PASSED_OPEN.match(name)]
 			return ["env", *(f"--unset={name}" for name in kept), *argv]
-		# In the session of a terminal it could type there.
+		# --new-session: in the session of a terminal, the command could type there.
 		words = ["bwrap", "--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--new-session",
 			 "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/dev/shm"]
 		for name in dict.fromkeys([*HIDDEN, os.path.realpath(Path.home())]):
@@ -66,7 +66,7 @@ OPEN = Sandbox()
 
 
 def failure() -> str:
-	"""Say why commands cannot be kept in on this machine, "" if they can."""
+	"""Say why this machine cannot confine commands, "" if it can."""
 	if not shutil.which("bwrap"):
 		return "bwrap is not installed (package bubblewrap)"
 	try:
