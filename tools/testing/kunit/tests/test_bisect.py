@@ -115,7 +115,7 @@ def test_culprit_is_found_in_a_tree_without_the_series(tree, tmp_path):
 		_commit(tree, line, f"innocent {line}")
 	code, said = _bisect(tree, tmp_path, good)
 	assert code == 0 and f"{culprit} is the first bad commit" in said
-	assert "series: none, for your tree is tested as it is" in said
+	assert "series: none, because your tree is tested as it is" in said
 
 
 def test_culprit_among_commits_that_change_the_lines_of_the_series(tree, tmp_path):
@@ -186,7 +186,7 @@ def test_cases_about_the_series_are_absent_without_it(tree, tmp_path, monkeypatc
 	assert done.returncode == 0 and text in done.stdout, done.stderr
 	assert {case["name"]: case["status"] for case in summary["cases"]} == {"short_pin": "pass", "isolated_by_another": status}
 	choice = summary["choice"]
-	assert choice[0] == ("series: none, for your tree is tested as it is (SERIES=rfc puts rfc on it)" if not args else
+	assert choice[0] == ("series: none, because your tree is tested as it is (SERIES=rfc applies rfc to it)" if not args else
 			     f"series: {args[0][9:]}, as given")
 	assert done.stdout.startswith("\n".join(choice) + "\n") and all(line in done.stderr for line in choice[:1])
 	assert f'value="{choice[0]}"' in junit and summary["series"]["name"] == (args[0][9:] if args else "none")

@@ -55,7 +55,7 @@ def test_prepared_kernel_and_series(place, tmp_path):
 	assert texts == [["line 10", "line 20", "changed 30"], ["changed 10", "line 20", "changed 30"],
 			 ["changed 10", "changed 20", "changed 30"]]
 	assert ours == ["int a;"] * 3 and not states.failure
-	assert base.choice == ("base: fake 7.3.4, which is prepared", "series: rfc, the default")
+	assert base.choice == ("base: fake 7.3.4, the prepared kernel", "series: rfc, the default")
 
 
 def test_no_series_is_as_given(place, tmp_path):
@@ -111,7 +111,7 @@ def test_base_commit_is_looked_up(place, tmp_path):
 	other = ONE.replace("changed 10", "otherwise 10")	# the branch has another version of the patch
 	base, _, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, other, f"\nbase-commit: {old}\n"))
 	assert texts[0] == ["line 10", "line 20", "line 30"]
-	assert base.choice[0] == f"base: {old[:12]}, which base-commit: names"
+	assert base.choice[0] == f"base: {old[:12]}, named by base-commit:"
 
 
 def test_base_commit_that_is_not_there(place, tmp_path):
@@ -119,14 +119,14 @@ def test_base_commit_that_is_not_there(place, tmp_path):
 	base, _, _, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, OTHER, f"\nbase-commit: {'ab' * 20}\n"))
 	assert base.choice[0] == f"base-commit: {'ab' * 20} is not in {tree}" and "its HEAD" in base.choice[1]
 	base, _, _, _ = _try(place, _submission(tmp_path, ONE, f"\nbase-commit: {'ab' * 20}\n"))
-	assert "is not looked for: give KDIR" in base.choice[0]
+	assert "cannot be looked up without a tree: give KDIR" in base.choice[0]
 
 
 def test_patch_that_is_in_the_tree_already(place, tmp_path):
 	tree = _user(tmp_path)
 	base, states, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, TWO))
 	assert not states.failure and texts[0][:2] == ["changed 10", "line 20"]
-	assert "for the first patch is its commit" in base.choice[0]
+	assert base.choice[0].endswith(", the first patch")
 
 
 @pytest.mark.parametrize("old, new, found", [
@@ -169,13 +169,13 @@ def test_prerequisites(place, tmp_path):
 	submission = _submission(tmp_path, OTHER, f"\nprerequisite-patch-id: {first}\nprerequisite-patch-id: {'cd' * 20}\n")
 	base, _, texts, _ = _try(options, submission, Start("HEAD~2"))
 	assert texts[0] == ["changed 10", "line 20", "line 30"]
-	assert f"prerequisite-patch-id: {'cd' * 20} is taken to be in the base, which was given" in base.choice
+	assert f"prerequisite-patch-id: {'cd' * 20} is assumed to be in the given base" in base.choice
 	assert base.choice[-1] == f"prerequisites: 1 commits of {tree} applied first"
 
 
 @pytest.mark.parametrize("trailer", [f"prerequisite-patch-id: {'cd' * 20}", "prerequisite-message-id: <a@b>", "prerequisite-change-id: x-1:v2"])
 def test_prerequisite_that_is_missing(place, tmp_path, trailer):
-	with pytest.raises(CannotJudge, match=f"comes before these is missing .{trailer}"):
+	with pytest.raises(CannotJudge, match=f"a prerequisite of these patches is missing .{trailer}"):
 		_try(place, _submission(tmp_path, OTHER, f"\n{trailer}\n"))
 
 
@@ -228,7 +228,7 @@ def test_tree_is_tested_as_it_is(place, tmp_path):
 	tree = _user(tmp_path)
 	base, _, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, OTHER))
 	assert base.series.name == "none" and texts[0][2] == "line 30"
-	assert base.choice[1:] == ("series: none, for your tree is tested as it is (SERIES=rfc puts rfc on it)",)
+	assert base.choice[1:] == ("series: none, because your tree is tested as it is (SERIES=rfc applies rfc to it)",)
 	base, _, texts, _ = _try(replace(place, kdir=str(tree), series="rfc"), _submission(tmp_path, fakes.patch(5, "line 5", "changed 5")))
 	assert base.choice[1] == "series: rfc, as given" and texts[0][2] == "changed 30"
 
@@ -282,7 +282,7 @@ def test_conflict_says_what_of_ours_conflicts_with_what(place, tmp_path):
 def test_what_does_not_apply_names_the_line_that_is_not_there(place, tmp_path):
 	tree = _with(tmp_path, fakes.MIGRATE.replace("line 31\n", "other 31\n"))
 	shutil.rmtree(place.build_root / "kernels/7.3.4-1")
-	with pytest.raises(CannotJudge, match=r"hunk 1: .*, where the tree has no line `line 31` \(to have it merged, .* prepare --kernel=7\.3`"):
+	with pytest.raises(CannotJudge, match=r"hunk 1: .*, where the tree has no line `line 31` \(to get it merged, .* prepare --kernel=7\.3`"):
 		_try(replace(place, kdir=str(tree), series="rfc"), _submission(tmp_path, ONE))
 
 
@@ -295,7 +295,7 @@ def test_patch_beside_what_is_put_on_a_tree_is_merged(place, tmp_path):
 	base, states, texts, _ = _try(replace(place, kdir=str(tree)), _submission(tmp_path, fakes.patch(29, "line 29", "changed 29"), ONE))
 	assert not states.failure and [text[2] for text in texts] == ["support 30"] * 3 and texts[2][0] == "changed 10"
 	assert "changed 29\nsupport 30" in base.kernel.git("show", f"{states.commits[1]}:mm/migrate.c")
-	assert len(states.merged) == 1 and states.merged[0].startswith("merged: patch 1 with what is put on KDIR at")
+	assert len(states.merged) == 1 and states.merged[0].startswith("merged: patch 1 with the project's patches on KDIR at")
 
 
 def test_base_that_was_tried_is_not_called_a_nearer_one(place, tmp_path):
@@ -361,7 +361,7 @@ def test_range_with_a_mail_in_a_message(place, tmp_path):
 
 
 @pytest.mark.parametrize("commits, error, why", [
-	("HEAD", UsageError, "no range"), ("HEAD..HEAD", UsageError, "no commit in"), ("none..HEAD", UsageError, "no commit none"),
+	("HEAD", UsageError, "no range"), ("HEAD..HEAD", UsageError, "contains no commit"), ("none..HEAD", UsageError, "no commit none"),
 	("HEAD~1..merged", CannotJudge, "holds 1 merges"),
 ])
 def test_no_range(place, tmp_path, commits, error, why):

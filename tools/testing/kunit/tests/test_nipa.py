@@ -120,7 +120,7 @@ def test_pull_of_three_is_judged_as_three(judged):
 	("--checks=magic", "base", "unknown check 'magic'"),
 	("--jobs=many", "base", "invalid int value: 'many'"),
 	("--checks=static", "nowhere", "has no commit nowhere"),
-	("--checks=static", "HEAD", "there is no commit in"),
+	("--checks=static", "HEAD", "contains no commit"),
 ])
 def test_what_cannot_be_judged_is_a_warning_that_says_why(judged, arguments, base, text):
 	clients.commit(judged.tree, "mm: 1", 10, "one")

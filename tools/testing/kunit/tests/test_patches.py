@@ -122,7 +122,7 @@ def test_standard_input(tmp_path, monkeypatch):
 
 
 def test_one_patch_of_a_series_alone(tmp_path):
-	assert _read(tmp_path, _series(1, 3)).notes == ["patches 2 and 3 of 3, for they were not given"]
+	assert _read(tmp_path, _series(1, 3)).notes == ["patches 2 and 3 of 3, which were not given"]
 
 
 @pytest.mark.parametrize("there, missing, problems, notes", [
@@ -132,8 +132,8 @@ def test_one_patch_of_a_series_alone(tmp_path):
 	((1, 2, 4, 5, 6), "", ["", "", *["patch 3 of 6 is missing before it"] * 3], []),
 	((1, 3, 5, 6), "", ["", *["patches 2 and 4 of 6 are missing before it"] * 3], []),
 	((3, 6), "patches 1 and 2 of 6 are missing", ["", "patches 4 and 5 of 6 are missing before it"], []),
-	((1, 2, 3, 4, 5), "", [""] * 5, ["patch 6 of 6, for it was not given"]),
-	((1, 2), "", [""] * 2, ["patches 3 to 6 of 6, for they were not given"]),
+	((1, 2, 3, 4, 5), "", [""] * 5, ["patch 6 of 6, which was not given"]),
+	((1, 2), "", [""] * 2, ["patches 3 to 6 of 6, which were not given"]),
 ])
 def test_gaps_in_a_series(tmp_path, there, missing, problems, notes):
 	found = _read(tmp_path, _numbered(there, 6))
@@ -159,11 +159,11 @@ def test_files_may_come(tmp_path, mode):
 @pytest.mark.parametrize("text, why", [
 	("", "there is no patch in it"), (" \n\n", "there is no patch"), ("Subject: hello\n\nno diff\n", "no diff in 'hello'"),
 	(b"\x7fELF\0\0\0", "is no text"), (b"\x1f\x8bbroken", "cannot be unpacked"),
-	(GOOD[:GOOD.index("+line twenty")], "git does not read it as a patch"),
+	(GOOD[:GOOD.index("+line twenty")], "git cannot parse it as a patch"),
 	(_series(2) + _series(2, version=" v2"), "versions 1, 2"),
 	(_series(2) + _series(3), "several series"),
 	(GOOD.replace("mm/migrate.c", "../../etc/passwd"), "outside of the tree"),
-	(GOOD.replace("b/mm/migrate.c", "b//etc/passwd"), "outside of the tree|git does not read"),
+	(GOOD.replace("b/mm/migrate.c", "b//etc/passwd"), "outside of the tree|git cannot parse"),
 	(GOOD.replace("mm/migrate.c", ".git/hooks/post-checkout"), "git's own"),
 	(GOOD.replace("mm/migrate.c", "mm/.GIT/config"), "git's own"),
 	("From: a <a@b>\nSubject: link\n\nx\n---\ndiff --git a/mm/x b/mm/x\nnew file mode 120000\n--- /dev/null\n+++ b/mm/x\n"
@@ -178,7 +178,7 @@ def test_what_cannot_be_judged(tmp_path, text, why):
 
 def test_the_same_patch_twice_is_one(tmp_path):
 	found = _read(tmp_path, _series(2) + _series(1, 2))
-	assert ([patch.number for patch in found.patches], found.notes) == ([1, 2], ["'[PATCH 1/2] change 1' is there more than once, the same"])
+	assert ([patch.number for patch in found.patches], found.notes) == ([1, 2], ["a second copy of '[PATCH 1/2] change 1'"])
 
 
 def test_the_same_patch_twice_without_numbers(tmp_path):
@@ -187,7 +187,7 @@ def test_the_same_patch_twice_without_numbers(tmp_path):
 
 def test_an_answer_is_no_patch_even_with_a_diff(tmp_path):
 	found = _read(tmp_path, GOOD + GOOD.replace("[PATCH]", "Re: [PATCH]").replace("twenty", "thirty"))
-	assert (len(found.patches), found.notes) == (1, ["left out, for it is an answer: 'Re: [PATCH] change it'"])
+	assert (len(found.patches), found.notes) == (1, ["left out, an answer: 'Re: [PATCH] change it'"])
 
 
 def test_attached_file_of_format_patch(tmp_path):
@@ -199,7 +199,7 @@ def test_attached_file_of_format_patch(tmp_path):
 
 
 def test_different_patches_of_one_number(tmp_path):
-	with pytest.raises(CannotJudge, match="different patches 1 of 2"):
+	with pytest.raises(CannotJudge, match="different mails are patch 1 of 2"):
 		_read(tmp_path, _series(2) + _series(1, 2).replace("twenty", "other"))
 
 
@@ -210,7 +210,7 @@ def test_too_large(tmp_path, monkeypatch):
 
 
 def test_what_is_not_there(tmp_path):
-	with pytest.raises(UsageError, match="no file or folder"):
+	with pytest.raises(UsageError, match="is no file, folder or Message-ID"):
 		patches.read([str(tmp_path / "none")], tmp_path)
 
 
@@ -223,8 +223,8 @@ def test_all_attached_files_of_format_patch(tmp_path):
 
 
 @pytest.mark.parametrize("text, why", [
-	(GOOD + GOOD.replace("[PATCH]", "[PATCH v2]").replace("twenty", "thirty"), "of versions 1, 2"),
-	(_series(2) + GOOD, "is of a series, 'change it' of none|is of a series, '.PATCH. change it' of none")])
+	(GOOD + GOOD.replace("[PATCH]", "[PATCH v2]").replace("twenty", "thirty"), "belong to versions 1, 2"),
+	(_series(2) + GOOD, "belongs to a series, 'change it' does not|belongs to a series, '.PATCH. change it' does not")])
 def test_what_is_not_one_series(tmp_path, text, why):
 	with pytest.raises(CannotJudge, match=why):
 		_read(tmp_path, text)
@@ -430,7 +430,7 @@ def test_numbers_that_no_series_has(tmp_path, text, why):
 			_read(tmp_path, text)
 	else:
 		found = _read(tmp_path, text)
-		assert [bool(patch.problem) for patch in found.patches] == [False, True] and "bytes that are zero" in found.patches[1].problem
+		assert [bool(patch.problem) for patch in found.patches] == [False, True] and "zero bytes" in found.patches[1].problem
 
 
 def test_sign_off_that_is_cut_off(tmp_path):
@@ -450,7 +450,7 @@ def test_new_version_of_one_patch_takes_its_place(tmp_path):
 	newer = _answer(second.replace("2/2", "v2 2/2").replace("twenty 2", "newer"), "b@b")
 	found = _read(tmp_path, newer + first + second)
 	assert [(patch.number, patch.version) for patch in found.patches] == [(1, 1), (2, 2)]
-	assert "takes its place" in found.notes[0]
+	assert ", which " in found.notes[0]
 
 
 @pytest.mark.parametrize("title, sender, left_out", [
@@ -462,7 +462,7 @@ def test_answers(tmp_path, title, sender, left_out):
 	text = _with("From", sender, _answer(_with("Subject", title, GOOD.replace("twenty", "thirty"))))
 	found = _read(tmp_path, first + text)
 	assert len(found.patches) == (1 if left_out else 2)
-	assert ["left out, for it is an answer" in note for note in found.notes] == ([True] if left_out else [])
+	assert ["left out, an answer" in note for note in found.notes] == ([True] if left_out else [])
 
 
 def test_mail_that_cannot_be_read_costs_no_other(tmp_path):
@@ -495,7 +495,7 @@ def test_thread_is_fetched_by_b4(tmp_path, monkeypatch, source):
 	(tmp_path / "scratch").mkdir()
 	found = patches.read([source], tmp_path / "scratch")
 	assert ([patch.message_id for patch in found.patches], found.base_commit) == ([THREAD], "ab" * 20)
-	assert found.notes == ["'[PATCH v2] change it', for version 1 was asked for"]
+	assert found.notes == ["'[PATCH v2] change it', because version 1 was requested"]
 
 
 @pytest.mark.parametrize("script, why", [("echo 'That message-id is not known' >&2; exit 1", "is not known"), ("exit 0", "found no mail")])

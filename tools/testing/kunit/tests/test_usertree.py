@@ -182,7 +182,7 @@ def test_copies_of_trees_that_are_gone_are_removed(user, tmp_path):
 	with worktree.locked(tmp_path / "kernels", old.name):
 		assert _prepare(user, tmp_path)[1] == "" and old.tree.exists()		# somebody may still look at it
 	ready, said = _prepare(user, tmp_path)
-	assert said == f"removed the copy of {other}, which is gone\n"
+	assert said == f"removed the copy of {other}, which no longer exists\n"
 	assert not old.tree.exists() and ready.tree.exists()
 	assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("x")] == [f"obj/keep/{old.name}/x"]
 

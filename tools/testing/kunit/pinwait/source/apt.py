@@ -12,7 +12,7 @@ from pathlib import Path
 from ..util.errors import CannotJudge, UsageError
 from ..util.proc import CommandFailed, run
 
-# Where a kernel newer than the machine's release is looked for, nearest first.
+# Suites to search for a kernel newer than the machine's release, nearest first.
 SUITES = ("trixie-backports", "trixie", "forky", "sid")
 KEYRINGS = (Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
 	    Path("/usr/share/keyrings/debian-archive-keyring.pgp"))
@@ -24,14 +24,14 @@ UNREACHABLE = re.compile(r"Could not (?:resolve|connect)|Temporary failure|Unabl
 class View:
 	"""A set of apt sources and lists: the machine's, or a private one."""
 	options: tuple[str, ...]
-	private: bool		# its lists are ours to fetch
+	private: bool		# the tool fetches its lists
 
 	def apt(self, program: str, *args: str, cwd: Path | None = None) -> str:
 		"""Run an apt program on this view. Raises CommandFailed."""
 		return run([program, *self.options, *args], cwd=cwd, env={"LC_ALL": "C"})
 
 	def versions(self, package: str) -> list[str]:
-		"""Return the versions of a package, newest first."""
+		"""Return a package's versions, newest first."""
 		return [line.split("|")[1].strip()
 			for line in self.apt("apt-cache", "madison", package).splitlines()
 			if "Packages" in line]
@@ -46,19 +46,19 @@ class Candidate:
 
 
 class Archive:
-	"""The package archive, as seen from this machine; cache is a folder of ours."""
+	"""The package archive, as seen from this machine; cache is a folder of the tool."""
 
 	def __init__(self, cache: Path):
 		self.cache = cache
 		self.errors: list[str] = []
-		self.seen: set[str] = set()		# x.y that there are
-		self.versions: dict[str, None] = {}	# of the wanted x.y
+		self.seen: set[str] = set()		# available x.y
+		self.versions: dict[str, None] = {}	# available versions of the wanted x.y
 		self.offline = False
 
 	def candidates(self, kernel: str, update: bool) -> Iterator[Candidate]:
-		"""Yield what fits kernel (x.y, or a package version), one per view, best view first.
+		"""Yield candidates for kernel (x.y, or a package version), one per view, best view first.
 
-		With update the machine's lists are not taken for current.
+		With update, the machine's package lists are not assumed to be current.
 		"""
 		match = re.match(r"\d+\.\d+", kernel)
 		if not match:
@@ -74,7 +74,7 @@ class Archive:
 			yield from self._in_view(view, package, kernel)
 		for suite in SUITES:
 			if self.offline:
-				return		# the others lie on the same host, and each would take its time
+				return		# the others are on the same host, and each would time out as well
 			for view in self._suite_views(suite, machine, refreshed):
 				yield from self._in_view(view, package, kernel)
 		if not known:
@@ -91,7 +91,7 @@ class Archive:
 		return deb.rename(self.cache / deb.name)
 
 	def failure(self, kernel: str) -> CannotJudge | UsageError:
-		"""Explain why no candidate was good."""
+		"""Explain why no candidate was found."""
 		if self.errors:
 			return CannotJudge(f"cannot get the source of Linux {kernel} from the package archive; is there "
 					   f"a network? apt says: {self.errors[0]} (a kernel of your own: "
@@ -122,7 +122,7 @@ class Archive:
 			self.note(error)
 			return
 		self.versions.update(dict.fromkeys(versions))
-		# x.y is whatever there is of it; who says more means it.
+		# x.y means any version of it; a longer version means exactly that one.
 		wanted = [v for v in versions if re.fullmatch(r"\d+\.\d+", kernel) or v == kernel or re.match(re.escape(kernel) + "[.-]", v)]
 		if wanted:
 			yield Candidate(view, package, wanted[0])
@@ -151,7 +151,7 @@ class Archive:
 		cache = self.cache / "apt" / name / "cache"
 		for folder in (lists / "partial", cache / "archives" / "partial"):
 			folder.mkdir(parents=True, exist_ok=True)
-		# An architecture's list and nothing else: no translations, no AppStream data.
+		# Only an architecture's package list: no translations, no AppStream data.
 		return ("-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}",
 			"-o", "Acquire::Languages=none", "-o", "APT::Update::Error-Mode=any",
 			"-o", f"Debug::NoLocking={'false' if os.geteuid() == 0 else 'true'}")

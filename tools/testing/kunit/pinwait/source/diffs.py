@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Diffs as texts: where one begins, whether two are the same, and all of them in git's own form."""
+"""Diffs as texts: find where one begins, compare two, and convert any to git's own form."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ START = re.compile(r"^(?:diff --git \"?\S+ \"?\S|--- \S.*\n\+\+\+ \S)", re.MULTI
 HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 GIT = re.compile(r'diff --git ("?)(\S+?)\1 ("?)(\S+?)\3$')
 NULL = "/dev/null"
-# What a file of the kernel can begin with, so that a name which does has no prefix.
+# Top folders of the kernel: a name that begins with one has no prefix.
 TOP = frozenset("arch block certs crypto Documentation drivers fs include init io_uring ipc kernel lib LICENSES mm net rust samples "
 		"scripts security sound tools usr virt".split())
 TELLING = ("old mode ", "new mode ", "new file mode ", "deleted file mode ", "rename ", "copy ", "--- ", "+++ ", "Binary files ",
@@ -18,19 +18,19 @@ TELLING = ("old mode ", "new mode ", "new file mode ", "deleted file mode ", "re
 
 
 def holds_one(text: str) -> bool:
-	"""Tell whether there is a diff in a text."""
+	"""Tell whether a text contains a diff."""
 	return START.search(text) is not None
 
 
 def cut(text: str) -> tuple[str, str]:
-	"""Return what stands before the diff in a text, and the diff with whatever comes behind it."""
+	"""Return the text before the diff, and the diff with everything after it."""
 	found = START.search(text)
 	at = found.start() if found else len(text)
 	return text[:at], text[at:]
 
 
 def essence(diff: str) -> str:
-	"""Return what a diff in git's form does, without the words around it: the same for all copies of a patch."""
+	"""Return the changes of a diff in git's form, without the text around them: the same for all copies of a patch."""
 	kept, binary = [], False
 	for inside, line in _lines(diff):
 		if inside:
@@ -46,20 +46,20 @@ def essence(diff: str) -> str:
 
 
 def in_git_form(diff: str) -> str:
-	"""Return a diff with a/ and b/ before its names, if they are missing, and as git has it where quilt made it.
+	"""Return a diff with a/ and b/ before its names if they are missing, and with git's headers if quilt made it.
 
-	Raises CannotJudge if only some of its files have prefixes: then nobody can tell which files are meant.
+	Raises CannotJudge if only some of its files have prefixes: then the names are ambiguous.
 	"""
 	sections = _sections(diff)
 	bare = [_bare(section) for section in sections]
 	if any(bare) and not all(name or not _names(section) for name, section in zip(bare, sections)):
-		raise CannotJudge(f"some of its files have no prefix a/ and b/ ({next(filter(None, bare))}): make it anew with "
+		raise CannotJudge(f"some of its files have no prefix a/ and b/ ({next(filter(None, bare))}): recreate it with "
 				  "git -c diff.noprefix=false format-patch")
 	return "\n".join(line for section, name in zip(sections, bare) for line in _rewritten(section, bool(name)))
 
 
 def _lines(diff: str) -> Iterator[tuple[bool, str]]:
-	"""Yield each line, and whether it belongs to a hunk."""
+	"""Yield each line of a diff, and whether it belongs to a hunk."""
 	old = new = 0
 	for line in diff.split("\n"):
 		hunk = HUNK.match(line) if old <= 0 and new <= 0 else None
@@ -77,7 +77,7 @@ def _lines(diff: str) -> Iterator[tuple[bool, str]]:
 def _sections(diff: str) -> list[list[tuple[bool, str]]]:
 	"""Return the lines of each file of a diff."""
 	sections: list[list[tuple[bool, str]]] = [[]]
-	named = False	# this file's names were there
+	named = False	# the names of this file were found
 	for inside, line in _lines(diff):
 		begins = not inside and (line.startswith("diff --git ") or named and line.startswith("--- "))
 		if begins and sections[-1]:
@@ -88,7 +88,7 @@ def _sections(diff: str) -> list[list[tuple[bool, str]]]:
 
 
 def _names(section: list[tuple[bool, str]]) -> list[str]:
-	"""Return the names of a file in its headers, as they stand there, without /dev/null."""
+	"""Return a file's names in its headers, unchanged, without /dev/null."""
 	names = []
 	for inside, line in section:
 		git = None if inside else GIT.match(line)
@@ -100,7 +100,7 @@ def _names(section: list[tuple[bool, str]]) -> list[str]:
 
 
 def _bare(section: list[tuple[bool, str]]) -> str:
-	"""Return the name of a file that has no prefix; "" if it has one."""
+	"""Return a file's name if it has no prefix; "" if it has one."""
 	names = _names(section)
 	without = [name for name in names if "/" in name and name.partition("/")[0] in TOP]
 	top = len(names) > 1 and len(set(names)) == 1 and "/" not in names[0]	# such as Makefile
@@ -108,7 +108,7 @@ def _bare(section: list[tuple[bool, str]]) -> str:
 
 
 def _rewritten(section: list[tuple[bool, str]], bare: bool) -> Iterator[str]:
-	"""Yield the lines of a file with both prefixes, and git's own header where quilt left it out."""
+	"""Yield the lines of a file with both prefixes, and with git's header if quilt left it out."""
 	old, new = ([line[4:] for inside, line in section if not inside and line.startswith(mark)][:1] for mark in ("--- ", "+++ "))
 	git = any(not inside and line.startswith("diff --git ") for inside, line in section)
 	quilt = bool(old and new and not git and not any("\t" in name for name in old + new)

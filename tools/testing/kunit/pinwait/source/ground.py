@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What patches are applied to, why that, and the states of the tree after each of them.
+"""The base that patches are applied to, why it was chosen, and the states of the tree after each patch.
 
-The choice is never silent: base-commit: and prerequisite-patch-id: first, then what was asked for, then the
+The choice is always reported: base-commit: and prerequisite-patch-id: come first, then the options, then the
 prepared kernel with the chosen series.
 """
 
@@ -22,28 +22,28 @@ from .prepared import held
 from .series import NONE, Series
 from .store import Kernel, Store
 
-ID = 12			# digits of a commit's id that name it in a tree of the kernel's size
+ID = 12			# digits of a commit id that are unique in a tree of the kernel's size
 
 
 @dataclass(frozen=True)
 class Start:
-	"""Where in a tree of KDIR patches begin."""
-	commit: str = ""	# as given, "" if it has to be found out
-	trusted: bool = False	# the patches were made from it: their trailers need not be asked
+	"""The commit of KDIR on which patches begin."""
+	commit: str = ""	# as given, "" if it has to be found
+	trusted: bool = False	# the patches were made from it: ignore their trailers
 
 
 @dataclass(frozen=True)
 class Ground:
-	"""A base: a kernel and what lies on top of it, without our sources."""
+	"""A base: a kernel and the patches on top of it, without the project's sources."""
 	kernel: Kernel
 	series: Series
 	applied: str		# commit
 	choice: tuple[str, ...]
-	precedes: bool = True	# it is known to have what comes before the first patch
+	precedes: bool = True	# it is known to have the predecessors of the first patch
 
 	@property
 	def base(self) -> str:
-		"""What it is, for people."""
+		"""Its name, for people."""
 		return f"{self.kernel.base}, series {self.series.name}"
 
 
@@ -51,16 +51,16 @@ class Ground:
 class States:
 	"""The commits to try: the base, then the tree after each patch, as far as they apply."""
 	commits: list[str] = field(default_factory=list)
-	merged: list[str] = field(default_factory=list)		# patches that did not apply beside what is ours, one sentence each
-	failure: str = ""	# why the next one is not there
-	nearest: str = ""	# a base that all of them apply to
+	merged: list[str] = field(default_factory=list)		# patches that did not apply beside the project's, one sentence each
+	failure: str = ""	# why the next patch does not apply
+	nearest: str = ""	# a base to which all of them apply
 
 
 @contextmanager
 def chosen(options: Options, start: Start, submission: Submission, progress: Progress) -> Iterator[Ground]:
-	"""Choose a base and prepare it; hold the lock of its worktree meanwhile.
+	"""Choose and prepare a base; hold the lock of its worktree meanwhile.
 
-	Raises UsageError for what does not exist, CannotJudge if a chosen base cannot be had.
+	Raises UsageError for names that do not exist, CannotJudge if the chosen base cannot be prepared.
 	"""
 	choice: list[str] = []
 	at, follows = "", False
@@ -68,9 +68,9 @@ def chosen(options: Options, start: Start, submission: Submission, progress: Pro
 		at, whole, follows = _of_user(options, start, submission, choice)
 		start = replace(start, trusted=start.trusted or whole)
 	elif submission.base_commit:
-		choice.append(f"base-commit: {submission.base_commit} is not looked for: give KDIR=/a/tree/that/has/it")
+		choice.append(f"base-commit: {submission.base_commit} cannot be looked up without a tree: give KDIR=/a/tree/that/has/it")
 	with held(options, progress, at) as kernel:
-		choice += [] if options.kdir else [f"base: {kernel.base}, which is prepared"]
+		choice += [] if options.kdir else [f"base: {kernel.base}, the prepared kernel"]
 		found, applied = _with_series(options, kernel, progress, choice)
 		needs = submission.missing or submission.prerequisites or submission.unnamed
 		precedes = bool(not needs or start.trusted or start.commit or follows)
@@ -80,9 +80,9 @@ def chosen(options: Options, start: Start, submission: Submission, progress: Pro
 
 
 def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
-	"""Apply patches one after the other; our sources are in every state."""
+	"""Apply patches one after the other; every state contains the project's sources."""
 	result = States()
-	# A patch to what is ours can only be applied on top of it; any other below, where it never meets it.
+	# Patches to the project's sources are applied on top of these. Others are applied below, where they cannot conflict.
 	ours = {source.path for source in worktree.sources(project)}
 	inside = any(name in ours for patch in patches for name in patch.files)
 	kernel = ground.kernel
@@ -104,16 +104,16 @@ def states(ground: Ground, patches: Sequence[Patch], project: Path) -> States:
 					where = series.stumbled(kernel.git, stack.commit, patch.path, error.output)
 					result.failure = f"does not apply to {ground.base}: {where}" + (f"; {conflict}" if str(conflict) else "")
 					break
-				result.merged.append(f"merged: patch {number + 1} with what is put on {kernel.base}, in {', '.join(patch.files)}")
+				result.merged.append(f"merged: patch {number + 1} with the project's patches on {kernel.base}, in {', '.join(patch.files)}")
 			result.commits.append(stack.commit if inside else worktree.compose(kernel, stack.commit, project))
 	return result
 
 
 def _merge(kernel: Kernel, stack: Stack, alone: Stack, patches: Sequence[Patch]) -> None:
-	"""Commit the last patch with what it does to the kernel alone: it may be only what is put on that which it does not apply to.
+	"""Merge the last patch's change of the kernel alone into the stack: maybe only the project's patches keep it from applying.
 
-	alone has the patches that come before these. Raises threeway.Conflict, without a word if the last one does not apply
-	to the kernel alone either.
+	alone has the patches before these on the bare kernel. Raises threeway.Conflict, with an empty message if the last patch
+	does not apply to the kernel alone either.
 	"""
 	git = kernel.git
 	try:
@@ -125,14 +125,14 @@ def _merge(kernel: Kernel, stack: Stack, alone: Stack, patches: Sequence[Patch])
 	try:
 		tree = threeway.merge(git, before, stack.commit, alone.commit)
 	except threeway.Conflict as conflict:
-		raise threeway.Conflict(f"it applies to {kernel.base} alone, but conflicts with what is put on it: {conflict}") from None
+		raise threeway.Conflict(f"it applies to {kernel.base} alone, but conflicts with the project's patches: {conflict}") from None
 	if not git.names(stack.commit, tree):
-		raise threeway.Conflict(f"it applies to {kernel.base} alone, but what is put on it does the same already")
+		raise threeway.Conflict(f"it applies to {kernel.base} alone, but the project's patches already make the same change")
 	stack.push(patches[-1].mail, git.between(stack.commit, tree))
 
 
 def nearest(ground: Ground, options: Options, patches: Sequence[Patch], progress: Progress) -> str:
-	"""Name a base that all patches apply to, and how to ask for it; "" if none is known."""
+	"""Name a base to which all patches apply, and the options for it; "" if none is known."""
 	if options.kdir:
 		commit, words = _commit_of_blobs(options, patches)
 		kernel = replace(ground.kernel, base_commit=commit)
@@ -142,24 +142,24 @@ def nearest(ground: Ground, options: Options, patches: Sequence[Patch], progress
 
 
 def _of_user(options: Options, start: Start, submission: Submission, choice: list[str]) -> tuple[str, bool, bool]:
-	"""Return the commit of KDIR that trailers or options name, or HEAD; whether it is where the first patch was
-	committed, and whether it is at least where one like it was: then what comes before it is there."""
+	"""Return the base commit of KDIR, from trailers or options, or HEAD; whether the first patch was committed on it; and
+	whether at least a patch like it was, so that the commit has the patch's predecessors."""
 	user = usertree.UserTree(Path(options.kdir))
 	first, named, at = submission.patches[0], "" if start.trusted else submission.base_commit, start.commit or "HEAD"
-	# A branch that has the patch has all that it needs; trailers may name less, and less near.
+	# A branch with the patch has everything that the patch needs; trailers may name less, or an older commit.
 	there = "" if start.commit else lookup.same(user, first)
 	if named and not there:
 		try:
 			at = user.commit(named)
-			choice.append(f"base: {at[:12]}, which base-commit: names")
+			choice.append(f"base: {at[:12]}, named by base-commit:")
 			return at, False, False
 		except UsageError:
 			choice.append(f"base-commit: {named} is not in {options.kdir}")
 	alike = "" if start.commit or there else next(iter(lookup.alike(user, first)), "")
 	if there or alike:
 		at = user.commit(f"{there or alike}~1")
-		how = "for the first patch is" if there else "for with the first patch's subject and author there is"
-		choice.append(f"base: {at[:12]} of {options.kdir}, {how} its commit {(there or alike)[:12]}")
+		how = "the first patch" if there else "which has the first patch's subject and author"
+		choice.append(f"base: {at[:12]} of {options.kdir}, before commit {(there or alike)[:12]}, {how}")
 	else:
 		choice.append(f"base: {user.commit(at)[:12]} of {options.kdir}, "
 			      + (f"as given ({start.commit})" if start.commit else "its HEAD"))
@@ -167,7 +167,7 @@ def _of_user(options: Options, start: Start, submission: Submission, choice: lis
 
 
 def _with_series(options: Options, kernel: Kernel, progress: Progress, choice: list[str]) -> tuple[Series, str]:
-	"""Return the series that comes before the patches, and the commit of base and series."""
+	"""Return the series to put below the patches, and the commit of base and series."""
 	try:
 		applied = series.choose(options.series_root, options.series, kernel, progress)
 	except series.DoesNotApply as error:
@@ -181,9 +181,9 @@ def _with_series(options: Options, kernel: Kernel, progress: Progress, choice: l
 
 def _with_prerequisites(options: Options, submission: Submission, kernel: Kernel, found: Series, applied: str,
 			choice: list[str], precedes: bool) -> str:
-	"""Apply the patches that prerequisite-patch-id: trailers name, as far as the base has not got them.
+	"""Apply the patches that prerequisite-patch-id: trailers name and the base lacks.
 
-	Raises CannotJudge for what is nowhere, unless the base is known to have all that comes before the first patch.
+	Raises CannotJudge for a patch that is not found, unless the base is known to have all predecessors of the first patch.
 	"""
 	if not submission.prerequisites and not submission.unnamed:
 		return applied
@@ -197,10 +197,10 @@ def _with_prerequisites(options: Options, submission: Submission, kernel: Kernel
 	todo = [name for name in submission.prerequisites if name not in there]
 	missing = [f"prerequisite-patch-id: {name}" for name in todo if name not in lying] + submission.unnamed
 	if missing and not precedes:
-		raise CannotJudge(f"a patch that comes before these is missing ({missing[0]}"
+		raise CannotJudge(f"a prerequisite of these patches is missing ({missing[0]}"
 				  + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
-				  + "): give KDIR=/a/tree/whose/branch/has/it, or the commit to judge on with BASE=")
-	choice += [f"{name} is taken to be in the base, which was given" for name in missing]
+				  + "): give KDIR=/a/tree/whose/branch/has/it, or the base commit with BASE=")
+	choice += [f"{name} is assumed to be in the given base" for name in missing]
 	todo = [name for name in todo if name in lying]
 	if todo:
 		with kernel.git.stack(applied) as stack:
@@ -217,7 +217,7 @@ def _with_prerequisites(options: Options, submission: Submission, kernel: Kernel
 
 
 def _candidates(ground: Ground, options: Options, progress: Progress) -> Iterator[tuple[str, Kernel, Series]]:
-	"""Yield other bases that are at hand: without the series, with it, other kernels."""
+	"""Yield other available bases: without the series, with it, other kernels."""
 	others = Store(options.build_root, progress).prepared()
 	for kernel in [ground.kernel, *(other for other in others if other.name != ground.kernel.name)]:
 		there = series.names(options.series_root)
@@ -229,7 +229,7 @@ def _candidates(ground: Ground, options: Options, progress: Progress) -> Iterato
 
 
 def _apply(kernel: Kernel, found: Series, patches: Sequence[Patch]) -> bool:
-	"""Tell whether patches apply to a base with all that is put on it."""
+	"""Tell whether patches apply to a base with the project's patches."""
 	try:
 		with kernel.git.stack(series.apply(kernel, found)) as stack:
 			for patch in patches:
@@ -240,7 +240,7 @@ def _apply(kernel: Kernel, found: Series, patches: Sequence[Patch]) -> bool:
 
 
 def _commit_of_blobs(options: Options, patches: Sequence[Patch]) -> tuple[str, str]:
-	"""Return the newest commit of KDIR's history with the files that the first patch was made from, and how to ask for it."""
+	"""Return the newest commit of KDIR's history with the files from which the first patch was made, and its option."""
 	text = patches[0].path.read_text(encoding="utf-8", errors="replace")
 	blobs = re.findall(r"^diff --git a/(\S+) b/.*\n(?:[a-z].*\n)*?index ([0-9a-f]{7,})\.\.", text, re.MULTILINE)
 	blobs = [(name, blob) for name, blob in blobs if set(blob) != {"0"}]
@@ -252,17 +252,17 @@ def _commit_of_blobs(options: Options, patches: Sequence[Patch]) -> tuple[str, s
 		lines = user.git("ls-tree", "-r", commit, "--", *(name for name, _ in blobs)).splitlines()
 		there = {line.partition("\t")[2]: line.split()[2] for line in lines}
 		if all(there.get(name, "").startswith(blob) for name, blob in blobs):
-			return commit, f"{commit[:12]} of {options.kdir}, which has the files that it was made from (--base={commit[:12]})"
+			return commit, f"{commit[:12]} of {options.kdir}, which has the files from which it was made (--base={commit[:12]})"
 	return "", ""
 
 
 def with_range(options: Options, commits: str, scratch: Path) -> tuple[Start, str, str]:
-	"""Return where a range of KDIR's commits starts, a file with them as mails, and the range by ids.
+	"""Return the start of a range of KDIR's commits, a file with the commits as mails, and the range by ids.
 
-	Raises UsageError for a range that is none or empty, CannotJudge for one with merges.
+	Raises UsageError for a malformed or empty range, CannotJudge for one with merges.
 	"""
 	if not options.kdir:
-		raise UsageError("a range is one of commits of a tree: give --kdir, too")
+		raise UsageError("a range needs a tree: give --kdir, too")
 	user = usertree.UserTree(Path(options.kdir))
 	first, dots, last = commits.partition("..")
 	if not dots or not first:
@@ -273,12 +273,12 @@ def with_range(options: Options, commits: str, scratch: Path) -> tuple[Start, st
 	except CommandFailed as error:
 		raise UsageError(f"{first} and {last} have no commit in common") from error
 	if merges := user.git("rev-list", "--merges", f"{start}..{end}").splitlines():
-		raise CannotJudge(f"{commits} holds {len(merges)} merges ({merges[0][:12]}): give a range without, A..B")
-	# As mboxrd, lines of a message that look as if a mail began there have a > before them.
+		raise CannotJudge(f"{commits} holds {len(merges)} merges ({merges[0][:12]}): give a range A..B without merges")
+	# mboxrd puts a > before lines of a message that look like the beginning of a mail.
 	mails = user.git("format-patch", "--stdout", "--pretty=mboxrd", "--no-signature", "--no-attach", "--no-thread", "--no-cover-letter",
 			 "--no-base", "--no-notes", "--binary", "--full-index", *usertree.PLAIN, f"{start}..{end}")
 	if not mails:
-		raise UsageError(f"there is no commit in {commits}")
+		raise UsageError(f"{commits} contains no commit")
 	path = scratch / "range.mbox"
 	path.write_text(mails + "\n", encoding="utf-8", errors="surrogateescape")
 	return Start(start, trusted=True), str(path), f"{start[:ID]}..{end[:ID]}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which commit of a user's tree a patch has become."""
+"""Find the commit of a user's tree that a patch has become."""
 
 import re
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from .patches import Patch
 from .usertree import PLAIN, UserTree
 
 LOOKED_BACK = 200	# commits of HEAD
-CONTEXT = 3		# lines around a change, if nobody configured another number
+CONTEXT = 3		# lines around a change, git's default
 TAGS = re.compile(r"^\s*(?:\[[^\]]*\]\s*)+")
 
 
 def by_patch_id(user: UserTree, context: int = CONTEXT) -> dict[str, str]:
-	"""Return the latest commits of a tree's HEAD by their stable patch-id, which depends on the lines of context."""
-	# The first commit of a history, or of a shallow one, is the whole tree.
+	"""Return the latest commits of a tree's HEAD by stable patch-id, which depends on the number of context lines."""
+	# Leave out the first commit of a history, or of a shallow one: its diff is the whole tree.
 	log = user.git("-c", "log.showRoot=false", "log", "-p", "--no-merges", *PLAIN, f"--unified={context}", f"-n{LOOKED_BACK}",
 		       "--format=commit %H", "HEAD")
 	ids = run(["git", "patch-id", "--stable"], stdin=log + "\n").splitlines()
@@ -24,15 +24,15 @@ def by_patch_id(user: UserTree, context: int = CONTEXT) -> dict[str, str]:
 
 
 def same(user: UserTree, patch: Patch) -> str:
-	"""Return the commit of a tree's HEAD that makes the same change as a patch; "" if there is none."""
+	"""Return the commit in a tree's HEAD with the same change as a patch; "" if there is none."""
 	contexts = dict.fromkeys([CONTEXT, context_of(patch.mail)])
 	return next((found for context in contexts if (found := by_patch_id(user, context).get(patch.patch_id))), "")
 
 
 def alike(user: UserTree, patch: Patch, commits: Iterable[str] = (f"-n{LOOKED_BACK}", "HEAD")) -> list[str]:
-	"""Return the commits, newest first, that have a patch's subject and author and change a file that it changes.
+	"""Return the commits, newest first, with a patch's subject and author that change a file of the patch.
 
-	A patch that was applied elsewhere, or whose diff was made in another way, has another patch-id there.
+	They find a patch whose patch-id differs, because it was applied elsewhere or its diff was made in another way.
 	"""
 	log = user.git("-c", "core.quotePath=false", "log", "--no-merges", "--no-renames", "--name-only", "--format=%x00%H%n%ae%n%s", *commits)
 	found = []
@@ -44,8 +44,8 @@ def alike(user: UserTree, patch: Patch, commits: Iterable[str] = (f"-n{LOOKED_BA
 
 
 def context_of(diff: str) -> int:
-	"""Return how many lines of context a diff was made with: at one end of a file there are fewer."""
-	diff = diff[max(diff.find("\ndiff --git "), 0):]	# the diffstat looks like context
+	"""Return the number of context lines of a diff; a hunk at the end of a file has fewer."""
+	diff = diff[max(diff.find("\ndiff --git "), 0):]	# skip the diffstat, which looks like context
 	found = re.findall(r"^@@ -\d[^\n]*\n((?: [^\n]*\n)+)|((?:^ [^\n]*\n)+)(?=\n|@@ -|diff --git |--|\Z)", diff, re.MULTILINE)
 	return max(((before or after).count("\n") for before, after in found), default=CONTEXT)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mails from outside: found in files, folders, pipes and archives, told apart, and each taken as text.
+"""Untrusted mails: find them in files, folders, pipes and archives, separate them, and decode each to text.
 
-Nothing that one mail holds keeps the others from being read: what is wrong with it is told in it.
+A broken mail does not keep the others from being read: the fault is recorded in that mail.
 """
 
 import binascii
@@ -26,57 +26,57 @@ from . import diffs
 from ..util.errors import CannotJudge, UsageError
 from ..util.proc import CommandFailed, run
 
-LIMIT = 64 << 20	# bytes of input that are read: no series for a mailing list comes near
+LIMIT = 64 << 20	# bytes of input; no series for a mailing list comes near
 SUFFIXES = (".patch", ".mbox", ".mbx", ".eml", ".diff", ".txt", ".gz")
-COVER = ".cover"	# what `b4 am` puts beside the mbox
+COVER = ".cover"	# suffix of the cover letter that `b4 am` writes beside the mbox
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 BARE_DIFF = re.compile(rb"\s*(?:diff --git |Index: |--- \S)")
-# A line that begins a mail in an mbox: headers follow it. In the text of a mail, others may look the same.
+# The line that begins a mail in an mbox: headers follow it. Similar lines may occur in the text of a mail.
 SEPARATOR = re.compile(rb"^From \S.*\d:\d\d.*\d{4}\r?\n(?=[!-9;-~]+:|>From )", re.MULTILINE)
 NAMED = re.compile(rb"^(?:from|subject|date|message-id):", re.MULTILINE | re.IGNORECASE)
 QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 MESSAGE_ID = re.compile(r"<?([^\s<>/@-][^\s<>/@]*@[^\s<>/@]+)>?")
-IN_ADDRESS = re.compile(r"[^\s<>@-][^\s<>@]*@[^\s<>@]+")	# of an archive, which writes slashes as %2F
+IN_ADDRESS = re.compile(r"[^\s<>@-][^\s<>@]*@[^\s<>@]+")	# in the address of an archive, which writes slashes as %2F
 WORD = re.compile(r"=\?([^?\s]+)\?([bq])\?([^?]*)\?=", re.IGNORECASE)
 WORDS = re.compile(rf"{WORD.pattern}(?:\s*{WORD.pattern})*", re.IGNORECASE)
-# Whoever answers, or hands something on, in whatever language.
+# Prefixes of answers and forwarded mails, in any language.
 ANSWER = re.compile(r"\s*(?:re|aw|sv|vs|antw|antwort|odp|res|ynt|rif|fwd?|wg|tr)\s*(?:\[\d+\])?\s*[:：]", re.IGNORECASE)
 ANY_WORD = re.compile(r"\s*[^\s\[\]:：]{1,12}\s*[:：]\s*\[")
-VIA = re.compile(r"(.*?)\s+via(?:\s|$)")	# how a list says in whose name it sends
+VIA = re.compile(r"(.*?)\s+via(?:\s|$)")	# a list's way to say in whose name it sends
 ONE_BYTE = re.compile(r"(?:iso-?8859|windows-125|cp125|us-ascii|ascii|latin)")
-NOT_OF_MAILS = re.compile(r"(?:raw_)?unicode.escape|idna|punycode|undefined", re.IGNORECASE)	# Python's own
-# What the email package raises of headers and parts that are not as they should be.
+NOT_OF_MAILS = re.compile(r"(?:raw_)?unicode.escape|idna|punycode|undefined", re.IGNORECASE)	# Python's own codecs
+# Exceptions of the email package for malformed headers and parts.
 UNREADABLE = (email.errors.MessageError, LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Mail:
 	"""One mail, or a bare diff, as far as it can be read."""
-	source: str		# the file that it was in, for people
-	place: str		# that, and which of its mails
-	sha256: str		# of all of it as it came
+	source: str		# the file that holds it, for people
+	place: str		# the file and the number of the mail in it
+	sha256: str		# of the whole mail as it came
 	title: str = ""		# the subject as it was sent
-	sender: str = ""	# Name <address> of who sent it, whatever a list made of that; "" if nobody knows
-	header: str = ""	# From: as it is
+	sender: str = ""	# Name <address> of the sender, even if a list changed it; "" if unknown
+	header: str = ""	# From:, unchanged
 	message_id: str = ""
-	parents: tuple[str, ...] = ()	# ids of the mails that it answers
-	date: str = ""		# as git takes it
+	parents: tuple[str, ...] = ()	# ids of the mails to which it is an answer
+	date: str = ""		# in a form that git accepts
 	text: str = ""		# message, and diff
-	problem: str = ""	# why its text cannot be used
-	remark: str = ""	# what else is wrong with it, and does no harm
-	cut_at: str = ""	# the line behind it that was taken for the beginning of the next mail
-	bare: bool = False	# a diff without any message
+	problem: str = ""	# why its text is unusable
+	remark: str = ""	# other, harmless faults
+	cut_at: str = ""	# the line after it that was taken for the beginning of the next mail
+	bare: bool = False	# a diff without a message
 
 	@property
 	def answer(self) -> bool:
-		"""Tell whether its subject is that of an answer."""
+		"""Tell whether its subject marks it as an answer."""
 		return bool(ANSWER.match(self.title) or self.parents and ANY_WORD.match(self.title))
 
 
 def read(source: str, keep_cr: bool = False) -> list[Mail]:
 	"""Return all mails of a file, a folder, a maildir, `-` for standard input, or the thread of a Message-ID.
 
-	Raises UsageError for what is not there, CannotJudge for what cannot be had or is no file of mails.
+	Raises UsageError for a missing source, CannotJudge for one that cannot be read or fetched, or is no file of mails.
 	"""
 	found: list[Mail] = []
 	for name, packed in _files(source):
@@ -90,7 +90,7 @@ def read(source: str, keep_cr: bool = False) -> list[Mail]:
 
 
 def wanted_id(source: str) -> str:
-	"""Return the Message-ID that a source names, by itself or in an address of an archive; "" if it is none."""
+	"""Return the Message-ID in a source, alone or in an address of an archive; "" if it has none."""
 	if source == "-" or Path(source).exists():
 		return ""
 	url = urllib.parse.urlsplit(source)
@@ -102,7 +102,7 @@ def wanted_id(source: str) -> str:
 
 
 def _files(source: str) -> Iterator[tuple[str, bytes]]:
-	"""Yield name and content of each file of a source; too much of it is cut, and refused later."""
+	"""Yield name and content of each file of a source; too long content is cut here, and refused later."""
 	path = Path(source)
 	if source == "-":
 		yield "standard input", sys.stdin.buffer.read(LIMIT + 1)
@@ -115,17 +115,17 @@ def _files(source: str) -> Iterator[tuple[str, bytes]]:
 		else:
 			files = sorted(file for file in path.iterdir() if file.is_file() and file.suffix in SUFFIXES)
 		if not files:
-			raise CannotJudge(f"{source}: there is no file in it that ends in {', '.join(SUFFIXES)}")
+			raise CannotJudge(f"{source} contains no file that ends in {', '.join(SUFFIXES)}")
 		for file in files:
 			yield from _with_cover(file)
 	elif path.exists():
 		yield from _with_cover(path)
 	else:
-		raise UsageError(f"there is no file or folder {source}, and it is no Message-ID")
+		raise UsageError(f"{source} is no file, folder or Message-ID")
 
 
 def _with_cover(path: Path) -> Iterator[tuple[str, bytes]]:
-	"""Yield a file, and after the mbox that b4 am writes its cover letter, which may name the base."""
+	"""Yield a file and, after an mbox of b4 am, its cover letter, which may name the base."""
 	cover = path.with_suffix(COVER)
 	for file in (path, cover) if path.suffix in (".mbx", ".mbox") and cover.is_file() else (path,):
 		with open(file, "rb") as stream:
@@ -133,12 +133,12 @@ def _with_cover(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _fetched(message_id: str) -> bytes:
-	"""Return the thread of a mail as an mbox. Raises CannotJudge without b4, or if that does not get it."""
+	"""Return the thread of a mail as an mbox. Raises CannotJudge if b4 is missing or fails."""
 	argv = ["b4", "-q", "mbox", "-o", "-", message_id]
 	by_hand = f"`{' '.join(argv)} >thread.mbox`"
 	if not shutil.which("b4"):
-		raise CannotJudge(f"the thread of {message_id} is fetched with b4, which is not installed: install it, or say {by_hand} where "
-				  "it is, and give that file")
+		raise CannotJudge(f"fetching the thread of {message_id} needs b4, which is not installed: install it, or run {by_hand} where "
+		"it is installed, and give that file")
 	try:
 		thread = run(argv).encode("utf-8", "surrogateescape")
 	except CommandFailed as error:
@@ -150,7 +150,7 @@ def _fetched(message_id: str) -> bytes:
 
 
 def _unpacked(name: str, content: bytes) -> bytes:
-	"""Return what a file holds. Raises CannotJudge if that is too much."""
+	"""Return the content of a file, unpacked. Raises CannotJudge if it is too large."""
 	if content.startswith(b"\x1f\x8b"):
 		try:
 			with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
@@ -158,12 +158,12 @@ def _unpacked(name: str, content: bytes) -> bytes:
 		except (OSError, EOFError, binascii.Error, ValueError) as error:
 			raise CannotJudge(f"{name} cannot be unpacked: {error}") from error
 	if len(content) > LIMIT:
-		raise CannotJudge(f"{name} is larger than {LIMIT >> 20} MiB, which no patch for a mailing list is")
+		raise CannotJudge(f"{name} is larger than {LIMIT >> 20} MiB: too large for a patch for a mailing list")
 	return content
 
 
 def _mails_of(content: bytes) -> list[tuple[bytes, str, bytes]]:
-	"""Return each mail of an mbox, the line behind it at which the next one begins, and all of it with its own such line."""
+	"""Return each mail of an mbox, the separator line after it, and the mail with the separator line before it."""
 	content = content.removeprefix(BOM.encode())
 	if not content.strip():
 		return []
@@ -172,7 +172,7 @@ def _mails_of(content: bytes) -> list[tuple[bytes, str, bytes]]:
 	content = content.lstrip()
 	starts = [found for found in SEPARATOR.finditer(content) if not found.start() or NAMED.search(_headers_at(content, found.end()))]
 	if content.startswith(b"From ") and (not starts or starts[0].start()):
-		content = content.partition(b"\n")[2]	# of whatever form that line is
+		content = content.partition(b"\n")[2]	# that line may have any form
 		starts = [found for found in SEPARATOR.finditer(content) if NAMED.search(_headers_at(content, found.end()))]
 	ends = [*(found.start() for found in starts), len(content)]
 	lines = [*(found[0].strip().decode("utf-8", "replace") for found in starts), ""]
@@ -183,12 +183,12 @@ def _mails_of(content: bytes) -> list[tuple[bytes, str, bytes]]:
 
 
 def _headers_at(content: bytes, start: int) -> bytes:
-	"""Return the headers that begin at a place."""
+	"""Return the headers that begin at an offset."""
 	return re.split(rb"\r?\n\r?\n", content[start:start + LIMIT // 64], maxsplit=1)[0]
 
 
 def _parsed(raw: bytes, mail: Mail, keep_cr: bool) -> list[Mail]:
-	"""Return a mail, or instead of it the mails of patches that are attached to it."""
+	"""Return a mail or, if patches are attached to it as mails, those instead."""
 	if BARE_DIFF.match(raw):
 		text = raw.decode("utf-8", "surrogateescape")
 		return [replace(mail, text=_lines(text, keep_cr), bare=True, problem=_no_text(text))]
@@ -202,7 +202,7 @@ def _parsed(raw: bytes, mail: Mail, keep_cr: bool) -> list[Mail]:
 
 
 def _headed(message: Message, mail: Mail) -> Mail:
-	"""Return a mail with what the headers say."""
+	"""Return a mail with the data of its headers."""
 	fields: dict[str, str] = {}
 	broken = []
 	charset = _charset(message)
@@ -223,7 +223,7 @@ def _id(value: str) -> str:
 
 
 def _date(value: str) -> tuple[str, bool]:
-	"""Return a date in the form that git takes, and whether there was one, or none at all."""
+	"""Return a date in a form that git accepts, and True if the header is valid or absent."""
 	try:
 		parsed = email.utils.parsedate_to_datetime(value)
 		return (email.utils.format_datetime(parsed), True) if 1970 < parsed.year < 2100 else ("", False)
@@ -232,7 +232,7 @@ def _date(value: str) -> tuple[str, bool]:
 
 
 def _sender(fields: dict[str, str]) -> str:
-	"""Return who sent a mail: where a list has put itself in that place, as far as the other headers tell."""
+	"""Return the sender of a mail; if a list replaced it, the original sender from other headers, as far as they tell."""
 	sender = fields.get("from", "")
 	original = fields.get("x-original-from", "") or fields.get("x-google-original-from", "")
 	if "@" in original:
@@ -251,17 +251,17 @@ def _sender(fields: dict[str, str]) -> str:
 	replies = email.utils.getaddresses([fields.get("reply-to", "")])
 	others = replies + email.utils.getaddresses([fields.get("cc", "")])
 	known = [other for named, other in others if named == real] + [other for named, other in replies if not named and len(replies) == 1]
-	# Some lists make one address of the author's and their own.
+	# Some lists merge the author's address and their own into one.
 	known += [local.replace("=", "@") for local in [address.partition("@")[0]] if local.count("=") == 1]
 	return next((f"{real} <{other}>" for other in known if "@" in other and other != address), "")
 
 
 def _with_text(message: Message, mail: Mail, keep_cr: bool) -> list[Mail]:
-	"""Return a mail with its text; instead of it, if there are any, the mails that it holds, which others handed on."""
-	before: list[str] = []		# what stands before the diff
-	carriers: list[tuple[str, bool]] = []	# texts with a diff, and whether they are attached
+	"""Return a mail with its text or, if it contains forwarded mails, those instead."""
+	before: list[str] = []		# texts before the diff
+	carriers: list[tuple[str, bool]] = []	# texts with a diff, and whether each is an attachment
 	inside: list[Mail] = []
-	whole = [message] if message.get_content_subtype() != "html" else []	# whatever it calls itself
+	whole = [message] if message.get_content_subtype() != "html" else []	# any other declared type
 	for part in _leaves(message) if message.is_multipart() else whole:
 		if part.get_content_type() == "message/rfc822":
 			held = part.get_payload(0)
@@ -283,7 +283,7 @@ def _with_text(message: Message, mail: Mail, keep_cr: bool) -> list[Mail]:
 	kinds: dict[str, str] = {}
 	for text, _ in carriers:
 		kinds.setdefault(diffs.essence(diffs.cut(text)[1]), text)
-	different = "there are different diffs in its text and attached to it: which is meant cannot be told"
+	different = "its text and its attachments contain different diffs: the gate cannot tell which one is meant"
 	if inside:
 		there = {diffs.essence(diffs.cut(one.text)[1]) for one in inside}
 		return inside + ([replace(mail, text=carriers[0][0], problem=different)] if set(kinds) - there else [])
@@ -293,7 +293,7 @@ def _with_text(message: Message, mail: Mail, keep_cr: bool) -> list[Mail]:
 
 
 def _leaves(message: Message) -> Iterator[Message]:
-	"""Yield the parts that hold text; of several forms of the same, the plain one."""
+	"""Yield the parts that hold text; of alternative forms, the plain one."""
 	kind, parts = message.get_content_type(), message.get_payload()
 	if not isinstance(parts, list) or kind == "message/rfc822":
 		name = str(message.get_filename() or "")
@@ -309,7 +309,7 @@ def _leaves(message: Message) -> Iterator[Message]:
 
 
 def _content(part: Message) -> tuple[bytes, str]:
-	"""Return the content of a part as it was before it was encoded, and as a text."""
+	"""Return the decoded content of a part, as bytes and as text."""
 	payload = part.get_payload(decode=True)
 	content = payload if isinstance(payload, bytes) else b""
 	text = _text(content, _charset(part)).removeprefix(BOM)
@@ -323,10 +323,11 @@ def _charset(part: Message) -> str:
 
 
 def _text(content: bytes, charset: str, last: str = "") -> str:
-	"""Return bytes as a text: in the charset that is named if it can be, in UTF-8, or in the last resort."""
+	"""Decode bytes in the named charset if that works, else in UTF-8, else in the last resort."""
 	names = (charset, "utf-8", last)
 	if ONE_BYTE.match(charset):
-		names = ("utf-8", charset, last)	# a mailer's guess; other charsets look like UTF-8 by chance only
+		# The charset is a mailer's guess, and text in a one-byte charset is valid UTF-8 only by chance.
+		names = ("utf-8", charset, last)
 	elif NOT_OF_MAILS.match(charset) or charset.startswith(("utf-16", "utf-32")) and b"\0" not in content:
 		names = ("", "utf-8", last)
 	for name in filter(None, names):
@@ -359,18 +360,18 @@ def _lines(text: str, keep_cr: bool) -> str:
 
 
 def _no_text(text: str) -> str:
-	return "is no text: it holds bytes that are zero" if "\0" in text else ""
+	return "is no text: it contains zero bytes" if "\0" in text else ""
 
 
 def _is_mail(text: str) -> bool:
-	"""Tell whether an attached file is a mail with a patch, as git format-patch writes it."""
+	"""Tell whether an attachment is a mail with a patch, as git format-patch writes it."""
 	head = text.lstrip().partition("\n\n")[0]
 	return all(re.search(rf"^{name}: ", head, re.MULTILINE) for name in ("From", "Subject")) and diffs.holds_one(text) \
 		and not diffs.holds_one(head)
 
 
 def _decoded(value: str, charset: str) -> tuple[str, bool]:
-	"""Return a header as people read it, on one line, and whether all of it could be decoded."""
+	"""Return a decoded header on one line, and whether all of it could be decoded."""
 	raw = value.encode("utf-8", "surrogateescape")
 	text = _text(raw, "utf-8" if _is_utf8(raw) else charset, "latin-1")
 	whole = True
@@ -383,7 +384,7 @@ def _decoded(value: str, charset: str) -> tuple[str, bool]:
 				content = binascii.a2b_base64(word + "=" * (-len(word) % 4)) if encoding in "bB" else \
 					quopri.decodestring(word.encode(), header=True)
 				name = name.partition("*")[0].lower()
-				# A letter may be cut in two, one half in each word.
+				# A multi-byte character may be split between two encoded words.
 				if pieces and pieces[-1][0] == name:
 					content = pieces.pop()[1] + content
 				pieces.append((name, content))
@@ -396,7 +397,7 @@ def _decoded(value: str, charset: str) -> tuple[str, bool]:
 
 
 def _word(content: bytes, charset: str) -> str:
-	"""Return what was encoded in a header. Raises ValueError if it is not in the charset that is named, or in UTF-8."""
+	"""Decode a word of a header. Raises ValueError if it is neither in the named charset nor in UTF-8."""
 	try:
 		return content.decode(charset)
 	except (LookupError, ValueError):

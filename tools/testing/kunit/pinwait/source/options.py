@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the user asked for, and the command line that asks it again."""
+"""The user's request, and the command line that repeats it."""
 
 import os
 import shlex
@@ -14,13 +14,13 @@ from ..util.project import PROGRAM, PROJECT
 
 @dataclass
 class Options:
-	"""What the user asked for."""
+	"""The user's request."""
 	kernel: str = "7.3"
 	tarball: str = ""
 	kdir: str = ""
 	series_dir: str = ""	# folder of series; "": the project's
-	series: str = ""	# "": the default on a prepared kernel, of a tree of KDIR what it has
-	mutant: str = ""	# break the kernel with this one of the corpus
+	series: str = ""	# "": the default on a prepared kernel, the tree's own on KDIR
+	mutant: str = ""	# name of a mutant of the corpus to apply
 	profile: str = "uml"
 	filter: str = ""
 	jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
@@ -31,12 +31,12 @@ class Options:
 	json: Output | None = None
 	junit: Output | None = None
 	results: str = ""	# folder for a copy of all results
-	report_url: str = ""	# where the report can be read
+	report_url: str = ""	# where the report will be published
 	build_root: Path = buildroot.DEFAULT
 	update: bool = False
 
 	def reproduce(self, subcommand: str, kernel: str) -> str:
-		"""Return the command line that does the same again; kernel is what was found."""
+		"""Return the command line that reproduces the run; kernel is the chosen kernel."""
 		words = self.source(subcommand, kernel)
 		words += [f"--series={self.named_series}"] if self.named_series and subcommand != "prove" else []
 		words += [f"--mutant={self.mutant}"] if self.mutant else []
@@ -45,7 +45,7 @@ class Options:
 		return shlex.join([*words, *self.passed_on(), *([self.filter] if self.filter else [])])
 
 	def source(self, subcommand: str, kernel: str) -> list[str]:
-		"""Return the words that call the tool for a kernel; kernel is what was found."""
+		"""Return the words that call the tool for the chosen kernel."""
 		words = [PROGRAM, subcommand]
 		words += [f"--tarball={self.tarball}"] if self.tarball else []
 		words += [f"--kdir={self.kdir}"] if self.kdir else []
@@ -53,12 +53,12 @@ class Options:
 		return words + ([f"--series-dir={self.series_dir}"] if self.series_dir else [])
 
 	def passed_on(self) -> list[str]:
-		"""Return the options that are handed on to make and to the kernel."""
+		"""Return the options that are passed on to make and to the kernel."""
 		return [f"--{name}={value}" for name in ("kernel_args", "kconfig_add", "make_options") for value in getattr(self, name)]
 
 	@property
 	def named_series(self) -> str:
-		"""The series, "" as long as it depends on the tree."""
+		"""The series, "" if it depends on the tree."""
 		return self.series or ("" if self.kdir else series.DEFAULT)
 
 	@property

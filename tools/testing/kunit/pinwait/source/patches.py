@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Patches from outside: of mails, of commits, of a working tree.
+"""Untrusted patches: from mails, commits or a working tree.
 
-git's own mailinfo and apply read them. What they say is not trusted: a patch that would leave the tree, or is none,
-is refused before anything is done with it.
+git's own mailinfo and apply read them. Their content is not trusted: a patch that would write outside of the tree, or is
+malformed, is refused before anything else is done with it.
 """
 
 import hashlib
@@ -23,16 +23,16 @@ from .thread import Title
 BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\b", re.MULTILINE)
 PREREQUISITE = re.compile(r"^prerequisite-(patch-id|message-id|change-id): *(\S+)", re.MULTILINE)
 SIGNED = re.compile(r"^signed-off-by: *(.*?) *<(\S+@\S+)>", re.MULTILINE | re.IGNORECASE)
-# A wrapper ends here: what comes next are the patch's own headers. The -mm tree's mails have dashes, others scissors.
+# The end of a wrapper: the patch's own headers follow. The -mm tree's mails have dashes, others scissors.
 WRAPPED = re.compile(r"^(?:-{20,}|[- ]*(?:8<|>8|%<|>%)[- ]*)\n+(?=From: .*\n(?:Subject|Date): |Subject: )", re.MULTILINE)
 NOBODY = "Nobody <nobody@localhost>"
-# A file's mode, which git reads as C does: a sign, zeros and spaces before it do not change it.
+# A file's mode. git parses it as C does: a sign, zeros and spaces before it do not matter.
 MODE = re.compile(r"^(?:(?:new file|new|old|deleted file) mode|index \S+)[ \t]+\+?([0-7]+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Patch:
-	"""One patch, as a mail that git and checkpatch take."""
+	"""One patch, as a mail that git and checkpatch can read."""
 	path: Path
 	source: str		# where it came from, for people
 	title: str		# the subject as it was sent
@@ -41,39 +41,39 @@ class Patch:
 	message_id: str
 	message: str = ""	# the commit message without its subject; "" for a bare diff
 	bare: bool = False	# a diff without any message
-	files: tuple[str, ...] = ()	# that it touches, old and new names
+	files: tuple[str, ...] = ()	# touched files, old and new names
 	renamed: tuple[tuple[str, str], ...] = ()	# old and new names
 	sha256: str = ""	# of the diff
-	patch_id: str = ""	# git patch-id --stable, "" if git knows none
+	patch_id: str = ""	# git patch-id --stable, "" if git prints none
 	number: int = 0		# n of [PATCH n/m], 0 without
 	total: int = 0
 	version: int = 1
-	mail_sha256: str = ""	# of the mail, or the file with a diff, whole and as it came
-	place: str = ""		# the mail that it came in, for people
-	parents: tuple[str, ...] = ()	# Message-IDs that this answers
-	problem: str = ""	# why it cannot be applied, whatever the tree
-	no_author: str = ""	# why nobody knows who wrote it
-	cut: bool = False	# a sign-off stands where git am cuts it off
+	mail_sha256: str = ""	# of the whole mail, or file with a diff, as it came
+	place: str = ""		# the mail with the patch, for people
+	parents: tuple[str, ...] = ()	# Message-IDs to which this is an answer
+	problem: str = ""	# why it cannot be applied to any tree
+	no_author: str = ""	# why the author is unknown
+	cut: bool = False	# git am cuts a sign-off off
 
 	@property
 	def mail(self) -> str:
-		"""The mail itself, with the carriage returns that its diff has."""
+		"""The mail itself, with the carriage returns of its diff."""
 		return self.path.read_bytes().decode("utf-8", "surrogateescape")
 
 
 @dataclass
 class Submission:
-	"""What was given to be judged."""
+	"""The patches to judge."""
 	patches: list[Patch]
 	base_commit: str = ""			# of the base-commit: trailer
-	prerequisites: list[str] = field(default_factory=list)	# patch-ids that come before
+	prerequisites: list[str] = field(default_factory=list)	# patch-ids of predecessors
 	unnamed: list[str] = field(default_factory=list)	# trailers that name prerequisites, but no patch-id
-	notes: list[str] = field(default_factory=list)	# what was left out of the input, and why
-	missing: str = ""			# which patches before these were not given
+	notes: list[str] = field(default_factory=list)	# parts of the input that were left out, and why
+	missing: str = ""			# predecessors that were not given
 
 	@property
 	def trailers(self) -> str:
-		"""The lines that tell what it was made from."""
+		"""The trailers about the base."""
 		lines = [f"base-commit: {self.base_commit}"] if self.base_commit else []
 		return "".join(f"{line}\n" for line in [*lines, *(f"prerequisite-patch-id: {name}" for name in self.prerequisites), *self.unnamed])
 
@@ -81,9 +81,9 @@ class Submission:
 def read(sources: Sequence[str], scratch: Path, keep_cr: bool = False) -> Submission:
 	"""Read patches from mboxes, mails, folders of them, threads, or `-` for standard input.
 
-	scratch gets a file for each. Carriage returns at ends of lines are a mail's, and go, unless keep_cr. Raises
-	UsageError for a file that is not there, CannotJudge for input in which there is no patch, or not all of a
-	series, or one that must not be applied.
+	scratch gets a file for each. Carriage returns at line ends come from mail transport and are removed, unless keep_cr.
+	Raises UsageError for a missing file, CannotJudge for input without a patch, with an incomplete series, or with a patch that
+	must not be applied.
 	"""
 	submission = Submission([])
 	everything = [mail for source in sources for mail in mails.read(source, keep_cr)]
@@ -111,7 +111,7 @@ def read(sources: Sequence[str], scratch: Path, keep_cr: bool = False) -> Submis
 
 
 def read_diff(diff: str, subject: str, scratch: Path) -> Submission:
-	"""Make a submission of a diff that has no message. Raises CannotJudge as read() does."""
+	"""Make a submission from a diff without a message. Raises CannotJudge as read() does."""
 	submission = Submission([])
 	patch = _patch(Mail(subject, subject, hashlib.sha256(diff.encode("utf-8", "surrogateescape")).hexdigest(), subject, text=diff, bare=True), submission, scratch, 1, False, True)
 	if not patch or patch.problem:
@@ -123,18 +123,18 @@ def read_diff(diff: str, subject: str, scratch: Path) -> Submission:
 def numstat(patch: Path) -> list[str]:
 	"""Return the files that a patch touches, by their new names.
 
-	Raises CannotJudge if git cannot make sense of it.
+	Raises CannotJudge if git cannot parse it.
 	"""
 	try:
-		# Where no repository is: in one, names are taken relative to the folder in it.
+		# Outside of any repository: inside one, git takes names relative to the current folder.
 		output = run(["git", "apply", "--numstat", "-z", str(patch)], cwd=Path("/"), env=ISOLATION)
 	except CommandFailed as error:
-		raise CannotJudge(f"git does not read it as a patch: {_complaint(error)}") from error
+		raise CannotJudge(f"git cannot parse it as a patch: {_complaint(error)}") from error
 	return [entry.rpartition("\t")[2] for entry in output.split("\0") if entry]
 
 
 def refusal(names: Iterable[str], diff: str) -> str:
-	"""Say why a patch must not be applied, whatever the tree; "" if there is no such reason."""
+	"""Say why a patch must not be applied to any tree; "" if it may."""
 	for name in names:
 		parts = PurePosixPath(name).parts
 		if name.startswith("/") or ".." in parts:
@@ -144,14 +144,14 @@ def refusal(names: Iterable[str], diff: str) -> str:
 	for mode in (int(text, 8) for text in MODE.findall(diff)):
 		if not stat.S_ISREG(mode):
 			what = "a symbolic link" if stat.S_ISLNK(mode) else "a submodule"
-			return f"it brings or changes {what}, which may lead out of the tree"
+			return f"it adds or changes {what}, which may lead out of the tree"
 	return ""
 
 
 def _patch(mail: Mail, submission: Submission, scratch: Path, index: int, answered: bool, keep_cr: bool) -> Patch | None:
-	"""Return a mail's patch; of a mail without one, the submission gets a note if one was to be expected.
+	"""Return a mail's patch; for a mail without one, add a note to the submission if a patch was expected.
 
-	answered tells whether other mails of the thread answer it, as patches do a cover letter.
+	answered tells whether other mails of the thread are answers to it, as patches are to a cover letter.
 	"""
 	outer = thread.title(mail.title)
 	title = mail.title or ("patch without a subject" if not mail.bare else f"diff without a message: {Path(mail.source).name}")
@@ -159,7 +159,7 @@ def _patch(mail: Mail, submission: Submission, scratch: Path, index: int, answer
 		submission.notes.append(f"of '{title}' ({mail.place}): {mail.remark}")
 	text = mail.text if mail.bare or not WRAPPED.search(diffs.cut(mail.text)[0]) else WRAPPED.split(mail.text, maxsplit=1)[1]
 	before, diff = diffs.cut(text)
-	# A cover letter may quote a diff, but it is not signed before that.
+	# A cover letter may quote a diff, but has no sign-off before it.
 	if outer.cover and not (diff and SIGNED.search(before)) or not diff and not outer.total and answered:
 		if mail.problem or diff:
 			submission.notes.append(f"the cover letter '{title}': {mail.problem or 'a diff in it'}")
@@ -172,45 +172,45 @@ def _patch(mail: Mail, submission: Submission, scratch: Path, index: int, answer
 	if diff:
 		return _applicable(patch, mail, text, outer, scratch, keep_cr)
 	if outer.total or outer.tells and mail.cut_at:
-		return _unusable(patch, mail, "there is no diff in it" + (
-			f"; if the line '{mail.cut_at}' belongs to its message, put a > before that" if mail.cut_at else ""))
+		return _unusable(patch, mail, "it contains no diff" + (
+			f"; if the line '{mail.cut_at}' belongs to its message, put a > before it" if mail.cut_at else ""))
 	submission.notes.append(f"'{mail.title or mail.place}': {mail.problem}" if mail.problem else f"no diff in '{mail.title or mail.place}'")
 	return None
 
 
 def _unusable(patch: Patch, mail: Mail, why: str) -> Patch:
-	"""Return a patch that cannot be applied, with what there is of it."""
+	"""Return a patch that cannot be applied, with the data that it has."""
 	patch.path.write_bytes(f"From: {mail.header}\nSubject: {mail.title}\n\n{mail.text}".encode("utf-8", "surrogateescape"))
 	return replace(patch, problem=why)
 
 
 def _take_trailers(mail: Mail, submission: Submission) -> None:
-	"""Note what a mail says that its patches were made from; it stands after the signature, or in the text of a cover letter."""
+	"""Record a mail's trailers about the base of its patches; they are after the signature, or in the text of a cover letter."""
 	if mail.bare:
 		return
 	submission.base_commit = submission.base_commit or next(iter(BASE.findall(mail.text)), "")
 	named = PREREQUISITE.findall(mail.text)
 	ids = [name for kind, name in named if kind == "patch-id"]
 	submission.prerequisites += [name for name in ids if name not in submission.prerequisites]
-	# With patch-ids beside them, as b4 writes them, these name the same patches once more.
+	# b4 writes patch-ids beside these; then they only repeat the same patches.
 	submission.unnamed += [f"prerequisite-{kind}: {name}" for kind, name in named if kind != "patch-id" and not ids]
 
 
 def _applicable(patch: Patch, mail: Mail, text: str, outer: Title, scratch: Path, keep_cr: bool) -> Patch:
-	"""Return a patch with all that its text tells. Raises CannotJudge if it must not be applied."""
+	"""Return a patch with all data from its text. Raises CannotJudge if it must not be applied."""
 	message, rest = scratch / "message", scratch / "rest"
 	fields: dict[str, str] = {}
 	body = behind = ""
 	if mail.bare:
 		diff = text
 	else:
-		# Without the subject, which is decoded: what git tells of one stands in the text.
+		# Without the subject, which is decoded already: a subject from git then comes from the text.
 		headers = [f"{name}: {value}\n" for name, value in (("From", mail.sender), ("Date", mail.date)) if value]
 		try:
 			fields = mailinfo(f"{''.join(headers)}MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\n"
 					  f"Content-Transfer-Encoding: 8bit\n\n{text}", message, rest, "-k")
 		except CommandFailed as error:
-			return _unusable(patch, mail, f"git does not read it as a mail: {_complaint(error)}")
+			return _unusable(patch, mail, f"git cannot parse it as a mail: {_complaint(error)}")
 		body = message.read_bytes().decode("utf-8", "surrogateescape")
 		behind, diff = diffs.cut(rest.read_bytes().decode("utf-8", "surrogateescape"))
 	inner = thread.title(fields.get("Subject", ""))
@@ -240,7 +240,7 @@ def _applicable(patch: Patch, mail: Mail, text: str, outer: Title, scratch: Path
 
 
 def _author(fields: dict[str, str], mail: Mail, body: str) -> tuple[str, str]:
-	"""Return who wrote a patch, and why that is not known."""
+	"""Return the author of a patch, or why the author is unknown."""
 	name, address = fields.get("Author", ""), fields.get("Email", "")
 	if "@" in address and re.search(r"[^\s.,:;<>\"'\\]", name):
 		return f"{name} <{address}>", ""
@@ -250,11 +250,11 @@ def _author(fields: dict[str, str], mail: Mail, body: str) -> tuple[str, str]:
 			return f"{signer} <{signed}>", ""
 	if not mail.header:
 		return NOBODY, "its mail has no From:"
-	return NOBODY, f"the From: of its mail is {'a list' if real else 'no address'} ('{mail.header}'), and nothing else tells who wrote it"
+	return NOBODY, f"the From: of its mail is {'a list' if real else 'no address'} ('{mail.header}'), and no other header names the author"
 
 
 def _renames(diff: str) -> list[tuple[str, str, str]]:
-	"""Return how ("rename" or "copy"), from and to which name a diff moves files, which numstat does not tell."""
+	"""Return the renames and copies of a diff ("rename" or "copy", old name, new name), which numstat does not show."""
 	found = re.findall(r"^(rename|copy) from (.+)\n\1 to (.+)$", diff, re.MULTILINE)
 	return [(how, old.strip('"'), new.strip('"')) for how, old, new in found]
 
@@ -265,40 +265,40 @@ def _patch_id(text: str) -> str:
 
 
 def _in_order(submission: Submission, found: list[Patch], letters: Sequence[Mail], asked_for: Sequence[str]) -> None:
-	"""Give the submission its patches in the order of the series. Raises CannotJudge if it is not all there, or more than one."""
+	"""Give the submission its patches in the order of the series. Raises CannotJudge for an incomplete series or several."""
 	notes = submission.notes
 	found = _of_one_version(_once(found, notes), letters, asked_for, notes)
 	numbered, loose = ([patch for patch in found if bool(patch.total) is has] for has in (True, False))
 	if numbered and loose and asked_for:
 		found = [patch for patch in loose if patch.message_id in asked_for] or numbered
-		notes += [f"'{patch.title}', which was not asked for" for patch in numbered + loose if patch not in found]
+		notes += [f"'{patch.title}', which was not requested" for patch in numbered + loose if patch not in found]
 		numbered = [patch for patch in found if patch.total]
 	for patch in numbered:
 		if not 0 < patch.number <= patch.total:
-			raise CannotJudge(f"{patch.place}: there is no patch {patch.number}/{patch.total} in a series ('{patch.title}')")
+			raise CannotJudge(f"{patch.place}: a series has no patch {patch.number}/{patch.total} ('{patch.title}')")
 	if numbered:
 		if len(numbered) < len(found):
 			other = next(patch for patch in found if not patch.total)
-			raise CannotJudge(f"'{numbered[0].title}' is of a series, '{other.title}' of none ({other.place}): give one or the other")
+			raise CannotJudge(f"'{numbered[0].title}' belongs to a series, '{other.title}' does not ({other.place}): give one or the other")
 		found, submission.missing = _without_gaps(found)
 		if (last := found[-1].number) < (total := found[-1].total):
-			notes.append(f"{_named(range(last + 1, total + 1))} of {total}, for {'it was' if last + 1 == total else 'they were'} not given")
+			notes.append(f"{_named(range(last + 1, total + 1))} of {total}, which {'was' if last + 1 == total else 'were'} not given")
 	submission.patches = found
 
 
 def _without_gaps(found: Sequence[Patch]) -> tuple[list[Patch], str]:
-	"""Return the patches of a series in their order, those behind a gap as ones that cannot be applied, and what is missing
-	before the first.
+	"""Return the patches of a series in order, and the patches that are missing before the first.
 
-	The others can be judged all the same. Raises CannotJudge if they are not of one series.
+	Patches after a gap are returned as ones that cannot be applied; those before it can still be judged. Raises CannotJudge
+	if they are not of one series.
 	"""
 	totals = sorted({patch.total for patch in found})
 	if len(totals) > 1:
-		raise CannotJudge(f"the mails are of several series, of {' and '.join(map(str, totals))} patches: give one")
+		raise CannotJudge(f"the mails belong to several series, of {' and '.join(map(str, totals))} patches: give one")
 	counts = Counter(patch.number for patch in found)
 	twice = [number for number, times in counts.items() if times > 1]
 	if twice:
-		raise CannotJudge(f"there are different patches {twice[0]} of {totals[0]}: "
+		raise CannotJudge(f"several different mails are patch {twice[0]} of {totals[0]}: "
 				  + ", ".join(f"'{patch.title}' ({patch.place})" for patch in found if patch.number == twice[0]))
 	ordered = sorted(found, key=lambda patch: patch.number)
 	first, last = ordered[0].number, ordered[-1].number
@@ -318,10 +318,10 @@ def _named(numbers: Sequence[int]) -> str:
 
 
 def _of_one_version(found: list[Patch], letters: Sequence[Mail], asked_for: Sequence[str], notes: list[str]) -> list[Patch]:
-	"""Return the patches of one version of a series: the one that was asked for, with newer versions of single patches that
-	answer the old ones in the place of these.
+	"""Return the patches of one version of a series, the requested one; a newer version of a single patch that is an answer
+	to the old one replaces it.
 
-	Raises CannotJudge if several versions are there, and nothing tells which is meant.
+	Raises CannotJudge if there are several versions and none was requested.
 	"""
 	versions = sorted({patch.version for patch in found})
 	if len(versions) == 1:
@@ -333,7 +333,7 @@ def _of_one_version(found: list[Patch], letters: Sequence[Mail], asked_for: Sequ
 		if not all(slot in old and old[slot].message_id in patch.parents for slot, patch in newer.items()):
 			break
 		for slot, patch in newer.items():
-			notes.append(f"'{old[slot].title}', for '{patch.title}' takes its place")
+			notes.append(f"'{old[slot].title}', which '{patch.title}' replaces")
 		current = [newer.get(_slot(patch), patch) for patch in current]
 	else:
 		return current
@@ -342,29 +342,29 @@ def _of_one_version(found: list[Patch], letters: Sequence[Mail], asked_for: Sequ
 	if len(meant) != 1:
 		where = ", ".join(f"'{patch.title}' ({patch.place})" for patch in
 				  (next(patch for patch in found if patch.version == version) for version in versions))
-		raise CannotJudge(f"the mails are of versions {', '.join(map(str, versions))} of a series: give one ({where})")
-	notes += [f"'{patch.title}', for version {min(meant)} was asked for" for patch in found if patch.version not in meant]
+		raise CannotJudge(f"the mails belong to versions {', '.join(map(str, versions))} of a series: give one ({where})")
+	notes += [f"'{patch.title}', because version {min(meant)} was requested" for patch in found if patch.version not in meant]
 	return [patch for patch in found if patch.version in meant]
 
 
 def _slot(patch: Patch) -> tuple[int, int]:
-	"""Return the place of a patch in its series; a patch without a number is one by itself."""
+	"""Return the slot of a patch in its series; a patch without a number has its own."""
 	return (patch.number, patch.total) if patch.total else (1, 1)
 
 
 def _once(found: Iterable[Patch], notes: list[str]) -> list[Patch]:
-	"""Return patches without those that came twice, as they do from an mbox with everybody's copy, or through a list."""
+	"""Return patches without duplicates, which come from an mbox with everybody's copies, or through a list."""
 	kept: dict[tuple[object, ...], Patch] = {}
 	found = list(found)
 	whole = [((*_slot(patch), patch.version, patch.subject), patch.place) for patch in found if not patch.problem]
 	for patch in found:
 		key = (*_slot(patch), patch.version, patch.subject)
 		if patch.problem and any(other == key and place != patch.place for other, place in whole):
-			notes.append(f"'{patch.title}' ({patch.place}), which is there once more: {patch.problem}")
+			notes.append(f"'{patch.title}' ({patch.place}), a duplicate: {patch.problem}")
 			continue
 		first = kept.setdefault((*key, patch.sha256 or patch.place), patch)
 		if first is not patch:
-			notes.append(f"'{patch.title}' is there more than once, the same")
+			notes.append(f"a second copy of '{patch.title}'")
 			if first.no_author and not patch.no_author:
 				kept[*key, patch.sha256] = patch
 	return list(kept.values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From source to a worktree that holds what is to be tested."""
+"""From source to a worktree with the tree to test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from .store import Kernel, Store
 
 @dataclass(frozen=True)
 class Prepared:
-	"""A worktree that holds what is to be tested, locked."""
+	"""A locked worktree with the tree to test."""
 	kernel: Kernel
 	series: series.Series
 	commit: str
@@ -26,7 +26,7 @@ class Prepared:
 
 @contextmanager
 def held(options: Options, progress: Progress, at: str = "") -> Iterator[Kernel]:
-	"""Get the kernel that was asked for, of a tree of KDIR its commit `at` or what is there now; hold its worktree's lock meanwhile."""
+	"""Get the requested kernel and hold its worktree's lock meanwhile; of KDIR, the commit `at` or the current state."""
 	kernels = options.build_root / "kernels"
 	if options.kdir:
 		tree = Path(options.kdir)
@@ -44,9 +44,9 @@ def prepared(options: Options, progress: Progress,
 	     known: Callable[[Kernel], None] = lambda _kernel: None,
 	     chosen: Callable[[series.Applied], None] = lambda _applied: None
 	     ) -> Iterator[Prepared]:
-	"""Get the kernel, apply the series, add our sources; hold the worktree's lock meanwhile.
+	"""Get the kernel, apply the series, add the project's sources; hold the worktree's lock meanwhile.
 
-	known is called with the kernel, before anything can fail to apply, chosen with what was put on it.
+	known is called with the kernel, before anything can fail to apply; chosen is called with the series that was applied.
 	"""
 	with held(options, progress) as kernel:
 		known(kernel)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A patch series: find it, apply it as git am does, say precisely what does not apply."""
+"""A patch series: find it, apply it as git am does, report exactly which hunk does not apply."""
 
 import hashlib
 import re
@@ -18,22 +18,22 @@ from .store import Kernel, prepared
 
 NONE = "none"
 DEFAULT = "rfc"
-SUPPORT = "support"	# what the suites need of any kernel, with or without a series under test
-LOOKED_BACK = 20000	# commits in which a series is looked for by subject: a release and a half
-MERGED = "merged:"	# begins a line of a commit's message
+SUPPORT = "support"	# patches that the suites need on any kernel, with or without a series
+LOOKED_BACK = 20000	# commits to search for a series by subject: one and a half releases
+MERGED = "merged:"	# prefix of a line of a commit's message
 HUNK_FAILED = re.compile(r"^patch failed: |: patch does not apply$")
 FAILED = "patch does not apply|does not exist in index|does not match index|already exists in index"
 
 
 class DoesNotApply(Untestable):
-	"""A patch of ours does not go on a tree."""
+	"""A patch of the project does not apply to a tree."""
 
 
 @dataclass(frozen=True)
 class Series:
 	"""A series for one base kernel; patches in order, without the cover letter."""
 	name: str
-	base: str | None	# x.y of the folder it was taken from
+	base: str | None	# x.y of its folder
 	patches: tuple[Path, ...]
 	support: tuple[Path, ...] = ()	# applied before them
 
@@ -44,14 +44,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Applied:
-	"""A series on top of a kernel, and how it came there, for people, line by line."""
+	"""A series on top of a kernel, and how it got there, for people, line by line."""
 	series: Series
 	commit: str
 	choice: tuple[str, ...]
 
 
 def promises(name: str) -> list[str]:
-	"""Return what makes the suites assert what a series promises, as arguments of the kernel."""
+	"""Return the kernel's arguments that make the suites assert the promises of a series."""
 	return [f"folio_fixture.promises={name}"]
 
 
@@ -76,8 +76,8 @@ def check_name(patches: Path, name: str) -> None:
 
 
 def find(patches: Path, name: str, kernel: Kernel, progress: Progress) -> Series:
-	"""Return the series of that name that suits the kernel: the one for its x.y, else for the
-	newest base there is. Raises UsageError for an unknown name."""
+	"""Return the series of that name for the kernel: the one for its x.y, else for the
+	newest base. Raises UsageError for an unknown name."""
 	check_name(patches, name)
 	support = _said(SUPPORT, kernel, *_find(patches, SUPPORT, kernel), progress)[1] if (patches / SUPPORT).is_dir() else ()
 	if name == NONE:
@@ -107,10 +107,10 @@ def _said(name: str, kernel: Kernel, base: str, found: tuple[Path, ...], progres
 
 
 def choose(patches: Path, asked: str, kernel: Kernel, progress: Progress) -> Applied:
-	"""Put on the kernel the series that was asked for; else on a prepared kernel the default, and on a developer's tree
-	no more than it has.
+	"""Apply the requested series to the kernel; without a request, the default to a prepared kernel, and nothing to a
+	developer's tree that it does not have already.
 
-	Raises UsageError for an unknown name, CannotJudge if something does not apply.
+	Raises UsageError for an unknown name, CannotJudge if a patch does not apply.
 	"""
 	if asked or not kernel.is_users:
 		found = find(patches, asked or DEFAULT, kernel, progress)
@@ -118,13 +118,13 @@ def choose(patches: Path, asked: str, kernel: Kernel, progress: Progress) -> App
 	elif has_series(patches, DEFAULT, kernel):
 		found, why = find(patches, DEFAULT, kernel, progress), "which the tree has"
 	else:
-		found, why = find(patches, NONE, kernel, progress), f"for your tree is tested as it is (SERIES={DEFAULT} puts {DEFAULT} on it)"
+		found, why = find(patches, NONE, kernel, progress), f"because your tree is tested as it is (SERIES={DEFAULT} applies {DEFAULT} to it)"
 	commit = apply(kernel, found)
 	return Applied(found, commit, (f"series: {found.name}, {why}", *_notes(kernel, found, commit)))
 
 
 def has_series(patches: Path, name: str, kernel: Kernel) -> bool:
-	"""Tell whether a developer's tree has all patches of a series, by its lines or by its history."""
+	"""Tell whether a developer's tree has all patches of a series, by its content or by its history."""
 	if not (patches / name).is_dir():
 		return False
 	found = _find(patches, name, kernel)[1]
@@ -132,17 +132,17 @@ def has_series(patches: Path, name: str, kernel: Kernel) -> bool:
 
 
 def _there(kernel: Kernel, patches: Sequence[Path]) -> set[Path]:
-	"""Return which of the patches a tree has already: its history says so, or they can be taken back, the last one first."""
+	"""Return the patches that a tree has already: its history has them, or they can be reverted, the last one first."""
 	known = _history(kernel)
 	with kernel.git.stack(kernel.base_commit) as stack:
 		return {patch for patch in reversed(patches) if _subject(_mail(patch)) in known or stack.take_back(_mail(patch))}
 
 
 def apply(kernel: Kernel, series: Series) -> str:
-	"""Return the commit of base plus support plus series, made away from the worktree.
+	"""Return the commit of base plus support plus series, made without touching the worktree.
 
-	A tree of a developer may have some of the patches already. What does not apply is merged, if a kernel that it applies
-	to is at hand. Raises DoesNotApply, naming patch, file and hunk.
+	A developer's tree may have some of the patches already. A patch that does not apply is merged, if a kernel to which it
+	applies is prepared. Raises DoesNotApply, which names patch, file and hunk.
 	"""
 	patches = series.support + series.patches
 	if not patches:
@@ -166,9 +166,9 @@ def apply(kernel: Kernel, series: Series) -> str:
 
 
 def _merge(kernel: Kernel, patches: Sequence[Path], index: int, stack: Stack, output: str) -> None:
-	"""Commit a patch that does not apply, by a three-way merge with a kernel that it applies to.
+	"""Commit a patch that does not apply, by a three-way merge with a kernel to which it applies.
 
-	output is what git said. Raises DoesNotApply.
+	output is git's error message. Raises DoesNotApply.
 	"""
 	patch = patches[index]
 	failed = re.findall(rf"^error: (.*?): (?:{FAILED})", output, re.MULTILINE)
@@ -186,10 +186,10 @@ def _merge(kernel: Kernel, patches: Sequence[Path], index: int, stack: Stack, ou
 		try:
 			tree = threeway.merge(git, base, stack.commit, origin.commit)
 		except threeway.Conflict as conflict:
-			raise DoesNotApply(f"{_name(patch)} does not apply to {kernel.base}, and conflicts with what that has changed since "
+			raise DoesNotApply(f"{_name(patch)} does not apply to {kernel.base}, and conflicts with its changes since "
 					   f"{home.base}: {conflict}") from None
 		if not git.names(stack.commit, tree):
-			return		# the tree has all of it, in a form of its own
+			return		# the tree has the whole change in another form
 		there, here = git.names(base, origin.commit), git.names(stack.commit, tree)
 		as_here = ", ".join(here - there)
 		merged = ", ".join(name if name in here or not as_here else f"{name} (here {as_here})" for name in dict.fromkeys(failed))
@@ -197,18 +197,18 @@ def _merge(kernel: Kernel, patches: Sequence[Path], index: int, stack: Stack, ou
 		return
 	why = f"{_name(patch)} does not apply to {kernel.base}: {stumbled(kernel.git, stack.commit, patch, output)}"
 	if not any(_base_of(home) == patch.parent.name for home in homes):
-		why += f" (to have it merged, get the kernel it was made for: `pinwait.py prepare --kernel={patch.parent.name}`)"
+		why += f" (to get it merged, prepare the kernel it was made for: `pinwait.py prepare --kernel={patch.parent.name}`)"
 	raise DoesNotApply(why)
 
 
 def _homes(kernel: Kernel, base: str) -> list[Kernel]:
-	"""Return the prepared kernels that patches for a base may apply to, the likeliest first."""
+	"""Return the prepared kernels to which patches for a base may apply, the likeliest first."""
 	others = [other for other in prepared(kernel.tree.parent) if other.name != kernel.name]
 	return sorted(others, key=lambda other: _base_of(other) != base)
 
 
 def _history(kernel: Kernel) -> dict[str, str]:
-	"""Return the commits that a developer's tree has lately got, by subject; what was reverted is not there."""
+	"""Return the recent commits of a developer's tree, by subject, without reverted ones."""
 	if not kernel.is_users:
 		return {}
 	found: dict[str, str] = {}
@@ -225,7 +225,7 @@ def _history(kernel: Kernel) -> dict[str, str]:
 
 
 def _notes(kernel: Kernel, series: Series, commit: str) -> tuple[str, ...]:
-	"""Say which of the patches the tree has already, and what was merged."""
+	"""Say which patches the tree has already, and which were merged."""
 	log = kernel.git("log", "--format=%s%n%b", f"{kernel.base_commit}..{commit}").splitlines()
 	known = _history(kernel)
 	there = []
@@ -238,12 +238,12 @@ def _notes(kernel: Kernel, series: Series, commit: str) -> tuple[str, ...]:
 
 
 def _mail(patch: Path) -> str:
-	# A mail program may have made the ends of lines those of mails.
+	# A mail program may have turned line ends into those of mails.
 	return patch.read_bytes().decode("utf-8", "surrogateescape").replace("\r\n", "\n")
 
 
 def _subject(mail: str) -> str:
-	"""Return the first line of the message of the commit that git makes of a mail, "" if it is none."""
+	"""Return the subject of the commit that git makes from a mail, "" if it is no mail."""
 	with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
 		try:
 			return mailinfo(mail, Path(scratch, "message"), Path(scratch, "diff")).get("Subject", "")
@@ -256,7 +256,7 @@ def _name(patch: Path) -> str:
 
 
 def stumbled(git: Git, commit: str, patch: Path, output: str) -> str:
-	"""Say which hunk of which file git stumbled over when it put a patch on a commit, and what the file lacks there."""
+	"""Say at which hunk of which file git failed to apply a patch to a commit, and which line the file lacks there."""
 	where = re.findall(r"^error: patch failed: (.*):(\d+)$", output, re.MULTILINE)
 	details = []
 	for file, line in where:

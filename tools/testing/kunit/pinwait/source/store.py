@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel worktree: unpacked once, imported into a git repository of our own, then reused."""
+"""The kernel worktree: unpacked once, imported into a git repository of the tool, then reused."""
 
 import hashlib
 import json
@@ -19,17 +19,17 @@ KERNEL_FILES = ("Makefile", "Kbuild", "MAINTAINERS", "mm/migrate.c", "mm/Kconfig
 		"tools/testing/kunit/kunit.py")
 META = ".git/pinwait.json"
 BASE_REF = "refs/pinwait/base"
-USERS, TARBALLS = "kdir-", "tar-"	# how the names of kernels begin that are no packages
+USERS, TARBALLS = "kdir-", "tar-"	# prefixes of the names of kernels that are no packages
 
 
 @dataclass(frozen=True)
 class Kernel:
-	"""A prepared kernel: a worktree of ours at tree, whose pristine state is base_commit."""
+	"""A prepared kernel: a worktree of the tool at tree, whose pristine state is base_commit."""
 	name: str
 	tree: Path
 	version: str		# x.y.z, from its Makefile
 	base_commit: str
-	base: str		# for people: where it came from
+	base: str		# its origin, for people
 	dirty: bool = False
 
 	@property
@@ -39,11 +39,11 @@ class Kernel:
 
 	@property
 	def is_users(self) -> bool:
-		"""Tell whether it is a copy of a tree that KDIR names."""
+		"""Tell whether it is a copy of a KDIR tree."""
 		return self.name.startswith(USERS)
 
 	def fits(self, wanted: str) -> bool:
-		"""Tell whether it is the one that x.y or the version of a package names."""
+		"""Tell whether x.y or a package version names it."""
 		return self.name == wanted or (not self.name.startswith((USERS, TARBALLS))
 					       and bool(re.match(re.escape(wanted) + r"[.-]", self.name)))
 
@@ -60,7 +60,7 @@ def makefile_version(makefile: str) -> str:
 
 
 def missing_kernel_files(folder: Path) -> list[str]:
-	"""Return which of the files that make a kernel tree are not in folder."""
+	"""Return the files of every kernel tree that folder lacks."""
 	return [name for name in KERNEL_FILES if not (folder / name).is_file()]
 
 
@@ -81,10 +81,10 @@ class Store:
 		self.progress = progress
 
 	def package(self, wanted: str, update: bool = False) -> Kernel:
-		"""Return the newest prepared kernel that fits wanted (x.y or a package version); get it
+		"""Return the newest prepared kernel that fits wanted (x.y or a package version); fetch it
 		from the archive if there is none, or a newer one if update.
 
-		Raises UsageError for an unknown kernel, CannotJudge if it cannot be had.
+		Raises UsageError for an unknown kernel, CannotJudge if it cannot be fetched.
 		"""
 		ready = self._newest_prepared(wanted)
 		if ready and not update:
@@ -114,7 +114,7 @@ class Store:
 
 	def _fetch(self, wanted: str, update: bool) -> Kernel:
 		if not (shutil.which("apt-get") and shutil.which("dpkg")):
-			raise CannotJudge("there is no apt here to get a kernel from: give TARBALL=linux-x.y.tar.xz or "
+			raise CannotJudge("this machine has no apt to fetch a kernel with: give TARBALL=linux-x.y.tar.xz or "
 					  "KDIR=/your/kernel/tree")
 		need_space(self.kernels, PREPARE_GIB, "preparing a kernel")
 		self.cache.mkdir(parents=True, exist_ok=True)
@@ -136,13 +136,13 @@ class Store:
 		return self._prepare(candidate.version, f"{candidate.package} {candidate.version}", deb)
 
 	def _cached(self, package: str, version: str) -> Path | None:
-		"""Return a package that an interrupted run has already fetched."""
+		"""Return a package that an interrupted run fetched completely."""
 		names = (f"{package}_{version.replace(':', '%3a')}_all.deb",)
 		return next((self.cache / name for name in names if (self.cache / name).exists()), None)
 
 	def _prepare(self, name: str, base: str, archive: Path) -> Kernel:
-		"""Unpack and import. Each step works under a name that says so, and is renamed when it
-		is complete: what an interrupted run leaves is never taken for the whole."""
+		"""Unpack and import. Each step works under a temporary name and is renamed when it is
+		complete, so that leftovers of an interrupted run are never taken for a complete tree."""
 		need_space(self.kernels, PREPARE_GIB, "preparing a kernel")
 		unpacked = self.kernels / f"{name}.unpacked"
 		if not unpacked.exists():
@@ -170,7 +170,7 @@ def unpack(archive: Path, partial: Path, target: Path) -> None:
 		archive = next(inner.glob("usr/src/linux-source-*.tar.*"))
 	tree = partial / "tree"
 	tree.mkdir()
-	# xz alone knows how to use several processors to unpack.
+	# Only xz itself can use several processors to unpack.
 	how = ["-I", "xz -dT0"] if archive.suffix == ".xz" else []
 	try:
 		run(["tar", "-x", *how, "-f", str(archive), "-C", str(tree), "--strip-components=1",
@@ -184,13 +184,13 @@ def unpack(archive: Path, partial: Path, target: Path) -> None:
 def import_tree(folder: Path, base: str) -> None:
 	"""Make folder a git repository whose one commit is the tree as unpacked.
 
-	The commit id depends on the files and base alone. An unfinished import is done again.
+	The commit id depends only on the files and base. An unfinished import is repeated.
 	"""
 	git = Git(folder)
 	shutil.rmtree(folder / ".git", ignore_errors=True)
 	git.init()
 	# -f: Debian's .gitignore ignores everything. One pack without compression and deltas is
-	# the quickest that git can do: bigFileThreshold makes it stream all files there.
+	# fastest: bigFileThreshold makes git stream all files into it.
 	git("-c", "core.bigFileThreshold=1", "-c", "core.fsync=none", "add", "-f", ".")
 	commit = git("commit-tree", git("write-tree"), "-m", base)
 	git("update-ref", BASE_REF, commit)
@@ -199,7 +199,7 @@ def import_tree(folder: Path, base: str) -> None:
 
 
 def save_meta(tree: Path, base: str, commit: str, version: str) -> None:
-	"""Note what tree's pristine state is; load() takes a tree with this note for complete."""
+	"""Record tree's pristine state; load() takes a tree with this record for complete."""
 	note = {"version": version, "base_commit": commit, "base": base}
 	partial = tree / f"{META}.partial"
 	partial.write_text(json.dumps(note), encoding="utf-8")
@@ -207,7 +207,7 @@ def save_meta(tree: Path, base: str, commit: str, version: str) -> None:
 
 
 def load(tree: Path) -> Kernel | None:
-	"""Return the kernel prepared in tree, None if that is not complete."""
+	"""Return the kernel prepared in tree, None if the preparation is incomplete."""
 	try:
 		return Kernel(tree.name, tree, **json.loads((tree / META).read_text(encoding="utf-8")))
 	except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the mails of a thread are to each other: what their subjects tell, and which only answer others."""
+"""The relations of the mails of a thread: the data in their subjects, and which mails are only answers."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,34 +9,34 @@ from . import diffs
 from .mails import ANSWER, Mail
 
 NUMBER = re.compile(r"(?<![\d/.])(\d{1,4}) ?(?:/| of ) ?(\d{1,4})(?![\d/.])")
-# Not the kernel's, as in v6.12.
+# Not a kernel's version, as in v6.12.
 VERSION = re.compile(r"(?<![a-z\d.])(?:(?:patch(?:es|set)?|rfc|resend)[-_]?)?v(\d+)(?:(?![\w.])|(?=patch))", re.IGNORECASE)
 PATCH = re.compile(r"\bpatch(?:es|set)?(?:v?\d|\b)|\d(?=patch)|\brfc|\bresend\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Title:
-	"""What a subject tells."""
-	subject: str		# without brackets that only tell of the mail
-	tells: bool = False	# there are such
-	number: int = 0		# n of [PATCH n/m], 0 also without
+	"""The data in a subject."""
+	subject: str		# without brackets that describe only the mail
+	tells: bool = False	# it had such brackets
+	number: int = 0		# n of [PATCH n/m], 0 without (and for a cover letter)
 	total: int = 0		# m, 0 without
 	version: int = 1
 
 	@property
 	def cover(self) -> bool:
-		"""Tell whether it is that of a cover letter."""
+		"""Tell whether it is a cover letter's."""
 		return bool(self.total) and not self.number
 
 
 def title(text: str) -> Title:
-	"""Read a subject: number and version may stand anywhere in the brackets that it begins with."""
+	"""Parse a subject: number and version may stand anywhere in its leading brackets."""
 	text = ANSWER.sub("", text).strip()
 	brackets = list(_brackets(text))
 	telling = [index for index, (words, _) in enumerate(brackets) if any(kind.search(words) for kind in (PATCH, NUMBER, VERSION))]
 	if not telling:
 		return Title(text)
-	# What stands in brackets behind those belongs to the subject.
+	# Later brackets belong to the subject.
 	words = " ".join(words for words, _ in brackets[:telling[-1] + 1])
 	numbers, versions = NUMBER.findall(words), VERSION.findall(words)
 	number, total = map(int, numbers[-1]) if numbers else (0, 0)
@@ -44,7 +44,7 @@ def title(text: str) -> Title:
 
 
 def _brackets(text: str) -> Iterator[tuple[str, int]]:
-	"""Yield what stands in each of the brackets at the beginning, and where they end; brackets in them are no more than blanks."""
+	"""Yield the content of each leading pair of brackets, and where it ends; nested brackets count as blanks."""
 	at = 0
 	while text[at:at + 1] == "[":
 		depth = 0
@@ -60,21 +60,22 @@ def _brackets(text: str) -> Iterator[tuple[str, int]]:
 
 
 def without_answers(mails: Sequence[Mail], notes: list[str]) -> list[Mail]:
-	"""Return the mails that answer no other; notes get those with a diff, or of which something could not be read."""
+	"""Return the mails that are no answers; add to notes the answers that have a diff or could not be read completely."""
 	there = {mail.message_id: mail for mail in mails if mail.message_id}
 	kept = []
 	for mail in mails:
 		if not mail.answer and not _answers(mail, there):
 			kept.append(mail)
 		elif mail.problem or mail.remark:
-			notes.append(f"left out, for it is an answer: '{mail.title}' ({mail.place}): {mail.problem or mail.remark}")
+			notes.append(f"left out, an answer: '{mail.title}' ({mail.place}): {mail.problem or mail.remark}")
 		elif diffs.holds_one(mail.text):
-			notes.append(f"left out, for it is an answer: '{mail.title}'")
+			notes.append(f"left out, an answer: '{mail.title}'")
 	return kept
 
 
 def _answers(mail: Mail, there: Mapping[str, Mail]) -> bool:
-	"""Tell whether a mail that is not called an answer is one: to somebody else, and no patch of another number or version."""
+	"""Tell whether a mail that is not marked as an answer is one: to another sender's mail, and not a patch with another number
+	or version."""
 	parent = next((there[name] for name in mail.parents if name in there), None)
 	if not parent or parent is mail or not mail.header or parent.header == mail.header:
 		return False

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Three-way merge of commits: git's own, and where that gives up because changes touch each other, ours.
+"""Three-way merge of commits: git's own or, if git fails because changes touch each other, this module's.
 
-git calls it a conflict when one side changes a line and the other inserts one right beside it. There is only one way
-to have both, so that is taken. A change of the same lines, or two insertions at one place, stay conflicts.
+git reports a conflict if one side changes a line and the other inserts one right beside it. There is only one way to
+make both changes, so this module makes them. Changes of the same lines, or two insertions at one place, stay conflicts.
 """
 
 import re
@@ -26,11 +26,11 @@ class Edit:
 
 
 class Conflict(Exception):
-	"""Both sides changed the same lines; the message says which, and what is there."""
+	"""Both sides changed the same lines; the message says which, and what they are."""
 
 
 def merge(git: Git, base: str, ours: str, theirs: str) -> str:
-	"""Return the tree of ours with what theirs, a child of base, has changed; renames on our side are followed.
+	"""Return the tree of ours plus the change from base to its child theirs; follow renames on our side.
 
 	Raises Conflict.
 	"""
@@ -51,9 +51,9 @@ def merge(git: Git, base: str, ours: str, theirs: str) -> str:
 
 
 def _merged(git: Git, base: str, theirs: str, name: str, sides: dict[str, re.Match[str]]) -> str:
-	"""Return the content of a file that git did not merge. Raises Conflict."""
+	"""Return the merged content of a file that git did not merge. Raises Conflict."""
 	if "2" not in sides:
-		raise Conflict(f"{name}: the tree has no such file, nor one that it became")
+		raise Conflict(f"{name}: the tree has no such file, nor a renamed one")
 	if len(sides) < 3:
 		raise Conflict(f"{name}: the patch {'removes' if '1' in sides else 'adds'} it, and the tree has another")
 	old, mine, new = (git.text(sides[stage]["blob"]).splitlines(keepends=True) for stage in "123")
@@ -75,19 +75,19 @@ def _merged(git: Git, base: str, theirs: str, name: str, sides: dict[str, re.Mat
 
 
 def _edits(git: Git, old: str, new: str) -> list[Edit]:
-	"""Return in what two blobs differ."""
+	"""Return the edits between two blobs."""
 	found = re.findall(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@",
 			   git("diff", "-U0", "--no-ext-diff", "--no-textconv", "--text", old, new), re.MULTILINE)
 	edits = []
 	for start, count, first, more in found:
-		# Where nothing is on a side, git names the line before.
+		# For an empty side, git names the line before it.
 		spans = [(int(at) - (size != "0"), int(at) - (size != "0") + int(size or 1)) for at, size in ((start, count), (first, more))]
 		edits.append(Edit(*spans[0], *spans[1]))
 	return edits
 
 
 def _clash(one: Edit, other: Edit) -> bool:
-	"""Tell whether there is more than one way to make both changes, or none."""
+	"""Tell whether there is no single way to make both changes: none, or more than one."""
 	if one.start == one.end == other.start == other.end:
 		return True
 	return max(one.start, other.start) < min(one.end, other.end) or any(
@@ -106,14 +106,14 @@ def _hunk(git: Git, base: str, theirs: str, blob: str, edit: Edit) -> str:
 
 
 def _told(hunk: str, name: str, old: Sequence[str], mine: Sequence[str], edit: Edit) -> str:
-	"""Say what the tree has where a hunk cannot go on."""
+	"""Say what the tree has where a hunk does not apply."""
 	had, has = (", ".join(f"`{line.strip()}`" for line in lines[:SHOWN]) + (", ..." if len(lines) > SHOWN else "") or "nothing"
 		    for lines in (old[edit.start:edit.end], mine[edit.first:edit.last]))
 	return f"{name}, {hunk}: at line {edit.first + 1} the tree has {has} where the patch was made from {had}"
 
 
 def lacking(git: Git, commit: str, patch: str, file: str, hunk: int) -> str:
-	"""Say which line that a hunk of a patch builds on a file of a commit does not have, "" if it has all."""
+	"""Return the first old or context line of a hunk that a commit's file lacks, "" if the file has all."""
 	try:
 		there = set(git.text(f"{commit}:{file}").splitlines())
 	except CommandFailed:

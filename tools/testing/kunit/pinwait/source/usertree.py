@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A user's kernel tree: read, never written. Its state becomes a worktree of ours that borrows
-its objects."""
+"""A user's kernel tree: read, never written. Its state becomes a worktree of the tool that borrows
+the tree's objects."""
 
 import fcntl
 import hashlib
@@ -19,16 +19,16 @@ from .store import BASE_REF, USERS, Kernel, makefile_version, missing_kernel_fil
 from .worktree import UNFINISHED
 
 WORKTREE_GIB = 3.0
-NOTE = ".git/pinwait-kdir"	# in a copy: the path of the tree that it stands for
-# Whatever the user configured, reading the tree must neither run anything nor write anything.
+NOTE = ".git/pinwait-kdir"	# in a copy: the path of the original tree
+# Reading the tree must neither run nor write anything, whatever the user configured.
 READ_ONLY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.splitIndex=false")
 
-# Nor is a diff to look other than git am expects it.
+# And diffs must have the form that git am expects.
 PLAIN = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "--no-color", "--unified=3")
 
 
 class UserTree:
-	"""The git tree KDIR names. Raises UsageError if it is no kernel tree under git."""
+	"""The git tree that KDIR names. Raises UsageError if it is no kernel tree under git."""
 
 	def __init__(self, path: Path):
 		self.path = path.resolve()
@@ -43,41 +43,41 @@ class UserTree:
 		if Path(top).resolve() != self.path:
 			raise UsageError(f"KDIR {path} is no git tree of its own, but a folder of {top}")
 		if partial := self._promisor():
-			raise UsageError(f"KDIR {path} is a partial clone: what is not there, git would fetch into it while it is read. Make "
-					 f"it a whole one with `git config --unset {partial}` and `git fetch --refetch`, or give another")
+			raise UsageError(f"KDIR {path} is a partial clone: reading it would make git fetch missing objects into it. Make "
+			f"it complete with `git config --unset {partial}` and `git fetch --refetch`, or give another")
 
 	def git(self, *args: str, env: Mapping[str, str] | None = None) -> str:
-		"""Run git in the user's tree, with nothing allowed that writes to it."""
+		"""Run git in the user's tree, with everything disabled that would write to it."""
 		return run(["git", *READ_ONLY, *args], cwd=self.path,
 			   env={"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **(env or {})}).removesuffix("\n")
 
 	def _promisor(self) -> str:
-		"""Return the setting that makes the tree a partial clone, "" if it is none."""
+		"""Return the setting that makes the tree a partial clone, "" if it is not one."""
 		try:
 			return self.git("config", "--type=bool", "--name-only", "--get-regexp", r"^remote\..*\.promisor$", "true").partition("\n")[0]
 		except CommandFailed:
 			return ""
 
 	def commit(self, name: str) -> str:
-		"""Return the commit that a name stands for. Raises UsageError if there is none."""
+		"""Return the commit of a name. Raises UsageError if there is none."""
 		try:
 			return self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
 		except CommandFailed as error:
 			raise UsageError(f"KDIR {self.path} has no commit {name}") from error
 
 	def uncommitted(self, staged: bool) -> str:
-		"""Return the diff from HEAD to the index if staged, or to the files that git knows."""
+		"""Return the diff from HEAD to the index if staged, else to the tracked files."""
 		with self._index() as env:
 			diff = self.git("diff", "--binary", "--full-index", *PLAIN, *(["--cached"] if staged else []), "HEAD", "--", env=env)
 		return f"{diff}\n" if diff else ""
 
 	def git_path(self, name: str) -> Path:
-		"""Return where git keeps a file of its own, for linked worktrees too."""
+		"""Return the path of one of git's own files, also in a linked worktree."""
 		return self.path / self.git("rev-parse", "--git-path", name)
 
 	@contextmanager
 	def _index(self, parent: Path | None = None) -> Iterator[dict[str, str]]:
-		"""Yield the environment in which git uses a copy of the index: even a diff refreshes it."""
+		"""Yield the environment in which git uses a copy of the index, because even a diff refreshes the index."""
 		with tempfile.TemporaryDirectory(prefix="pinwait-", dir=parent) as scratch:
 			index = Path(scratch, "index")
 			if (theirs := self.git_path("index")).exists():
@@ -85,7 +85,7 @@ class UserTree:
 			yield {"GIT_INDEX_FILE": str(index)}
 
 	def snapshot(self, ours: Git) -> tuple[str, int]:
-		"""Return a commit of HEAD plus uncommitted changes, made in our repository, and how
+		"""Return a commit of HEAD plus uncommitted changes, made in the tool's repository, and how
 		many files differ from HEAD; HEAD itself if none.
 
 		Raises CannotJudge if an unfinished merge leaves files unmerged.
@@ -109,7 +109,7 @@ class UserTree:
 
 
 def prepare(path: Path, kernels: Path, progress: Progress, at: str = "") -> Kernel:
-	"""Return the kernel for the state KDIR is in now, or for its commit `at`; check_out() fills its worktree.
+	"""Return the kernel for the current state of KDIR, or for its commit `at`; check_out() fills its worktree.
 
 	The caller holds the lock of its name.
 	"""
@@ -121,11 +121,11 @@ def prepare(path: Path, kernels: Path, progress: Progress, at: str = "") -> Kern
 		shutil.rmtree(tree, ignore_errors=True)
 		tree.mkdir(parents=True)
 		git.init()
-	# Anew each time: a linked worktree's repository may have been moved.
+	# Every time: a linked worktree's repository may have been moved.
 	write_whole(alternates, f"{user.git_path('objects').resolve()}\n")
 	write_whole(tree / NOTE, f"{user.path}\n")
 	remove_orphans(kernels, progress)
-	# A shallow clone stays shallow for us, or its oldest commits would seem broken.
+	# Treat a shallow clone as shallow here, too; else its oldest commits would seem broken.
 	shallow = user.git_path("shallow")
 	(tree / ".git/shallow").unlink(missing_ok=True)
 	if shallow.exists():
@@ -145,7 +145,7 @@ def prepare(path: Path, kernels: Path, progress: Progress, at: str = "") -> Kern
 
 
 def remove_orphans(kernels: Path, progress: Progress) -> None:
-	"""Remove copies of trees that are gone, with what was built of them; one that is in use stays."""
+	"""Remove copies of trees that no longer exist, and their objects; a copy in use stays."""
 	for copy in sorted(kernels.glob(f"{USERS}*/")):
 		theirs = _stands_for(copy)
 		if _exists(theirs):
@@ -155,15 +155,15 @@ def remove_orphans(kernels: Path, progress: Progress) -> None:
 				fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 			except BlockingIOError:
 				continue
-			# The repository last: as long as it is there, an interrupted removal is done again.
+			# The repository last: while it exists, the next run repeats an interrupted removal.
 			made = [path for pattern in ("obj", "gate/obj") for path in kernels.parent.glob(f"{pattern}/{copy.name}")]
 			for folder in (*made, *kernels.parent.glob(f"mutants-{copy.name}-*"), copy):
 				shutil.rmtree(folder, ignore_errors=True)
-		progress.say(f"removed the copy of {theirs}, which is gone")
+		progress.say(f"removed the copy of {theirs}, which no longer exists")
 
 
 def _stands_for(copy: Path) -> Path:
-	"""Return the tree that a copy is of; of one without a note, the folder whose objects it borrows."""
+	"""Return the original tree of a copy; without a note, the folder whose objects it borrows."""
 	try:
 		return Path((copy / NOTE).read_text(encoding="utf-8").rstrip("\n"))
 	except OSError:
@@ -175,7 +175,7 @@ def _stands_for(copy: Path) -> Path:
 
 
 def _exists(path: Path) -> bool:
-	"""Tell whether something is there, or may be: not everything can be looked into."""
+	"""Tell whether a path exists or may exist: some folders cannot be read."""
 	try:
 		path.stat()
 	except (FileNotFoundError, NotADirectoryError):
@@ -186,5 +186,5 @@ def _exists(path: Path) -> bool:
 
 
 def name_of(path: Path) -> str:
-	"""Return the name of the worktree that stands for a user's tree."""
+	"""Return the name of the worktree for a user's tree."""
 	return f"{USERS}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
