@@ -188,7 +188,7 @@ def test_broken_build_that_a_later_patch_mends(judged):
 	judgement = judged(_patch(10, BROKEN, 1, 3), _patch(20, "b", 2, 3), repair)
 	assert _outcomes(judgement) == ["fail", "cannot-judge", "pass"]
 	assert _held(judgement) == [("stubs", "error"), ("uml", "error")]
-	assert "does not build since an earlier patch" in judgement.patches[1].reason
+	assert "has not built since an earlier patch" in judgement.patches[1].reason
 
 
 @pytest.mark.parametrize("only, outcome", [(2, "cannot-judge"), (3, "pass")])
@@ -334,7 +334,7 @@ def test_logs_that_cannot_be_kept_change_no_verdict(judged, monkeypatch):
 def test_base_that_is_broken(judged, monkeypatch):
 	(judged.kernel.tree.parents[2] / "series/rfc/7.3/0001-x.patch").write_text(fakes.patch(35, "line 35", BROKEN))
 	judgement = judged(_patch(10, "a"))
-	assert judgement.exit_code == 2 and "in profile uml, for the base does not build" in judgement.problem
+	assert judgement.exit_code == 2 and "in profile uml, because the base does not build" in judgement.problem
 
 
 def _base(judged, text):
@@ -345,7 +345,7 @@ def _base(judged, text):
 def test_case_that_the_base_did_not_come_to(judged):
 	_base(judged, DIES)
 	judgement = judged(fakes.patch(35, DIES, SLOW))
-	assert judgement.exit_code == 2 and "s.fast: failed, but before the patch the kernel was gone by then" in judgement.reason
+	assert judgement.exit_code == 2 and "s.fast: failed, but before the patch the kernel ended before reaching them" in judgement.reason
 	assert judged(fakes.patch(35, DIES, "well")).exit_code == 0
 
 
@@ -353,7 +353,7 @@ def test_case_that_the_base_did_not_come_to(judged):
 def test_base_that_does_not_come_to_the_end_of_the_tests(judged, how):
 	_base(judged, how)
 	judgement = judged(_patch(10, "a", 1, 2), _patch(20, "b", 2, 2))
-	assert judgement.exit_code == 2 and "the base does not come to the tests" in judgement.problem
+	assert judgement.exit_code == 2 and "the base does not reach the tests" in judgement.problem
 	judgement = judged(_patch(10, "a", 1, 2), _patch(20, "b", 2, 2), only=2)
 	assert judgement.exit_code == 2
 
@@ -362,7 +362,7 @@ def test_panic_at_boot_since_an_earlier_patch(judged):
 	repair = fakes.patch(10, PANICS, SLOW).replace("[PATCH]", "[PATCH 3/3]")
 	judgement = judged(_patch(10, PANICS, 1, 3), _patch(20, "b", 2, 3), repair)
 	assert _outcomes(judgement) == ["fail", "cannot-judge", "fail"]
-	assert "since an earlier patch the kernel does not come to the tests" in judgement.patches[1].reason
+	assert "since an earlier patch the kernel does not reach the tests" in judgement.patches[1].reason
 	assert ("uml", "case") in _held(judgement, 3)
 
 
@@ -426,7 +426,7 @@ def test_what_failed_stays_so_whatever_breaks_afterwards(judged, monkeypatch):
 	monkeypatch.setattr(states.Workshop, "look", breaks)
 	judgement = judged(_patch(10, FAILS, 1, 2), _patch(20, "b", 2, 2))
 	assert (judgement.exit_code, _outcomes(judgement), judgement.problem) == (1, ["fail", "pass"], "disk full")
-	assert judgement.reason.startswith("patch 1 of 2 fails") and judgement.reason.endswith("then the gate broke off: disk full")
+	assert judgement.reason.startswith("patch 1 of 2 fails") and judgement.reason.endswith("then the gate ended early: disk full")
 	judgement = judged(_patch(10, "a", 1, 2), _patch(20, "unsigned", 2, 2))
 	assert (judgement.exit_code, _held(judgement, 2)) == (1, [("static", "sign-off")])
 
@@ -497,7 +497,7 @@ def test_what_sparse_did_not_see_is_said_and_tried_again(shop):
 	shop, said, _ = shop
 	said["unseen"] = ("mm/a.c",)
 	shop.touched = [("mm/a.c",), ()]
-	assert shop.attempt(0, states.WARNINGS, None).problem == "sparse did not look at mm/a.c"
+	assert shop.attempt(0, states.WARNINGS, None).problem == "sparse did not check mm/a.c"
 	assert not shop._known(0, states.WARNINGS)
 
 
@@ -595,7 +595,7 @@ def test_command_names_commits_whatever_branches_move_to(judged, tmp_path):
 def test_nobody_is_sent_to_the_base_that_it_does_not_apply_to(judged, monkeypatch):
 	monkeypatch.setattr(engine.ground, "nearest", lambda base, *_more: f"{base.base} (--series=rfc)")
 	judgement = judged(_patch(35, "c"))
-	assert judgement.nearest == "" and "no base is known that it applies to" in judgement.reason
+	assert judgement.nearest == "" and "no base to which it applies is known" in judgement.reason
 
 
 def test_reason_is_what_the_assertion_says(judged):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Try one state of the kernel in one profile: does it build, and what does it do when it is booted?
+"""Try one state of the kernel in one profile: build it, boot it, read the results.
 
-What came of it is kept, and not done again for the same kernel, configuration, suite, compiler and tool.
+The result is cached for the same kernel, configuration, suite, compiler and tool.
 """
 
 import functools
@@ -28,27 +28,26 @@ from ..util.outputs import attempt
 from ..util.progress import Progress
 
 RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
-# There while an attempt lasts; what is compiled in one that is broken off must be compiled again, for what the compiler
-# said is lost.
+# Exists during an attempt. Objects of an interrupted one must be recompiled, because the compiler's messages are lost.
 BEGUN = "begun"
-# What is booted: all of a result that the kernel itself may write to.
+# Folder of a result that holds the booted kernel: the only one to which the kernel may write.
 BOOT = "boot"
-FORMAT = "2"		# of what is kept, and of how it comes about here
-KEPT = 200		# results that are kept, the newest
+FORMAT = "2"		# version of the cached results, and of the way they are made here
+KEPT = 200		# the newest results, which stay cached
 
 
 @dataclass
 class Result:
-	"""What came of a kernel; folder keeps its logs, and the kernel itself if it was built."""
+	"""The result of a kernel; folder keeps its logs, and the kernel itself if it was built."""
 	folder: Path
 	error: str = ""		# why it does not build, "" if it does
 	log: LogResult = field(default_factory=LogResult)
 	verdict: Verdict = field(default_factory=lambda: Verdict(Outcome.CANNOT_JUDGE, "not booted"))
-	warnings: list[str] = field(default_factory=list)	# of the compiler, as far as anything was compiled
+	warnings: list[str] = field(default_factory=list)	# the compiler's, from the files that were compiled
 	seconds: float = 0.0
 	binary: str = ""	# digest of the kernel
 	promises: str = ""	# the series whose promises the suites assert
-	cached: bool = False	# nothing was done this time
+	cached: bool = False	# from an earlier attempt
 
 	@property
 	def cases(self) -> set[str]:
@@ -57,7 +56,7 @@ class Result:
 
 	@property
 	def counts(self) -> dict[str, int]:
-		"""How many cases there are of each status."""
+		"""The number of cases of each status."""
 		return {status.value: number for status in Status
 			if (number := sum(case.status is status for case in self.log.cases))}
 
@@ -68,10 +67,10 @@ class Trials:
 	def __init__(self, kernel: Kernel, request: Request, expected: Expected, root: Path, parser_dir: Path,
 		     promised: Callable[[str], str], kernel_args: Sequence[str] = (), timeout: int = 0, boots: bool = True,
 		     anew: bool = False):
-		"""root is for objects and results; parser_dir holds a kunit_parser.py that can be trusted; promised returns the
-		series whose promises hold for a state.
+		"""root is for objects and results; parser_dir holds a trusted kunit_parser.py; promised returns the
+		series whose promises the suites assert on a state.
 
-		Without boots, kernels are only built. With anew, kernels that were built before are booted once more.
+		Without boots, kernels are only built. With anew, cached kernels are booted again.
 		"""
 		self.kernel, self.request, self.expected, self.root = kernel, request, expected, root
 		self.parser_dir, self.promised, self.kernel_args = parser_dir, promised, kernel_args
@@ -84,7 +83,7 @@ class Trials:
 		return build.object_folder(self.root, self.kernel, self.request)
 
 	def known(self, commit: str) -> Result | None:
-		"""Return what came of a state before, None if it was not tried or not to the end."""
+		"""Return the cached result of a state, None if no attempt was completed."""
 		return self._found(self.folder(commit))
 
 	def _found(self, folder: Path) -> Result | None:
@@ -100,11 +99,11 @@ class Trials:
 
 	def attempt(self, commit: str, progress: Progress, before: Result | None = None, patience: int = 0,
 		    objects: bool = False) -> Result:
-		"""Return what comes of a state, which is checked out unless it is known.
+		"""Return the result of a state, which is checked out unless the result is cached.
 
-		before is the state before it: a kernel that is the same to the byte is not booted again in virtual time.
-		patience is the time in wall seconds after which a boot is taken to hang, where the profile's is too long.
-		With objects, a result without a folder of objects is of no use.
+		before is the state before it: a byte for byte equal kernel is not booted again in virtual time.
+		patience is the time in wall seconds after which a boot counts as hung, if the profile's limit is too long.
+		With objects, a cached result counts only if the object folder exists, too.
 		Raises CannotJudge if the machine, not the state, is at fault.
 		"""
 		found = None if objects and not self.obj.exists() else self.known(commit) or self._same(commit)
@@ -147,7 +146,7 @@ class Trials:
 		return result
 
 	def _finish(self, result: Result) -> None:
-		"""Keep a result, but not a log that just ends: it may be of a kernel that something killed."""
+		"""Cache a result, unless its log is truncated: something outside may have killed the kernel."""
 		if result.log.ending is not Ending.TRUNCATED or result.error or not self.boots:
 			if attempt(f"{result.folder / RESULT} could not be written", lambda: self._keep(result)):
 				(result.folder / BEGUN).unlink(missing_ok=True)
@@ -155,41 +154,41 @@ class Trials:
 			(result.folder / RESULT).unlink(missing_ok=True)
 
 	def _same(self, commit: str) -> Result | None:
-		"""Return what came of a state from which the same kernel was built."""
+		"""Return the result of a state from which the same kernel was built."""
 		tree = build.stands_for(self.kernel, commit, self.request, self.root)
 		return self._found(self._folder(tree, self.promised(commit))) if tree else None
 
 	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0) -> tuple[LogResult, Verdict]:
-		"""Boot a state that was built, once more; the console is kept in folder."""
+		"""Boot a built state again; keep the console in folder."""
 		how = self.how(Built(result.folder / BOOT, ""), result.promises, timeout)
 		log = how.read(how.run(folder, progress))
-		# A patch may bring cases of its own.
+		# A patch may add cases.
 		name = self.request.profile.name
 		expected = replace(self.expected, promises=result.promises).with_others(log.cases, name)
 		return verdict.judge(log, expected, name)
 
 	def how(self, built: Built, promises: str, timeout: int = 0) -> Boot:
-		"""Return how a kernel is booted of which a series' promises are asserted."""
+		"""Return the boot of a kernel on which the suites assert a series' promises."""
 		return Boot(self.kernel, built, self.request.profile, self.arguments(promises), timeout=timeout or self.timeout,
 			    box=self.request.sandbox, parser=self.parser_dir)
 
 	def arguments(self, promises: str) -> list[str]:
-		"""Return the arguments of a kernel of which a series' promises are asserted."""
+		"""Return the arguments of a kernel on which the suites assert a series' promises."""
 		return [*series.promises(promises), *self.kernel_args]
 
 	def folder(self, commit: str) -> Path:
-		"""Return where all that comes of a state is kept."""
+		"""Return the folder of a state's result."""
 		return self._folder(commit, self.promised(commit))
 
 	def noted(self, commit: str, name: str) -> Any:
-		"""Return what was noted of a state under a name, {} if nothing was, or nothing that can be read."""
+		"""Return the cached data of a state under a name, {} if there are none, or they are unreadable."""
 		try:
 			return _read(self.folder(commit) / f"{name}.json")
 		except (OSError, ValueError):
 			return {}
 
 	def note(self, commit: str, name: str, content: Any) -> None:
-		"""Note something of a state under a name, for later judgements."""
+		"""Cache data of a state under a name, for later judgements."""
 		write_whole(self.folder(commit) / f"{name}.json", json.dumps(content))
 
 	def _folder(self, commit: str, promises: str) -> Path:
@@ -207,12 +206,12 @@ class Trials:
 			case["status"] = case["status"].value
 		write_whole(result.folder / RESULT, json.dumps(content))
 		for old in _newest_first(result.folder.parent)[KEPT:]:
-			(old / RESULT).unlink(missing_ok=True)	# first: without the rest it is not to be believed
+			(old / RESULT).unlink(missing_ok=True)	# first: the file is wrong without the rest
 			shutil.rmtree(old, ignore_errors=True)
 
 
 def _newest_first(folder: Path) -> list[Path]:
-	"""Return what is in a folder from which another lane may remove something meanwhile."""
+	"""Return the entries of a folder, the newest first; another lane may remove some meanwhile."""
 	found: list[tuple[float, Path]] = []
 	for path in folder.iterdir():
 		try:
@@ -224,7 +223,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 @functools.cache
 def tool_identity() -> str:
-	"""Return a digest of the modules that make a result: what older ones found out is not trusted."""
+	"""Return a digest of the modules that make a result: results of older versions are not trusted."""
 	digest = hashlib.sha256()
 	for module in (boot, build, expected_cases, ktap, results, splat, verdict):
 		digest.update(Path(str(module.__file__)).read_bytes())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The checks of a patch: what each needs to know of the states before and after it, and what it says of them."""
+"""The checks of a patch: the data that each needs about the states before and after it, and its judgement."""
 
 import re
 import tempfile
@@ -18,30 +18,30 @@ from ..util.progress import Progress
 from .seen import COUNTED, why_not
 from .states import COVERAGE, STATIC, WARNINGS, Answer, Workshop
 
-NAMED = 3		# files and cases that a reason names
+NAMED = 3		# maximal number of files and cases that a reason names
 
 
 @dataclass
 class Scene:
-	"""What the checks of a judgement look at."""
+	"""The data that all checks of a judgement share."""
 	shop: Workshop
 	patches: Sequence[Patch]
-	profiles: Sequence[str]		# in which the suites run; the first is the main one
-	boots: int			# of each side, where boots differ
-	tools: Path			# scripts of the base, which judge
-	box: Sandbox			# around all that is the patches'
+	profiles: Sequence[str]		# profiles to run the suites in; the first is the main one
+	boots: int			# boots of each side, if boots differ
+	tools: Path			# the base's judging scripts
+	box: Sandbox			# around all code of the patches
 	kdir: str
 	folder: Path			# of results
 	progress: Progress
-	note: Callable[[str], None]	# tells what could not be checked
-	covered: dict[int, list[Covered]] = field(default_factory=dict)		# by patch: what is executed of its code
+	note: Callable[[str], None]	# reports what could not be checked
+	covered: dict[int, list[Covered]] = field(default_factory=dict)		# by patch: which of its lines are executed
 
 	def touches_code(self, number: int) -> bool:
-		"""Tell whether a patch touches anything that a compiler reads."""
+		"""Tell whether a patch touches a file that a compiler reads."""
 		return any(name.endswith((".c", ".h")) for name in self.patches[number - 1].files)
 
 	def looked_at(self, number: int) -> list[str]:
-		"""Return the C files through which a patch's files were looked at before it or after it."""
+		"""Return the C files that were compiled for a patch's files, before it or after it."""
 		found: dict[str, None] = {}
 		for index in (number, number - 1):
 			answer = self.shop.answers.get((index, WARNINGS))
@@ -51,22 +51,22 @@ class Scene:
 
 
 class Examiner(ABC):
-	"""One check; judge() is called when all that needs() names is known of both states."""
+	"""One check; judge() is called after the engine has found out everything in needs() about both states."""
 	name: str
 
 	def __init__(self, scene: Scene):
 		self.scene = scene
 
 	def needs(self, number: int) -> list[str]:
-		"""Return what is to be known of the states before and after a patch: profiles, WARNINGS, COVERAGE."""
+		"""Return what judge() needs to know of the states before and after a patch: profiles, WARNINGS, COVERAGE."""
 		return []
 
 	@abstractmethod
 	def judge(self, number: int) -> Check:
-		"""Return what is to be said of a patch."""
+		"""Return the judgement on a patch."""
 
 	def answered(self, number: int) -> Answer | None:
-		"""Return what was found out about the state after a patch, if this check asks for one thing."""
+		"""Return the answer about the state after a patch, for a check whose only need has its own name."""
 		return self.scene.shop.answers.get((number, self.name))
 
 
@@ -75,13 +75,13 @@ class Text(Examiner):
 	name = STATIC
 
 	def judge(self, number: int) -> Check:
-		"""Return what these say; nobody is blamed for a sign-off if the author is not known."""
+		"""Return their judgement; a missing sign-off is no fault if the author is unknown."""
 		patch = self.scene.patches[number - 1]
 		check = Check(self.name, Outcome.PASS, "checkpatch, trailers and kernel-doc have no error")
 		for level, kind, text in lint.checkpatch(self.scene.box, self.scene.tools, self.scene.shop.kernel.tree, patch.path, not patch.bare):
 			what = "sign-off" if kind == "MISSING_SIGN_OFF" else "checkpatch"
 			if what == "sign-off" and patch.cut:
-				text += "\nA Signed-off-by: stands behind the first --- line, where git am cuts the message: what is committed has none"
+				text += "\nA Signed-off-by: stands after the first --- line, where git am cuts the message: the commit would have none"
 			place = re.search(r"^#\d+: FILE: (\S+?):?$", text, re.MULTILINE)
 			check.findings.append(Finding(what, f"{kind}: {text.splitlines()[0]}", Change.NEW, level == "ERROR",
 						      f"{level}:{kind}: {text}", place[1] if place else ""))
@@ -90,17 +90,17 @@ class Text(Examiner):
 		check.findings += compare.items(before, after)
 		if patch.no_author:
 			check.findings = [replace(finding, held=False) for finding in check.findings]
-			check.outcome, check.reason = Outcome.CANNOT_JUDGE, f"whose sign-off it needs is not known: {patch.place}: {patch.no_author}"
+			check.outcome, check.reason = Outcome.CANNOT_JUDGE, f"the author, who has to sign off, is unknown: {patch.place}: {patch.no_author}"
 			return check
 		notes = len([finding for finding in check.findings if not finding.held and finding.change is Change.NEW])
 		if notes:
 			check.reason += f"; {notes} remark{'s' if notes > 1 else ''}"
 		if patch.bare:
-			check.reason += "; there is no message to look at"
+			check.reason += "; it has no message to check"
 		return check
 
 	def _kernel_doc(self, index: int, patch: Patch) -> dict[str, compare.Item]:
-		"""Return what kernel-doc says of a patch's files in a state."""
+		"""Return kernel-doc's complaints about a patch's files in a state."""
 		git = self.scene.shop.kernel.git
 		sources = [name for name in patch.files if name.endswith((".c", ".h"))]
 		listed = git("ls-tree", "--name-only", "-r", self.scene.shop.states[index], "--", *sources).splitlines() if sources else []
@@ -114,19 +114,19 @@ class Text(Examiner):
 
 
 class Warnings(Examiner):
-	"""What W=1 and sparse say of what the patch touches, that they did not say before."""
+	"""New messages of W=1 and sparse about the files that the patch touches."""
 	name = WARNINGS
 
 	def needs(self, number: int) -> list[str]:
-		"""Return the main profile, whose objects tell what is compiled, and the compilers' messages."""
+		"""Return the main profile, whose objects tell which files are compiled, and WARNINGS."""
 		return [self.scene.shop.main, *([WARNINGS] if self.scene.touches_code(number) else [])]
 
 	def judge(self, number: int) -> Check:
-		"""Return what they say anew, and of which files they were asked."""
+		"""Return their new messages, and name the files that they checked."""
 		shop = self.scene.shop
 		result = shop.result(number, shop.main)
 		sources = self.scene.looked_at(number)
-		check = Check(self.name, Outcome.PASS, "nothing that it touches is compiled")
+		check = Check(self.name, Outcome.PASS, "no file that it touches is compiled")
 		if result.error:
 			return Check(self.name, Outcome.CANNOT_JUDGE, f"it does not compile: see {shop.main}")
 		headers = [name for name in self.scene.patches[number - 1].files if name.endswith(".h")]
@@ -134,7 +134,7 @@ class Warnings(Examiner):
 		before, after = (self._said(index, looked_at, dict(self.scene.patches[number - 1].renamed)) for index in (number - 1, number))
 		check.findings = compare.items(before, after)
 		if sources:
-			check.reason = f"W=1 and sparse say nothing new of {', '.join(sources[:NAMED])}"
+			check.reason = f"no new message of W=1 and sparse about {', '.join(sources[:NAMED])}"
 			check.reason += f" and {len(sources) - NAMED} more" if len(sources) > NAMED else ""
 		answer = shop.answers.get((number, WARNINGS))
 		if answer and answer.problem:
@@ -148,21 +148,21 @@ class Warnings(Examiner):
 
 
 class Executed(Examiner):
-	"""Is any of the code that a patch changes executed? What is not is told, and held against nobody."""
+	"""Whether any of the code that a patch changes is executed. Lines that are not are informational."""
 	name = COVERAGE
 
 	def needs(self, number: int) -> list[str]:
-		"""Return COVERAGE if what is executed is to be counted."""
+		"""Return COVERAGE if executed lines are to be counted."""
 		return [COVERAGE] if self._is_measured(number) else []
 
 	def judge(self, number: int) -> Check:
-		"""Return how many of the changed lines are executed, or that none is."""
+		"""Return pass with the number of executed changed lines, or not seen if there are none."""
 		wide = "" if (number - 1, COVERAGE) in self.scene.shop.answers or not self.scene.shop.wide(number) else \
-			"an earlier patch changes a header that most files include, too, and all would have to be compiled twice more"
+			"an earlier patch also changes a header that most files include, and counting would compile everything twice more"
 		problem = wide or next((answer.problem for index in (number, number - 1)
 				if (answer := self.scene.shop.answers.get((index, COVERAGE))) and answer.problem), "")
 		if problem:
-			self.scene.note(f"patch {number}: which of the changed lines are executed: {problem}")
+			self.scene.note(f"patch {number}: coverage of the changed lines: {problem}")
 			return Check(self.name, Outcome.PASS, f"not measured: {problem}")
 		covered, compiled = self.scene.shop.covered(number)
 		self.scene.covered[number] = covered
@@ -176,6 +176,6 @@ class Executed(Examiner):
 		return Check(self.name, Outcome.PASS, ", ".join(told))
 
 	def _is_measured(self, number: int) -> bool:
-		"""Tell whether what is executed is to be counted for a patch; not if two states in a row would be compiled whole."""
+		"""Tell whether to count executed lines for a patch; not if two states in a row would have to be compiled completely."""
 		counted = any(name.endswith(COUNTED) and not build.NOT_BUILT.match(name) for name in self.scene.patches[number - 1].files)
 		return counted and not (self.scene.shop.wide(number) and any(map(self.scene.shop.wide, range(1, number))))

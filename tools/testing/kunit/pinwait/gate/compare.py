@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Compare what two states of a kernel came to, by identity: what is new, what is fixed, what was there.
+"""Compare the results of two states of a kernel, by identity: new, fixed and pre-existing findings.
 
-Only what is new is held against the patch between them.
+Only new ones fail the patch between the states.
 """
 
 import re
@@ -14,7 +14,7 @@ from ..report.judgement import Change, Finding
 from .attempt import Result
 
 BAD = (Status.FAIL, Status.CRASH, Status.MISSING)
-# What differs from one boot or build to the next and says nothing.
+# Meaningless differences between boots or builds.
 VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\[<[0-9a-f]+>\]|\d+")
 PLACE = re.compile(r"^([\w./+-]+):\d+:(?:\d+:)? ")
 NAMED = 3
@@ -22,14 +22,14 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Item:
-	"""Something bad that was found in one state."""
+	"""A fault in one state."""
 	kind: str
 	text: str
 	where: str = ""
 
 
 def compare(before: Result, after: Result) -> list[Finding]:
-	"""Return what differs between two states that were booted, what is held against the patch first."""
+	"""Return the findings between two booted states; those that fail the patch come first."""
 	if after.error or before.error:
 		return builds(before, after)
 	cases = _cases(before.log, after.log)
@@ -37,18 +37,18 @@ def compare(before: Result, after: Result) -> list[Finding]:
 
 
 def unknown(before: LogResult, after: LogResult) -> list[str]:
-	"""Return the cases that fail and that the boot before did not come to: nobody knows whether they are new."""
+	"""Return the failing cases that the earlier boot did not reach: they may or may not be new failures."""
 	gone = {case.id for case in before.cases if case.status is Status.MISSING and case.text == GONE}
 	return [case.id for case in after.cases if case.status in (Status.FAIL, Status.CRASH) and case.id in gone]
 
 
 def builds(before: Result, after: Result) -> list[Finding]:
-	"""Return what differs in whether two states build."""
+	"""Return the findings between two states about whether they build."""
 	return items(_build(before), _build(after))
 
 
 def items(before: Mapping[str, Item], after: Mapping[str, Item], held: bool = True) -> list[Finding]:
-	"""Return the findings for two sets of bad things, by identity; held says whether a new one counts."""
+	"""Return the findings for two sets of faults, by identity; held says whether a new one fails the patch."""
 	found = [Finding(item.kind, key, Change.PRE_EXISTING if key in before else Change.NEW,
 			 held and key not in before, item.text, item.where) for key, item in after.items()]
 	return found + [Finding(item.kind, key, Change.FIXED, False, item.text, item.where)
@@ -56,9 +56,9 @@ def items(before: Mapping[str, Item], after: Mapping[str, Item], held: bool = Tr
 
 
 def messages(lines: Iterable[str], kind: str = "warning", renamed: Mapping[str, str] | None = None) -> dict[str, Item]:
-	"""Return compilers' messages by what stays the same when lines move: file, text, and which of several.
+	"""Return compilers' messages by identities that survive moved lines: file, text, and number among equal ones.
 
-	renamed gives the names by which files are known now that had others.
+	renamed maps old names of files to their new names.
 	"""
 	found: dict[str, Item] = {}
 	seen: Counter[str] = Counter()
@@ -72,7 +72,7 @@ def messages(lines: Iterable[str], kind: str = "warning", renamed: Mapping[str, 
 
 
 def held_first(found: Sequence[Finding]) -> list[Finding]:
-	"""Return findings in the order in which they matter."""
+	"""Return findings, the most important first."""
 	order = (Change.NEW, Change.FIXED, Change.PRE_EXISTING)
 	return sorted(found, key=lambda finding: (not finding.held, order.index(finding.change)))
 
@@ -96,22 +96,22 @@ def _cases(before: LogResult, after: LogResult) -> list[Finding]:
 		if change and not (case.status is Status.MISSING and case.text == GONE and change is Change.NEW):
 			kind = {Status.MISSING: "missing", Status.SKIP: "skip"}.get(case.status, "case")
 			shown = was if change is Change.FIXED and was else case
-			# Of a case that was not there nothing is lost, but somebody may want to know that it was not tried.
+			# A new case that skips loses nothing, but is worth a remark.
 			lost = change is Change.NEW and not (was is None and case.status is Status.SKIP)
 			found.append(Finding(kind, name, change, lost, shown.text or shown.status.value, name))
-	found += [Finding("missing", name, Change.NEW, True, "ran before the patch, and is not there any more", name)
+	found += [Finding("missing", name, Change.NEW, True, "ran before the patch and no longer exists", name)
 		  for name, case in old.items() if name not in new and case.status is not Status.MISSING]
 	gone = [name for name, case in new.items() if case.status is Status.MISSING and case.text == GONE
 		and _change(old.get(name), case) is Change.NEW]
 	if gone:
 		found.append(Finding("missing", "cases after the end", Change.NEW, True,
-				     f"{len(gone)} cases did not run, for the kernel was gone by then: {', '.join(gone[:NAMED])}"
+				     f"{len(gone)} cases did not run, because the kernel had ended before them: {', '.join(gone[:NAMED])}"
 				     + (", ..." if len(gone) > NAMED else "")))
 	return found
 
 
 def _change(was: Case | None, case: Case) -> Change | None:
-	"""Tell how a case changed; None if it is as it should be, before and after."""
+	"""Tell how a case changed; None if it is good before and after."""
 	good_before = was is None or was.status in (Status.PASS, Status.SKIP)
 	if case.status in BAD:
 		return Change.NEW if good_before else Change.PRE_EXISTING
@@ -121,7 +121,7 @@ def _change(was: Case | None, case: Case) -> Change | None:
 
 
 def _others(log: LogResult) -> dict[str, Item]:
-	"""Return by identity what is wrong besides cases: complaints, errors of the log, how it ended."""
+	"""Return the faults besides cases, by identity: complaints, errors of the log, a bad ending."""
 	found: dict[str, Item] = {}
 	seen: Counter[str] = Counter()
 
@@ -144,7 +144,7 @@ def _others(log: LogResult) -> dict[str, Item]:
 
 
 def splat_id(splat: Splat) -> str:
-	"""Return what a complaint is known by: kind, case, and its first telling line."""
+	"""Return the identity of a complaint: kind, case, and its first meaningful line."""
 	lines = [line for line in splat.text.splitlines() if not line.startswith("----")]
 	first = VARYING.sub("N", lines[0]) if lines else ""
 	return f"{splat.kind} in {splat.case or 'no case'}: {first}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Say of each patch of a series whether it passes, fails and why, is not seen, or cannot be judged.
+"""Judge each patch of a series: pass, not seen, fail (with the reason), or cannot judge.
 
-Patches are tried one after the other in the one worktree, so that only what differs is built again, and
-each is compared with the state before it. What is found is a Judgement; how it is told is not decided here.
+Patches are tried one after the other in the one worktree, so that only changed files are rebuilt, and each
+is compared with the state before it. The result is a Judgement; report/ decides how to present it.
 """
 
 import functools
@@ -43,30 +43,30 @@ from .states import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROF
 from .suites import Stubs, Suite
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
-MORE_PROFILES = (STUBS_PROFILE, COVERAGE_PROFILE)	# besides those that the suites run in
-OF_THE_TEXT = ("checkpatch", "sign-off", "fixes")	# kinds of findings that no other patch can be to blame for
+MORE_PROFILES = (STUBS_PROFILE, COVERAGE_PROFILE)	# besides those in which the suites run
+OF_THE_TEXT = ("checkpatch", "sign-off", "fixes")	# kinds of findings of which only the patch itself can be the cause
 TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/proc", "/run")
 
 
 @dataclass(frozen=True)
 class Asked:
-	"""What the gate was asked, besides what every subcommand is."""
+	"""The gate's own part of the request, besides the options of every subcommand."""
 	sources: tuple[str, ...] = ()
 	range: str = ""
 	base: str = ""
 	profiles: tuple[str, ...] = ("uml",)
 	checks: tuple[str, ...] = ()	# only these
 	only: int = 0			# only this patch
-	repeat: int = repeat.LEAST_BOOTS	# boots, of base and patch each, where boots differ and something new was seen
+	repeat: int = repeat.LEAST_BOOTS	# boots of base and patch each, if boots differ and something is new
 	shard: Shard = Shard()
 	isolation: bool = True
-	staged: bool = False		# of KDIR, only what is staged
-	anew: bool = False		# boot also what is known
-	left_out: str = ""		# what the caller leaves out, for people
-	review: str = ""		# what b4 wants checked of the series that it has under review: its patch, or its series
+	staged: bool = False		# of KDIR, only staged changes
+	anew: bool = False		# boot cached kernels again
+	left_out: str = ""		# checks that the caller leaves out, for people
+	review: str = ""		# part of the series under review in b4 to check: a patch, or the series
 
 	def reproduce(self, options: Options, kernel: str) -> str:
-		"""Return the command line that asks the same again."""
+		"""Return the command line that repeats the request."""
 		words = options.source("gate", kernel)
 		words += [f"--series={options.series}"] if options.series else []
 		words += [f"--base={self.base}"] if self.base and not self.range else []
@@ -83,25 +83,25 @@ class Asked:
 
 
 def judge(options: Options, asked: Asked) -> tuple[Judgement, Path]:
-	"""Return the judgement on what was asked, and the folder with its logs.
+	"""Return the judgement on the request, and the folder with its logs.
 
-	Raises UsageError for what makes no sense; whatever else goes wrong is told in the judgement.
+	Raises UsageError for an invalid request; the judgement reports every other error.
 	"""
 	deps.ensure(deps.RUN | deps.GATE)
 	return _Gate(options, asked, Progress()).run()
 
 
 def no_judgement(command: str, reason: str, exit_code: int, part: str = "") -> Judgement:
-	"""Return the judgement of a gate that ended before it was known what it is to judge."""
+	"""Return the judgement of a gate that ended before it had read its input."""
 	return Judgement(kernel="", base="", base_commit="", choice=[], series="", before=[], profiles=[], checks=[], command=command,
 			 started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), compiler="", isolation="", problem=reason,
 			 shard=part, tool=version(), ended=exit_code)
 
 
 class _Gate:
-	"""A judgement in the making."""
+	"""A judgement while it is made."""
 	scene: Scene
-	missing = ""		# which patches before these are not there, so that nothing may come of them
+	missing = ""		# predecessors that are missing, which may make these patches fail
 
 	def __init__(self, options: Options, asked: Asked, progress: Progress):
 		self.options, self.asked, self.progress = options, asked, progress
@@ -120,7 +120,7 @@ class _Gate:
 			report_url=options.report_url)
 
 	def run(self) -> tuple[Judgement, Path]:
-		"""Judge, and write what came of it; what was tried before an interruption is not tried again."""
+		"""Judge, and write the judgement; results from before an interruption are reused."""
 		start = time.monotonic()
 		try:
 			with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
@@ -139,7 +139,7 @@ class _Gate:
 		return self.judgement, self.folder
 
 	def _broke_off(self, error: BaseException) -> None:
-		"""Note what keeps the rest from being judged; what was found so far stays."""
+		"""Record why the rest cannot be judged; the findings so far stay."""
 		self.judgement.problem, code = proc.reason_of(error)
 		if isinstance(error, KeyboardInterrupt):
 			proc.kill_descendants()
@@ -151,13 +151,13 @@ class _Gate:
 				self.progress.say(f"{self.judgement.problem}: see {place}")
 
 	def _write(self) -> None:
-		"""Write the judgement in every form, and where it was asked for."""
+		"""Write the judgement in every form, and the requested copies."""
 		write_all(self.judgement, self.folder, {"judgement.json": self.options.json, "junit.xml": self.options.junit})
 		outputs.attempt(f"{self.folder} is not complete", lambda: finish_folder(self.folder, self.judgement.command))
 
 	def _chosen_checks(self) -> list[str]:
 		if self.asked.repeat < repeat.LEAST_BOOTS:
-			raise UsageError(f"--repeat={self.asked.repeat} boots are too few to tell a patch's fault from a flake: give "
+			raise UsageError(f"--repeat={self.asked.repeat} boots are too few to distinguish a patch's fault from a flake: give "
 					 f"{repeat.LEAST_BOOTS} or more")
 		every = [*EVERY_PATCH, *self.asked.profiles]
 		unknown = [name for name in self.asked.checks if name not in every]
@@ -197,8 +197,8 @@ class _Gate:
 				self.progress.say(line)
 			self.missing = "" if base.precedes else submission.missing
 			if self.missing:
-				judgement.not_checked.append(f"what it needs of those before it: {self.missing}; give all of the series, or with "
-							    "BASE= a commit that has them")
+				judgement.not_checked.append(f"dependencies on earlier patches: {self.missing}; give the whole series, or with "
+							    "BASE= a commit that has those patches")
 			if states.failure:
 				self._does_not_apply(states, base)
 			if len(states.commits) > 1:
@@ -206,7 +206,7 @@ class _Gate:
 				self._try_all(len(states.commits) - 1)
 
 	def _submission(self, scratch: Path) -> tuple[Start, Submission]:
-		"""Return where in a tree the patches to judge begin, and the patches."""
+		"""Return the commit of a tree on which the patches begin, and the patches."""
 		asked, start = self.asked, Start(self.asked.base)
 		if sum(map(bool, (asked.sources, asked.range, asked.staged))) > 1:
 			raise UsageError("give patches, or a range, or --staged")
@@ -219,8 +219,8 @@ class _Gate:
 			if alone and not commits:
 				return start, alone
 			if not commits:
-				raise CannotJudge("b4 does not say which commits this series has become: check it out in `b4 review` (r), "
-						  "then have it checked once more (c, R)")
+				raise CannotJudge("b4 does not say which commits belong to this series: check it out in `b4 review` (r), "
+				"then check it again (c, R)")
 			self.asked = asked = replace(asked, range=commits, sources=())
 		if asked.range:
 			start, box, commits = ground.with_range(self.options, asked.range, scratch)
@@ -229,7 +229,7 @@ class _Gate:
 		if asked.sources:
 			return start, patches.read(asked.sources, place)
 		if not self.options.kdir:
-			raise UsageError("there is nothing to judge: give PATCH=file, or KDIR=tree for what is uncommitted there")
+			raise UsageError("there is nothing to judge: give PATCH=file, or KDIR=tree for the uncommitted changes there")
 		diff = usertree.UserTree(Path(self.options.kdir)).uncommitted(asked.staged)
 		what = "staged" if asked.staged else "uncommitted"
 		if not diff:
@@ -237,7 +237,7 @@ class _Gate:
 		return Start("HEAD", trusted=True), patches.read_diff(diff, f"{what} change", place)
 
 	def _keep_input(self, submission: Submission) -> None:
-		"""Keep the patches as they were understood; what will not be there any more can be judged again from there."""
+		"""Keep the patches as they were parsed; input that will not last can be judged again from this copy."""
 		kept = self.folder / "patches"
 		kept.mkdir()
 		for number, patch in enumerate(submission.patches, 1):
@@ -257,15 +257,15 @@ class _Gate:
 		self.judgement.command = self.asked.reproduce(self.options, self.options.kernel)
 
 	def _closed(self) -> bool:
-		"""Tell whether patched code is kept in. Raises CannotJudge if it should be and cannot."""
+		"""Tell whether to confine patched code. Raises CannotJudge if it must be confined but cannot."""
 		why = sandbox.failure() if self.asked.isolation else ""
 		if why:
 			raise CannotJudge(f"a patch's code would run unconfined on this machine: {why}; "
-					  "to judge code that you trust, say --no-isolation")
+					  "to judge code that you trust, use --no-isolation")
 		return self.asked.isolation
 
 	def _prepare(self, base: Ground, states: States, closed: bool) -> None:
-		"""Make ready for trying states of the base."""
+		"""Prepare the attempts on states of the base."""
 		kernel = base.kernel
 		kunit = "tools/testing/kunit"
 		tools = lint.export_tools(kernel.git, base.applied, self.root / "tools")
@@ -276,7 +276,7 @@ class _Gate:
 
 		@functools.cache
 		def promised(commit: str) -> str:
-			# The patches may bring the series that the base has not.
+			# The patches may add the series that the base lacks.
 			brought = base.series.name == series.NONE and series.has_series(self.options.series_root, series.DEFAULT,
 											replace(kernel, base_commit=commit))
 			return series.DEFAULT if brought else base.series.name
@@ -288,7 +288,7 @@ class _Gate:
 			self._seed(trials[name].obj)
 		main = self.asked.profiles[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)
-		self.judgement.not_checked += [f"{name}: patched, but what judges is the base's" for name in dict.fromkeys(
+		self.judgement.not_checked += [f"{name}: the patch changes it, but the gate judges with the base's" for name in dict.fromkeys(
 			name for patch in self.patches for name in patch.files if lint.judges(name))]
 		shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches[:len(states.commits) - 1])], trials, main,
 				self.options.build_root / "strays", self.progress)
@@ -296,7 +296,7 @@ class _Gate:
 				   self.progress, self.judgement.not_checked.append)
 
 	def _seed(self, obj: Path) -> None:
-		"""Begin with objects that `run` has made: the gate's own are apart, for patched code could write to them."""
+		"""Start from a copy of `run`'s objects. The gate's own objects are separate because patched code can write to them."""
 		theirs = self.options.build_root / obj.relative_to(self.root)
 		for source, target in ((theirs, obj), (self.options.build_root / "ccache", self.root / "ccache")):
 			if source.is_dir() and not target.exists():
@@ -307,11 +307,11 @@ class _Gate:
 
 	def _does_not_apply(self, states: States, base: Ground) -> None:
 		failed = len(states.commits)
-		if states.nearest.startswith(base.base):	# to send people there would send them round in circles
+		if states.nearest.startswith(base.base):	# do not name the base that was tried
 			states.nearest = ""
 		self.judgement.nearest = states.nearest
 		near = "" if self.patches[failed - 1].problem else f"; it does apply to {states.nearest}" if states.nearest else \
-			"; no base is known that it applies to"
+			"; no base to which it applies is known"
 		failure = f"{self.missing}, and without that it {states.failure}" if self.missing else states.failure + near
 		for patch in self.judgement.patches[failed - 1:]:
 			reason = failure if patch.number == failed else f"not tried: patch {failed} does not apply"
@@ -321,7 +321,7 @@ class _Gate:
 		"""Judge the first patches, as many as apply."""
 		shop = self.scene.shop
 		if (shop.kernel.tree / worktree.UNFINISHED).exists():
-			shop.check_out(0)	# a look at the text alone needs a tree, too
+			shop.check_out(0)	# checks of the text alone need a tree, too
 		units = self.asked.shard.block(shard.units(self.checks, len(self.patches), self.asked.only))
 		examiners = {one.name: one for one in (Text(self.scene), Warnings(self.scene), Stubs(self.scene), Executed(self.scene),
 						       *(Suite(self.scene, name) for name in self.asked.profiles))}
@@ -329,7 +329,7 @@ class _Gate:
 			here = [examiners[check] for check in self.checks if (check, number) in units]
 			patch = self.judgement.patches[number - 1]
 			with self.progress.stage("judge", f"patch {number} of {len(self.patches)}: {patch.subject}"):
-				# One after the other: what was found stays, should anything break afterwards.
+				# One after the other: findings so far stay if something breaks later.
 				for examiner in here:
 					if examiner.name != STATIC:
 						self._look(number, here)
@@ -338,7 +338,7 @@ class _Gate:
 			self.progress.say(f"patch {number} of {len(self.patches)}: {LABELS[patch.outcome]}: {patch.subject}")
 
 	def _look(self, number: int, examiners: Sequence[Examiner]) -> None:
-		"""Find out what the checks need to know of the state before a patch, and of the one after it."""
+		"""Find out what the checks need to know of the states before and after a patch."""
 		shop = self.scene.shop
 		wanted = list(dict.fromkeys(name for examiner in examiners for name in examiner.needs(number)))
 		profiles = [name for name in wanted if name in shop.trials]
@@ -348,11 +348,11 @@ class _Gate:
 		shop.look(number - 1, [name for name in wanted if name not in profiles])
 		if all(build.NOT_BUILT.match(name) for name in self.patches[number - 1].files):
 			shop.same(number)
-		# All objects would be compiled once more for what most of them include: what is executed before it has to do.
+		# A header that most objects include would recompile all of them: the counts before the patch have to do.
 		shop.look(number, [name for name in wanted if name != COVERAGE or not shop.wide(number)])
 
 	def _check(self, examiner: Examiner, number: int) -> Check:
-		"""Return what one check says of a patch."""
+		"""Return one check's judgement on a patch."""
 		start = time.monotonic()
 		check = examiner.judge(number)
 		check.findings = compare.held_first(check.findings)
@@ -368,14 +368,14 @@ class _Gate:
 		return check
 
 	def _excuse(self, check: Check) -> None:
-		"""Hold nothing against a patch that what is missing before it may be to blame for."""
+		"""Turn a failure into `cannot judge` if a missing predecessor may be the cause; faults of the patch's own text stay."""
 		check.findings = [replace(finding, held=finding.held and finding.kind in OF_THE_TEXT) for finding in check.findings]
 		if not check.held:
 			check.outcome, check.reason = Outcome.CANNOT_JUDGE, f"{self.missing}, and without that: {check.reason}"
 
 
 def _passes(source: str, build_root: Path) -> bool:
-	"""Tell whether what patches are read from is a pipe, or lies where files are not kept; in the build root they are."""
+	"""Tell whether a source of patches is a pipe or in a temporary folder. Files in the build root last."""
 	path = Path(os.path.realpath(source))
 	if source == "-" or not os.path.exists(source) or path.is_relative_to(os.path.realpath(build_root)):
 		return source == "-"

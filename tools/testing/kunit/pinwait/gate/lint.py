@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Look at sources without running them: the compiler's extra warnings, sparse, kernel-doc, checkpatch.
+"""Check sources without running them: the compiler's extra warnings, sparse, kernel-doc, checkpatch.
 
-What judges a patch is not to come from it: scripts are those of a state before it.
+A patch must not supply the scripts that judge it: they come from a state before it.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ from ..util.proc import HELD, CommandFailed, run
 
 COMPAT = Path(__file__).resolve().parents[2] / "sparse-compat.h"
 CHECKPATCH = ("scripts/checkpatch.pl", "--strict", "--no-summary", "--show-types")
-# Scripts of the tree at hand that checkpatch calls.
+# Scripts of the current tree that checkpatch calls.
 CALLED = ("scripts/get_maintainer.pl", "scripts/spdxcheck.py")
-# Scripts that judge, what is theirs, and what else they read.
+# Judging scripts, their modules, and other files that they read.
 TOOLS = ("scripts/checkpatch.pl", *CALLED, "scripts/spelling.txt", "scripts/const_structs.checkpatch", "scripts/kernel-doc",
 	 "scripts/kernel-doc.py", "tools/docs", "tools/lib/python", "scripts/lib", "tools/testing/kunit")
 TEXTS = ("Documentation/dev-tools/checkpatch.rst", "MAINTAINERS")
@@ -34,12 +34,12 @@ VERDICT = re.compile(r"^(ERROR|WARNING|CHECK):([A-Z_0-9]+): (.*)$")
 
 
 def judges(name: str) -> bool:
-	"""Tell whether a file of the tree is one of the scripts that judge, or theirs."""
+	"""Tell whether a file of the tree is one of the judging scripts, or belongs to one."""
 	return any(name == tool or name.startswith(f"{tool}/") for tool in TOOLS)
 
 
 def export_tools(git: Git, commit: str, parent: Path) -> Path:
-	"""Write the scripts of a commit to a folder of their own below parent, once, and return it."""
+	"""Write a commit's scripts to a separate folder below parent, once, and return it."""
 	folder = parent / f"{commit[:16]}-{hashlib.sha256(' '.join(TOOLS + TEXTS).encode()).hexdigest()[:8]}"
 	if not folder.exists():
 		listed = git("ls-tree", "--name-only", commit, *TOOLS, *TEXTS).splitlines()
@@ -51,16 +51,16 @@ def export_tools(git: Git, commit: str, parent: Path) -> Path:
 		archive.unlink()
 		try:
 			partial.rename(folder)
-		except OSError:		# another gate was quicker
+		except OSError:		# another gate was faster
 			run(["rm", "-rf", str(partial)])
 	return folder
 
 
 def compile_anew(tree: Path, obj: Path, sources: Iterable[str], request: Request, build_root: Path, log: Path,
 		 sparse: bool) -> tuple[bool, str]:
-	"""Compile C files again with W=1, and sparse if asked; tell whether it worked, and all that was said.
+	"""Recompile C files with W=1, and with sparse if asked; tell whether it worked, and return all output.
 
-	An object that is up to date would be silent, so it is removed first: the next build makes it again.
+	make prints nothing for an object that is up to date, so it is removed first; the next build makes it again.
 	"""
 	objects = [str(Path(name).with_suffix(".o")) for name in sources]
 	for name in objects:
@@ -70,7 +70,7 @@ def compile_anew(tree: Path, obj: Path, sources: Iterable[str], request: Request
 
 
 def kconfig(tree: Path, obj: Path, request: Request, build_root: Path, log: Path) -> list[str]:
-	"""Return what Kconfig warns of in a tree that is configured as a folder of objects is, which stays as it is.
+	"""Return Kconfig's warnings in a tree, configured like a folder of objects, which stays unchanged.
 
 	Raises CannotJudge if it cannot be configured.
 	"""
@@ -81,17 +81,17 @@ def kconfig(tree: Path, obj: Path, request: Request, build_root: Path, log: Path
 	if not good:
 		raise CannotJudge(f"the tree cannot be configured\n(all of it: {log})")
 	said = (KCONFIG_SAID.match(line) for line in build.plain(output, tree).splitlines())
-	# As compilers put it.
+	# In the form of compilers' messages.
 	return [f"{line['file']}:{line['line']}: warning: {line['text']}" if line["file"] else line[0] for line in said if line]
 
 
 def is_kconfig(name: str) -> bool:
-	"""Tell whether a file is read when a tree is configured."""
+	"""Tell whether the configuration of a tree reads a file."""
 	return Path(name).name.startswith("Kconfig")
 
 
 def _make(tree: Path, obj: Path, words: Sequence[str], request: Request, build_root: Path, log: Path) -> tuple[bool, str]:
-	"""Call make in a folder of objects; tell whether it worked, and all that was said."""
+	"""Call make in a folder of objects; tell whether it worked, and return all output."""
 	env = build.environment(build_root, tree)
 	argv = request.sandbox.command([*build.make_command(tree, obj, request), *words], [obj, Path(env["CCACHE_DIR"])])
 	with open(log, "ab") as output:
@@ -102,7 +102,7 @@ def _make(tree: Path, obj: Path, words: Sequence[str], request: Request, build_r
 
 
 def not_seen_by_sparse(output: str, sources: Iterable[str]) -> list[str]:
-	"""Return the files that sparse did not look at, although make was told to have it do so."""
+	"""Return the files that sparse did not check, although make was told to run it."""
 	return [name for name in sources
 		if not re.search(rf"^ +CHECK +(?:\S*/)?{re.escape(name)}$", output, re.MULTILINE)]
 
@@ -125,12 +125,12 @@ def includers(obj: Path, header: str, most: int) -> list[str]:
 def checkpatch(box: Sandbox, tools: Path, tree: Path, patch: Path, message: bool) -> list[tuple[str, str, str]]:
 	"""Return checkpatch's verdicts on a patch: level, type, and text with the place.
 
-	It is kept in the box, for it hands names of the patch's to a shell. message tells whether there is a commit
-	message to be looked at. Raises CannotJudge if it breaks.
+	It runs in the sandbox, because it passes names from the patch to a shell. message tells whether the patch has a commit
+	message to check. Raises CannotJudge if checkpatch itself fails.
 	"""
 	argv = ["perl", str(tools / CHECKPATCH[0]), *CHECKPATCH[1:], f"--root={tree}", *([] if message else ["--no-signoff", "--ignore=COMMIT_MESSAGE"]),
 		str(patch)]
-	# Neither the tree's .checkpatch.conf nor the user's is to have a say.
+	# Ignore any .checkpatch.conf, the tree's and the user's.
 	env = {"GIT_DIR": str(tree / ".git"), "HOME": "/"}
 	box = replace(box, readable=(*box.readable, patch, *borrowed(tree)))
 	try:
@@ -149,13 +149,13 @@ def checkpatch(box: Sandbox, tools: Path, tree: Path, patch: Path, message: bool
 
 
 def borrowed(tree: Path) -> list[Path]:
-	"""Return the folders of another repository in which a tree's has objects."""
+	"""Return the object folders of other repositories that a tree's repository borrows from."""
 	alternates = tree / ".git/objects/info/alternates"
 	return [Path(line) for line in alternates.read_text(encoding="utf-8").splitlines()] if alternates.exists() else []
 
 
 def kernel_doc(tools: Path, tree: Path, sources: Sequence[str]) -> list[str]:
-	"""Return what kernel-doc complains of in files of a tree."""
+	"""Return kernel-doc's complaints about files of a tree."""
 	if not sources:
 		return []
 	argv = [sys.executable, str(tools / "scripts/kernel-doc"), "-none", "-Wall", *sources]

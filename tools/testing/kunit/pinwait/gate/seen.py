@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Is any of the code that a patch changes executed when the suites run?
+"""Tell whether the suites execute any of the code that a patch changes.
 
-gcov counts lines before and after the patch: what a patch removes was executed before it, what it adds is executed
-after it. A line without a count of its own belongs to the statement that it continues; where that has none either,
-the configuration makes no code of it.
+gcov counts lines before and after the patch: a removed line counts as executed before it, an added line after it. A
+line without a count of its own belongs to the statement that it continues; if the statement has none either, the
+configuration compiles no code for it.
 """
 
 import re
@@ -16,16 +16,16 @@ from ..util.text import ranges
 
 HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
 CODE = (".c", ".h", ".S", ".rs")
-COUNTED = (".c", ".h")		# what gcov knows
+COUNTED = (".c", ".h")		# sources that gcov counts
 COMMENT = re.compile(r"/\*.*?\*/|//.*")
 INERT = re.compile(r"(?:[{}]|\*.*|/\*.*|#.*|else|do|)$")	# braces, comments, the preprocessor's lines
-ENDS = (";", "{", "}", ":", "*/")	# of the line before a statement that begins
+ENDS = (";", "{", "}", ":", "*/")	# endings of a line after which a statement begins
 
 Counts = Mapping[int, int]
 
 
 def changed_lines(diff: str) -> tuple[set[int], set[int]]:
-	"""Return the numbers of the lines that a diff without context removes, and of those that it adds."""
+	"""Return the numbers of the lines that a diff without context removes, and of the lines that it adds."""
 	removed: set[int] = set()
 	added: set[int] = set()
 	for match in HUNK.finditer(diff):
@@ -35,12 +35,12 @@ def changed_lines(diff: str) -> tuple[set[int], set[int]]:
 
 
 def places_of_insertion(diff: str) -> set[int]:
-	"""Return the numbers of the lines, before the diff, behind which it only inserts."""
+	"""Return the numbers of the lines, before the diff, after which it only inserts."""
 	return {int(match[1]) for match in HUNK.finditer(diff) if match[2] == "0"}
 
 
 def statement(source: Sequence[str], counts: Counts, number: int) -> int:
-	"""Return the line that has the count for a line, 0 if no code was made of it."""
+	"""Return the line that has the count for a line, 0 if no code was compiled for it."""
 	while number not in counts:
 		text = _bare(source, number)
 		above = number - 1
@@ -60,8 +60,8 @@ def changes_code(before: str, after: str) -> bool:
 def covered(name: str, diff: str, before: tuple[str, Counts], after: tuple[str, Counts] | None) -> Covered:
 	"""Return which of the lines that a diff without context changes in a file are executed.
 
-	before and after are the file's text and its counts. Without those after it, an insertion is taken for executed where
-	the statement is that it stands behind.
+	before and after are the file's text and its counts. Without counts after the patch, an insertion counts as executed if
+	the statement before it is.
 	"""
 	removed, added = changed_lines(diff)
 	told = Covered(name)
@@ -76,23 +76,23 @@ def covered(name: str, diff: str, before: tuple[str, Counts], after: tuple[str, 
 
 
 def why_not(files: Iterable[Covered], counted: Iterable[str]) -> str:
-	"""Say of each file why nothing of its change is executed; counted are the files that are compiled."""
+	"""Say for each file why nothing of its change is executed; counted are the compiled files."""
 	counted = set(counted)
 	told = []
 	for file in files:
 		if file.file not in counted:
 			told.append(f"{file.file} is not compiled")
 		elif file.missed:
-			told.append(f"nothing comes to {file.file}:{ranges(file.missed)}")
+			told.append(f"no case reaches {file.file}:{ranges(file.missed)}")
 		elif file.uncompiled:
-			told.append(f"no code is made of {file.file}:{ranges(file.uncompiled)}")
+			told.append(f"no code is compiled for {file.file}:{ranges(file.uncompiled)}")
 		else:
-			told.append(f"nothing came to what it removes from {file.file}")
+			told.append(f"no case reached the lines that it removes from {file.file}")
 	return "; ".join(told)
 
 
 def text_of(git: Git, commit: str, name: str) -> str:
-	"""Return a file of a commit, "" if it is not there."""
+	"""Return the text of a commit's file, "" if the commit lacks it."""
 	try:
 		return git("cat-file", "blob", f"{commit}:{name}")
 	except CommandFailed:
@@ -108,7 +108,7 @@ def _bare(source: Sequence[str], number: int) -> str:
 
 
 def _without_comments(source: str) -> str:
-	"""Return a source as the preprocessor leaves it if it only takes comments out, or as it is where that fails."""
+	"""Return a source without comments, as the preprocessor strips them, or unchanged if that fails."""
 	try:
 		text = run(["gcc", "-fpreprocessed", "-dD", "-E", "-P", "-w", "-x", "c", "-"], stdin=source)
 	except CommandFailed:

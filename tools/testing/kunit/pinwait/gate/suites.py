@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The checks that build and boot: what a profile's kernel says after a patch, compared with what it said before."""
+"""The checks that build and boot: a profile's results after a patch, compared with those before it."""
 
 import shutil
 from dataclasses import replace
@@ -14,11 +14,11 @@ from .attempt import Result
 from .checks import NAMED, Examiner, Scene
 from .states import STUBS, STUBS_PROFILE, Answer
 
-REPEATED = 4		# times what a boot of the base took in real time: so long boots may take that are repeated
+REPEATED = 4		# limit of a repeated boot in real time, as a multiple of the base's
 
 
 class Compared(Examiner):
-	"""A check in a profile, by which the state after a patch is compared with the last one before it that was built."""
+	"""A check in a profile that compares the state after a patch with the last earlier state that was built."""
 
 	def __init__(self, scene: Scene, name: str, profile: str):
 		super().__init__(scene)
@@ -29,18 +29,18 @@ class Compared(Examiner):
 		return [self.profile]
 
 	def answered(self, number: int) -> Answer | None:
-		"""Return what was found out about the state after a patch."""
+		"""Return the result of the state after a patch."""
 		return self.scene.shop.answers.get((number, self.profile))
 
 	def compared(self, number: int) -> Check:
-		"""Compare the state after a patch with the last one before it that was built."""
+		"""Compare the state after a patch with the last earlier state that was built."""
 		shop, name = self.scene.shop, self.profile
 		after = shop.result(number, name)
 		before = shop.result(number - 1 if after.error else shop.last_sound(number, name), name)
 		check = Check(self.name, Outcome.PASS, "", log=self._keep_logs(number, after.folder))
 		check.findings = (compare.compare if shop.trials[name].boots else compare.builds)(before, after)
 		if after.error and before.error:
-			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "the tree does not build since an earlier patch"
+			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "the tree has not built since an earlier patch"
 			if any(finding.change is Change.NEW for finding in check.findings):
 				check.reason += ", and now fails in another way"
 				check.findings = [replace(finding, held=False) for finding in check.findings]
@@ -59,13 +59,13 @@ class Compared(Examiner):
 			check.findings += weakening.findings(self.scene, number, self.repeated)
 		if (unknown := compare.unknown(before.log, after.log)) and not check.held:
 			check.outcome = Outcome.CANNOT_JUDGE
-			check.reason = f"{', '.join(unknown[:NAMED])}: failed, but before the patch the kernel was gone by then"
+			check.reason = f"{', '.join(unknown[:NAMED])}: failed, but before the patch the kernel ended before reaching them"
 		if after.log.blind and not before.log.blind and not check.held:
 			check.outcome, check.reason = Outcome.CANNOT_JUDGE, "; ".join(after.log.blind)
 		return check
 
 	def _keep_logs(self, number: int, folder: Path) -> str:
-		"""Copy the logs of a state to the results, and return where they are there."""
+		"""Copy the logs of a state to the results, and return their place there."""
 		place = Path(f"patch-{number}", self.name)
 		def keep() -> None:
 			(self.scene.folder / place).mkdir(parents=True, exist_ok=True)
@@ -75,12 +75,12 @@ class Compared(Examiner):
 		return str(place) if outputs.attempt(f"the logs in {folder} could not be kept", keep) else ""
 
 	def repeated(self, before: Result, after: Result, findings: list[Finding], place: str) -> list[Finding]:
-		"""Boot base and patch again where something new was seen, and say whether the patch is to blame."""
+		"""Boot base and patch again if something is new, and decide whether the patch is to blame."""
 		trial, suspects = self.scene.shop.trials[self.profile], [finding for finding in findings if finding.held]
 		if not suspects or before.error or after.error or not trial.boots:
 			return findings
 		virtual = trial.request.profile.virtual_time
-		# A boot that hangs takes its whole time limit: one that the base needs a fraction of is enough, and the same for both.
+		# A hung boot takes its whole time limit. A few times the base's time is enough, and is the same for both sides.
 		limit = self.scene.shop.patience(self.profile) or min(trial.timeout, round(REPEATED * max(before.log.wall_seconds or trial.timeout, 1.0)))
 
 		def boot(result: Result, label: str) -> Result:
@@ -88,18 +88,18 @@ class Compared(Examiner):
 			folder.mkdir(parents=True)
 			log, answer = trial.boot(result, folder, self.scene.progress, limit)
 			return replace(result, log=log, verdict=answer)
-		# Each patch can need one test a profile, and one more of the tests as they were.
+		# Each patch can need one test in each profile, and one more of its old tests.
 		rule = repeat.Rule.of(len(self.scene.patches) * (len(self.scene.profiles) + 1), self.scene.boots)
 		told = repeat.repeated(before, after, suspects, rule, virtual, boot)
 		return [*told, *(finding for finding in findings if not finding.held)]
 
 	def _new_warnings(self, number: int, after: Result) -> list[Finding]:
-		"""Return what Kconfig and the compiler said in an ordinary build of a state, and did not say of the same files before."""
+		"""Return new messages of Kconfig and the compiler in an ordinary build of a state, compared with the same files before."""
 		shop, name = self.scene.shop, self.profile
 		log = self.scene.folder / f"{name}-warnings.log"
 		found = []
 		if any(lint.is_kconfig(file) for file in self.scene.patches[number - 1].files):
-			# The state before may be one that cannot be configured.
+			# The state before may fail to configure.
 			old, new = (compare.messages(shop.kconfig(index, name, log))
 				    for index in (shop.last_sound(number, name), number))
 			found = compare.items(old, new)
@@ -113,13 +113,13 @@ class Compared(Examiner):
 
 
 class Stubs(Compared):
-	"""Does it build without page migration and without KUnit?"""
+	"""Whether it builds without page migration and without KUnit."""
 
 	def __init__(self, scene: Scene):
 		super().__init__(scene, STUBS, STUBS_PROFILE)
 
 	def judge(self, number: int) -> Check:
-		"""Return whether a patch builds there, and what is new if not."""
+		"""Return whether a patch builds there, with the new errors if not."""
 		check = self.compared(number)
 		if check.outcome is Outcome.PASS:
 			check.reason = "it builds without page migration and without KUnit"
@@ -127,13 +127,13 @@ class Stubs(Compared):
 
 
 class Suite(Compared):
-	"""What the suites say in a profile, compared with what they said before."""
+	"""The suites' results in a profile, compared with those before the patch."""
 
 	def __init__(self, scene: Scene, profile: str):
 		super().__init__(scene, profile, profile)
 
 	def judge(self, number: int) -> Check:
-		"""Return what the suites say that they did not say before."""
+		"""Return the suites' new findings."""
 		check = self.compared(number)
 		if check.outcome is Outcome.PASS and not check.held:
 			shop, name = self.scene.shop, self.profile
@@ -143,5 +143,5 @@ class Suite(Compared):
 			check.reason = "" if after.verdict.outcome is Outcome.PASS else "nothing new: "
 			check.reason = f"suspected flake, informational: {named(flakes)}; " if flakes else check.reason
 			check.reason += after.verdict.reason + (f", {len(added)} of them added by the patch" if added else "")
-			check.reason += f", compared with the state after patch {index}, the last one that came to the tests" if index < number - 1 else ""
+			check.reason += f", compared with the state after patch {index}, the last one that reached the tests" if index < number - 1 else ""
 		return check

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The trailers of a commit message, beyond what checkpatch sees: is the commit that a Fixes: names there?"""
+"""Checks of a commit message's trailers beyond checkpatch's: does the commit that a Fixes: names exist?"""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ FORM = re.compile(r'([0-9a-f]{12,40}) \("(.+)"\)$')
 
 
 def fixes(message: str, user_tree: str) -> dict[str, Item]:
-	"""Return by identity what is wrong with a message's Fixes: tags; user_tree is a tree with history, or ""."""
+	"""Return the faults of a message's Fixes: tags, by identity; user_tree is a tree with history, or ""."""
 	found = {}
 	for tag in FIXES.findall(message):
 		form = FORM.match(tag.strip())
@@ -25,11 +25,11 @@ def fixes(message: str, user_tree: str) -> dict[str, Item]:
 
 
 def _not_in(commit: str, subject: str, user_tree: str) -> str:
-	"""Say what is wrong with a commit that is named; what a tree does not have it cannot tell."""
+	"""Say what is wrong with a named commit, "" if nothing is known; a tree without full history cannot tell."""
 	user = usertree.UserTree(Path(user_tree))
 	try:
 		there = user.git("log", "-1", "--format=%s", "--end-of-options", f"{commit}^{{commit}}")
 	except CommandFailed:
 		shallow = user.git_path("shallow").exists()
-		return "" if shallow else f"there is no such commit in {user_tree}"
+		return "" if shallow else f"{user_tree} has no such commit"
 	return "" if there == subject else f"the subject of {commit[:12]} is '{there}'"
