@@ -90,7 +90,7 @@ def test_shard_without_a_share_is_no_success():
 	patches = judgements.good(1).patches
 	patches[0].checks = []
 	idle = judgements.judgement(*patches, shard="3/3")
-	assert idle.outcome is Outcome.CANNOT_JUDGE and idle.reason == "no patch fell to this part"
+	assert idle.outcome is Outcome.CANNOT_JUDGE and idle.reason == "this shard has no patch"
 
 
 @pytest.mark.parametrize("number, total, subject, named", [

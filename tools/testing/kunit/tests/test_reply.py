@@ -71,7 +71,7 @@ def test_series_that_repairs_itself():
 	_, body = _parts(reply(judgements.broken_build(), REPORTER))
 	assert "Patch 2 repairs this, but each patch has to pass by itself" in body
 	assert body.count(">> error mm/migrate.c:1204\n") == 1
-	assert "New, but not held against the patch:\n- mm/migrate.c:1204: WARNING: line length" in body
+	assert "New, but informational:\n- mm/migrate.c:1204: WARNING: line length" in body
 
 
 def test_without_a_patch_there_is_nobody_to_answer():

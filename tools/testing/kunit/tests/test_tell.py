@@ -72,7 +72,7 @@ def test_base_and_gaps_are_told():
 	assert "fixed: 1\n" in text and "there before (informational): 1\n" in text
 	assert "not checked: sparse: not installed\n" in text and "isolation" not in text
 	assert "nearest base to which it applies: v7.2-rc3" in _printed(judgements.cannot_judge())
-	assert "not checked: isolation: the patches' code ran with the rights of who called\n" in _printed(judgements.hostile())
+	assert "not checked: isolation: the patches' code ran with the caller's rights\n" in _printed(judgements.hostile())
 
 
 def test_isolation_is_told_only_of_what_ran():
@@ -233,7 +233,7 @@ def test_what_a_patch_broke_was_not_there_before_the_patches():
 	for tell in (_printed, reply, html):
 		assert "patch 4, uml: 1 finding since patch 3" in tell(what)
 	assert "there before (informational): 1\n    a.old: it was bad\n" in _printed(what)
-	assert "There before the patches as well:\n- a.old: it was bad\n\n" in reply(what)
+	assert "Also there before the patches:\n- a.old: it was bad\n\n" in reply(what)
 	assert "There before the patches (1)" in html(what)
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What was found out, as data, and every form in which it is told. Nothing here decides anything."""
+"""Judgements and summaries as data, and every form in which they are reported. No verdict is decided here."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell a judgement in the words of other tools: b4, NIPA, Patchwork, git bisect."""
+"""Report a judgement to other tools: b4, NIPA, Patchwork, git bisect."""
 
 import json
 import sys
@@ -20,9 +20,9 @@ BISECT_SKIP = 125	# "this source code cannot be tested"
 BISECT_STOP = 128	# the first code that ends a bisect
 NIPA_WARNING = 250
 DESCRIPTION = 240	# characters of a Patchwork check's description, and of what NIPA and b4 show in its place
-DETAILS = 40		# lines of each finding that b4 shows
-MOST = 5		# findings that b4 is told
-REASON = 12		# lines of what keeps the gate from judging
+DETAILS = 40		# lines of each finding for b4
+MOST = 5		# findings for b4
+REASON = 12		# lines of the reason for `cannot judge`
 _BISECT_GOES_ON = (EXIT_CODES[Outcome.PASS], EXIT_CODES[Outcome.FAIL], BISECT_SKIP)
 _B4 = {Outcome.PASS: "pass", Outcome.NOT_SEEN: "warn", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warn"}
 _PATCHWORK = {Outcome.PASS: "success", Outcome.NOT_SEEN: "warning", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "warning"}
@@ -31,14 +31,14 @@ _NIPA = {Outcome.PASS: 0, Outcome.NOT_SEEN: NIPA_WARNING, Outcome.FAIL: 1, Outco
 
 @dataclass(frozen=True)
 class Form:
-	"""How a program that calls the gate is answered: by what is on standard output, and by the exit code."""
+	"""The answer to a program that calls the gate: standard output, and the exit code."""
 	tell: Callable[[Judgement], str]
 	codes: Mapping[Outcome, int] = field(default_factory=lambda: EXIT_CODES)
-	reports: bool = False	# it shows people what is on standard error: the report
+	reports: bool = False	# the program shows people standard error, so the report goes there
 
 	def answer(self, judgement: Judgement, report: TextIO) -> int:
-		"""Print the answer, and the report to where standard error led; return the exit code."""
-		text = self.tell(judgement).encode("utf-8", "backslashreplace")	# as they read it, whatever the locale is
+		"""Print the answer, and the report to the original standard error; return the exit code."""
+		text = self.tell(judgement).encode("utf-8", "backslashreplace")	# UTF-8, whatever the locale is
 		outputs.to_stdout(lambda: sys.stdout.buffer.write(text))
 		if self.reports:
 			outputs.attempt("the report could not be printed", lambda: print_judgement(judgement, report))
@@ -46,10 +46,10 @@ class Form:
 
 
 def b4_prep(judgement: Judgement) -> str:
-	"""Return what b4's prep-perpatch-check-cmd is to print: "" if all pass.
+	"""Return the output of b4's prep-perpatch-check-cmd: "" if all pass.
 
-	A line with `ERROR:` fails, any other warns; b4 takes each line for itself, so a finding has one. It takes every line on
-	standard error for a failure, and the exit code where there is no line at all.
+	A line with `ERROR:` fails, any other warns. b4 reads each line by itself, so each finding is one line. b4 takes every line on
+	standard error for a failure, and uses the exit code if there is no line at all.
 	"""
 	failures, remarks = words.grouped(words.held(judgement)), words.grouped(words.remarks(judgement))
 	rows = [f"ERROR: {_calm(_told(group))}" for group in failures[:MOST]]
@@ -66,7 +66,7 @@ def b4_prep(judgement: Judgement) -> str:
 
 
 def b4_review(judgement: Judgement) -> str:
-	"""Return what b4's review-perpatch-check-cmd and review-series-check-cmd are to print: JSON."""
+	"""Return the output of b4's review-perpatch-check-cmd and review-series-check-cmd, in JSON."""
 	status = _B4[judgement.outcome]
 	if status == "pass" and words.remarks(judgement):
 		status = "warn"
@@ -87,7 +87,7 @@ def b4_review(judgement: Judgement) -> str:
 
 
 def headline(judgement: Judgement) -> str:
-	"""Say in a short line what decides: the reason first, and which patch it is only where there is more than one."""
+	"""Return the deciding reason as a short line; it names the patch only if there are several."""
 	patch = _deciding(judgement)
 	if judgement.outcome is Outcome.PASS or not patch:
 		return _short(next(iter(_doubt(judgement)), line(judgement.reason)))
@@ -110,17 +110,17 @@ def patchwork_checks(judgement: Judgement, url: str = "") -> list[dict[str, Any]
 
 
 def bisect_code(exit_code: int) -> int:
-	"""Return the exit code for `git bisect run`: it goes on after a verdict or a skip, whatever else happened stops it."""
+	"""Return the exit code for `git bisect run`: it continues after a verdict or a skip, and stops for anything else."""
 	return exit_code if exit_code in (*_BISECT_GOES_ON, INTERRUPTED) else BISECT_STOP
 
 
-# How other programs are answered.
+# The answers to other programs.
 FORMS = {"b4-prep": Form(b4_prep), "b4-review": Form(b4_review), "b4-series": Form(b4_review),
 	 "nipa": Form(lambda judgement: headline(judgement) + "\n", _NIPA, reports=True)}
 
 
 def _deciding(judgement: Judgement) -> PatchJudgement | None:
-	"""Return the patch because of which the outcome is what it is; None if it is not because of one."""
+	"""Return the patch that decides the outcome; None if no patch does."""
 	if judgement.problem and judgement.outcome is not Outcome.FAIL:
 		return None
 	return next((patch for patch in judgement.tried
@@ -128,7 +128,7 @@ def _deciding(judgement: Judgement) -> PatchJudgement | None:
 
 
 def _doubt(judgement: Judgement) -> list[str]:
-	"""Say in lines why nothing is said of the patches, or that nothing was seen of them; [] where something is."""
+	"""Return the lines that say why the patches cannot be judged or are not seen; [] for pass and fail."""
 	if judgement.outcome in (Outcome.PASS, Outcome.FAIL):
 		return []
 	patch = _deciding(judgement)
@@ -141,7 +141,7 @@ def _doubt(judgement: Judgement) -> list[str]:
 
 
 def _reason(patch: PatchJudgement, limit: int = DESCRIPTION) -> str:
-	"""Say in a short line why a patch has not passed: its first finding, or what its checks say."""
+	"""Say in a short line why a patch has not passed: its first finding, or its checks' reason."""
 	groups = words.grouped([Told(patch, check, finding) for check in patch.checks for finding in check.held])
 	if not groups:
 		return _short(line(patch.reason), limit)
@@ -151,17 +151,17 @@ def _reason(patch: PatchJudgement, limit: int = DESCRIPTION) -> str:
 
 
 def _told(group: Group) -> str:
-	"""Tell what was found by which check, and in which other cases."""
+	"""Name the check, its finding, and the other cases with the same finding."""
 	return " ".join(filter(None, [f"{group.told.check.name}: {_what(group)}", group.more]))
 
 
 def _what(group: Group) -> str:
-	"""Tell what was found in the words of the compiler, the assertion or the kernel."""
+	"""Describe a finding in the words of the compiler, the assertion or the kernel."""
 	return ("does not build: " if group.told.finding.kind == "error" else "") + words.gist(group.told.finding)
 
 
 def _calm(text: str) -> str:
-	"""Take b4's word for a failure out of a text that quotes it."""
+	"""Remove b4's mark of a failure from a text that quotes it."""
 	return text.replace("ERROR:", "error:")
 
 

@@ -18,13 +18,13 @@ from .kcidb import kcidb
 from .ktap import ktap
 from .reply import reply
 
-REPORTER = "PINWAIT_REPORTER"	# environment: "Name <address>" that a fix should credit
+REPORTER = "PINWAIT_REPORTER"	# environment variable: "Name <address>" that a fix should credit
 
 
 def write_all(judgement: Judgement, folder: Path, copies: Mapping[str, Output | None] | None = None) -> None:
-	"""Write the files, and copies of some of them, by name; none is ever seen half written.
+	"""Write the files atomically, and copies of some of them, by name.
 
-	judgement.json comes first, for all else can be made of it. What could not be written is said.
+	judgement.json comes first, because all others can be made from it. Failures to write are reported.
 	"""
 	outputs.write_all(folder, {name: (functools.partial(make, judgement), (copies or {}).get(name))
 				   for name, make in FILES.items()})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell a judgement as one HTML file: no network, no script, nothing beside it."""
+"""Report a judgement as one HTML file: no network, no script, no other files."""
 
 import textwrap
 from collections import Counter
@@ -12,8 +12,8 @@ from ..util.text import printable
 from .judgement import Change, Judgement
 
 TEMPLATE = Path(__file__).parent / "judgement.html.j2"
-HEADLINE = 160		# characters of the first sentence: two lines on a screen
-UNFOLDED = 12		# with more findings than this all but the first are folded
+HEADLINE = 160		# characters of the first sentence, about two lines on a screen
+UNFOLDED = 12		# with more findings than this, all but the first are folded
 _CLASSES = {Outcome.PASS: "pass", Outcome.NOT_SEEN: "doubt", Outcome.FAIL: "fail", Outcome.CANNOT_JUDGE: "doubt"}
 
 
@@ -26,7 +26,7 @@ def html(judgement: Judgement) -> str:
 		raise CannotJudge("judgement.html needs the package python3-jinja2") from error
 
 	def shown(value: object) -> object:
-		"""Every text of the page goes through here, before it is escaped."""
+		"""Make a text of the page printable; every one passes through here before it is escaped."""
 		return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 	environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=shown, trim_blocks=True, lstrip_blocks=True)
@@ -44,7 +44,7 @@ def html(judgement: Judgement) -> str:
 
 
 def _spent(judgement: Judgement) -> dict[str, float]:
-	"""Return the seconds of each stage and of each check, in the order of what took longest."""
+	"""Return the seconds of each stage and of each check, the longest first."""
 	spent = {name: seconds for name, seconds in judgement.seconds.items() if name != "total"}
 	for patch in judgement.tried:
 		for check in patch.checks:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the gate finds out: of a series, of each patch, by each check.
+"""The gate's judgement: of a series, of each patch, by each check.
 
-Plain data and nothing else; judgement.json (schema/judgement.schema.json) is this, written down, and
-shards of one judgement are joined from it. All times are in seconds.
+Plain data and nothing else; judgement.json (schema/judgement.schema.json) is its serialised form, from
+which shards of one judgement are joined. All times are in seconds.
 """
 
 import enum
@@ -16,11 +16,11 @@ from ..log.results import EXIT_CODES, Outcome, PatchId
 
 SCHEMA = Path(__file__).parent / "schema/judgement.schema.json"
 SCHEMA_VERSION = 2
-PLACE = re.compile(r"\s*(?:\[[^\]]*\]\s*)*?\[[^\]]*?(\d+)/(\d+)[^\]]*\]")		# of a patch in its series, as its subject has it
+PLACE = re.compile(r"\s*(?:\[[^\]]*\]\s*)*?\[[^\]]*?(\d+)/(\d+)[^\]]*\]")		# a patch's number in its series, from its subject
 
 
 class Change(enum.Enum):
-	"""How what was found stands to the state before the patch."""
+	"""How a finding relates to the state before the patch."""
 	NEW = "new"
 	FIXED = "fixed"
 	PRE_EXISTING = "pre-existing"
@@ -28,7 +28,7 @@ class Change(enum.Enum):
 
 @dataclass(frozen=True)
 class Seen:
-	"""In how many of a number of boots something was seen."""
+	"""In how many of a number of boots a finding was seen."""
 	times: int
 	boots: int
 
@@ -38,20 +38,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class Finding:
-	"""One thing that a check found."""
+	"""One finding of a check."""
 	kind: str		# error, warning, case, splat, ending, suite, weakened, trailer, ...
-	id: str			# what it is known by: stays the same when lines move
+	id: str			# its identity, which survives moved lines
 	change: Change
-	held: bool		# held against the patch; otherwise for information
+	held: bool		# it fails the patch; otherwise it is informational
 	text: str		# the failing case's text, the log's lines, the compiler's message
-	where: str = ""		# file:line, or suite.case, "" where there is no place
-	before: Seen | None = None	# how often without the patch, where boots were repeated
-	after: Seen | None = None	# and with it
+	where: str = ""		# file:line, or suite.case, "" without a place
+	before: Seen | None = None	# how often without the patch, if boots were repeated
+	after: Seen | None = None	# how often with it
 
 
 @dataclass
 class Check:
-	"""What one check says of one patch."""
+	"""One check's judgement on one patch."""
 	name: str		# apply, static, stubs, coverage, or a profile
 	outcome: Outcome
 	reason: str		# one sentence
@@ -64,80 +64,80 @@ class Check:
 
 	@property
 	def held(self) -> list[Finding]:
-		"""What is held against the patch."""
+		"""The findings that fail the patch."""
 		return [finding for finding in self.findings if finding.held]
 
 
 @dataclass
 class Covered:
-	"""The lines that a patch changes in a file, as far as they are code, and which were executed."""
+	"""The lines of code that a patch changes in a file, and which of them were executed."""
 	file: str
 	executed: list[int] = field(default_factory=list)
 	missed: list[int] = field(default_factory=list)
 	uncompiled: list[int] = field(default_factory=list)	# no code in this configuration
-	removed: list[int] = field(default_factory=list)	# that it removes, by their numbers before it, and that were executed
+	removed: list[int] = field(default_factory=list)	# executed lines that it removes, by their numbers before it
 
 
 @dataclass
 class PatchJudgement:
-	"""What all checks say of one patch."""
+	"""The judgement on one patch, from all checks."""
 	number: int		# from 1, in the order of the series
 	subject: str
 	author: str
-	file: str		# where the patch came from, for people
+	file: str		# the patch's origin, for people
 	message_id: str
 	sha256: str		# of the diff as it was applied
 	patch_id: str		# git patch-id --stable
 	checks: list[Check] = field(default_factory=list)
 	covered: list[Covered] | None = None	# None: not measured
-	mail_sha256: str = ""	# of the mail, or the file with a diff, whole and as it came
+	mail_sha256: str = ""	# of the whole mail, or file with a diff, as it came
 
 	@property
 	def outcome(self) -> Outcome:
-		"""That of the worst check."""
+		"""The outcome of the worst check."""
 		return worst(check.outcome for check in self.checks)
 
 	@property
 	def reason(self) -> str:
-		"""The reason of the check that decides: of several the last, for the suites come after the looks at the text."""
+		"""The reason of the deciding check; of several the last, because the suites come after the checks of the text."""
 		outcome = self.outcome
 		return next((f"{check.name}: {check.reason}" for check in reversed(self.checks) if check.outcome is outcome),
-			    "nothing was checked")
+			    "no check was made")
 
 
 @dataclass
 class Judgement:
-	"""The whole answer."""
+	"""The whole judgement."""
 	kernel: str		# version
-	base: str		# what the patches were applied to, for people
+	base: str		# the base, for people
 	base_commit: str
 	choice: list[str]	# why this base, line by line
 	series: str		# of the project, applied before the patches; none
 	before: list[PatchId]	# the patches of that series
 	profiles: list[str]
-	checks: list[str]	# every check that was to be made of each patch
+	checks: list[str]	# the requested checks of each patch
 	command: str		# reproduces the whole
 	started: str		# ISO 8601, UTC
 	compiler: str
-	isolation: str		# what the patched code was kept in, "" if in nothing
+	isolation: str		# the sandbox of the patched code, "" if there was none
 	patches: list[PatchJudgement] = field(default_factory=list)
-	problem: str = ""	# why there is no judgement at all: input, base
-	nearest: str = ""	# a base that the patches do apply to, where the chosen one is not
-	not_checked: list[str] = field(default_factory=list)	# what was left out, and why
+	problem: str = ""	# why there is no judgement at all, such as bad input or a broken base
+	nearest: str = ""	# a base to which the patches do apply, if they do not apply to the chosen one
+	not_checked: list[str] = field(default_factory=list)	# omitted parts, and why
 	seconds: dict[str, float] = field(default_factory=dict)	# by stage, and "total"
 	shard: str = ""		# i/n, "" for all
-	only: int = 0		# number of the one patch that was to be judged, 0 for all
+	only: int = 0		# number of the only patch to judge, 0 for all
 	tool: str = ""		# version of the tool: its commit
-	ended: int = 0		# exit code of a gate that was used wrongly, interrupted, or ended before it began; else 0
-	report_url: str = ""	# where judgement.html can be read
+	ended: int = 0		# exit code of a gate that ended by wrong use, an interruption, or an error before it began; else 0
+	report_url: str = ""	# where judgement.html will be published
 
 	@property
 	def tried(self) -> list[PatchJudgement]:
-		"""The patches that this is about: where it is only a part, those that fell to it."""
+		"""The patches that this judgement covers; a shard covers only its own."""
 		return [patch for patch in self.patches if patch.checks or not (self.shard or self.only)]
 
 	def not_made(self, patch: PatchJudgement) -> list[str]:
-		"""Return the checks that were to be made of a patch here and have no result."""
+		"""Return the requested checks of a patch that have no result here."""
 		there = {check.name for check in patch.checks}
 		if "apply" in there or self.shard or self.only not in (0, patch.number):
 			return []
@@ -145,7 +145,7 @@ class Judgement:
 
 	@property
 	def outcome(self) -> Outcome:
-		"""That of the worst patch. What was found to fail stays so, whatever broke afterwards."""
+		"""The outcome of the worst patch. A failure stays a failure, whatever broke afterwards."""
 		if self.first_failed:
 			return Outcome.FAIL
 		if self.problem or not self.patches or any(map(self.not_made, self.tried)):
@@ -159,10 +159,10 @@ class Judgement:
 
 	@property
 	def reason(self) -> str:
-		"""One sentence for the whole."""
+		"""The reason for the outcome, in one sentence."""
 		failed, total = self.first_failed, len(self.patches)
 		if failed:
-			broke = f"; then the gate broke off: {self.problem}" if self.problem else ""
+			broke = f"; then the gate ended early: {self.problem}" if self.problem else ""
 			return f"{self.naming(failed)} fails ({failed.subject}): {failed.reason}{broke}"
 		if self.problem or not self.patches:
 			return self.problem or "there is no patch"
@@ -172,7 +172,7 @@ class Judgement:
 			return f"{self.naming(doubt)} cannot be judged ({doubt.subject}): {why}"
 		tried = len(self.tried)
 		if not tried:
-			return "no patch fell to this part"
+			return "this shard has no patch"
 		unseen = [patch for patch in self.tried if patch.outcome is Outcome.NOT_SEEN]
 		if unseen:
 			more = f"; nor patch {', '.join(str(patch.number) for patch in unseen[1:])}" if unseen[1:] else ""
@@ -181,14 +181,14 @@ class Judgement:
 		return f"{tried}{of} patch{'es' if total > 1 else ''}, no regression found by {', '.join(self._looks())}"
 
 	def naming(self, patch: PatchJudgement) -> str:
-		"""Say which patch is meant, in a way that its own number in its series does not contradict."""
+		"""Name a patch without contradicting its own number in its series."""
 		total = len(self.patches)
 		place = PLACE.match(patch.subject)
 		given = "" if not place or (int(place[1]), int(place[2])) == (patch.number, total) else "the "
 		return "the patch" if total == 1 else f"patch {patch.number} of {given}{total}{' given' if given else ''}"
 
 	def _looks(self) -> list[str]:
-		"""Name the checks that were made, and how much of the change and the suites they saw."""
+		"""Name the checks that were made, and how much of the change and of the suites they covered."""
 		covered = [file for patch in self.tried for file in patch.covered or ()]
 		executed = sum(len(file.executed) for file in covered)
 		lines = executed + sum(len(file.missed) for file in covered)
@@ -204,7 +204,7 @@ class Judgement:
 
 	@property
 	def exit_code(self) -> int:
-		"""0 pass or not seen, 1 fail, 2 cannot judge; 64 or 130 if the gate ended by that."""
+		"""0 pass or not seen, 1 fail, 2 cannot judge; 64 after wrong use, 130 after an interruption."""
 		return self.ended or EXIT_CODES[self.outcome]
 
 
@@ -212,7 +212,7 @@ WORST_FIRST = (Outcome.FAIL, Outcome.CANNOT_JUDGE, Outcome.NOT_SEEN, Outcome.PAS
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-	"""Return the worst of outcomes; of none nothing can be said, which is CANNOT_JUDGE."""
+	"""Return the worst of outcomes; CANNOT_JUDGE if there are none."""
 	return min(outcomes, key=WORST_FIRST.index, default=Outcome.CANNOT_JUDGE)
 
 
@@ -236,7 +236,7 @@ def to_json(judgement: Judgement) -> dict[str, Any]:
 
 
 def from_json(content: dict[str, Any]) -> Judgement:
-	"""Return what to_json() wrote down. Raises KeyError, TypeError or ValueError for anything else."""
+	"""Return the judgement that to_json() wrote. Raises KeyError, TypeError or ValueError for anything else."""
 	if content["kind"] != "judgement" or content["schema_version"] != SCHEMA_VERSION:
 		raise ValueError(f"this is no judgement of schema version {SCHEMA_VERSION}")
 	fields = {name: value for name, value in content.items() if name not in ("schema_version", "kind", "verdict")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell a judgement as JUnit XML: a suite a patch, a case a check, and a suite for the verdict."""
+"""Report a judgement as JUnit XML: a suite for each patch, a case for each check, and a suite for the verdict."""
 
 from . import words
 from ..log.results import Outcome
@@ -34,7 +34,7 @@ def junit(judgement: Judgement) -> str:
 		for name in judgement.not_made(patch):
 			case(name, suite, Outcome.CANNOT_JUDGE, "was not made", "", 0.0)
 		xml.add_testsuite(suite)
-	# Without a patch there is no case to fail, and the reader of the XML has to see that.
+	# Without a patch no case could fail, so the verdict has its own suite.
 	whole = TestSuite("pinwait")
 	case("verdict", whole, judgement.outcome, judgement.reason, line(judgement.command), judgement.seconds.get("total", 0.0))
 	xml.add_testsuite(whole)
@@ -50,5 +50,5 @@ def _text(group: Group, judgement: Judgement) -> str:
 
 
 def _ending(check: Check) -> list[str]:
-	"""Where there is more, and how to see it again."""
+	"""The place of the logs, and the command to reproduce the check."""
 	return [text for text in (check.log and f"logs: {line(check.log)}", check.command and line(check.command)) if text]

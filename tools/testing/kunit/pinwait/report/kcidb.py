@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell a judgement as KCIDB 5.3 objects: a checkout a patch, a build and tests a check that has them, and the verdict.
+"""Report a judgement as KCIDB 5.3 objects: a checkout for each patch, builds and tests of its checks, and the verdict.
 
-KCIDB speaks of the state of a checkout, not of what a patch changed: a failure that was there before is
-FAIL as well, and misc says how it stands. What we failed to do is MISS. There are no URLs of logs: whoever
-submits this knows where they will be.
+KCIDB describes the state of a checkout, not a patch's changes: a pre-existing failure is FAIL as well, and
+misc has its `change`. A check that the gate failed to make is MISS. There are no URLs of logs: only the
+submitter knows them.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from .words import line, lines
 
 ORIGIN = "pinwait"
 VERSION = {"major": 5, "minor": 3}
-EXCERPT = 16384		# characters that KCIDB takes of a log
-ROOT = "pinwait"	# of the paths of tests
+EXCERPT = 16384		# maximal number of characters of a log in KCIDB
+ROOT = "pinwait"	# first component of the paths of tests
 BUILDS = ("warnings", "stubs")	# checks that compile, besides the profiles
 _STATUS = {Outcome.PASS: "PASS", Outcome.NOT_SEEN: "SKIP", Outcome.FAIL: "FAIL", Outcome.CANNOT_JUDGE: "MISS"}
 PRIORITY = ("FAIL", "ERROR", "MISS", "PASS", "DONE", "SKIP")	# KCIDB's: of several the first counts
@@ -30,7 +30,7 @@ Object = dict[str, Any]
 
 
 def kcidb(judgement: Judgement, origin: str = ORIGIN) -> Object:
-	"""Return the objects; origin is the name under which a CI system submits."""
+	"""Return the objects; origin is the name of the submitting CI system."""
 	run = hashlib.sha256(f"{judgement.started} {judgement.command}".encode(errors="backslashreplace")).hexdigest()[:16]
 	checkouts, builds, tests = [], [], []
 	for patch in judgement.tried:
@@ -48,7 +48,7 @@ def kcidb(judgement: Judgement, origin: str = ORIGIN) -> Object:
 		if not made:	# a test needs a build
 			builds.append(common | {"id": f"{name}-none", "checkout_id": name, "comment": f"nothing was built: {line(patch.reason)}",
 						"status": "MISS" if patch.outcome is Outcome.CANNOT_JUDGE else "SKIP"})
-		# What is no build and has none, such as style, is put to the first build of the patch, and so is the verdict.
+		# A check without a build of its own, such as style, belongs to the patch's first build, and so does the verdict.
 		first = f"{name}-{_path(made[0].name) if made else 'none'}"
 		others = [check for check in checks if check not in made]
 		verdict = Check(VERDICT, worst(check.outcome for check in checks), patch.reason if checks else judgement.problem)
@@ -98,7 +98,7 @@ def _build(judgement: Judgement, check: Check) -> Object:
 
 
 def _tests(check: Check) -> Iterator[Object]:
-	"""Describe the run of the suite, and each case of which something is to be said."""
+	"""Describe the run of the suites, and each case with a finding."""
 	yield _test(ROOT, check) | {"misc": {"counts": check.counts, "cached": check.cached}}
 	cases: dict[str, list[Finding]] = {}
 	for finding in check.findings:
@@ -138,7 +138,7 @@ def _case_status(finding: Finding) -> str:
 
 
 def _broken(check: Check) -> bool:
-	"""Tell whether it was the build that failed."""
+	"""Tell whether the build failed."""
 	return any(finding.kind == "error" and finding.change is not Change.FIXED for finding in check.findings)
 
 
@@ -149,7 +149,7 @@ def _case_path(where: str) -> str:
 
 
 def _path(text: str) -> str:
-	"""Return a text as a component of a path: as it is, or with what KCIDB does not allow there replaced, and then a hash."""
+	"""Return a text as a component of a path; if KCIDB does not allow some of its characters, replace them and append a hash."""
 	plain = re.sub(r"[^a-zA-Z0-9_-]+", "_", text)
 	digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
 	return plain if plain == text and text else f"{plain.strip('_')}-{digest}"
@@ -160,5 +160,5 @@ def _excerpt(texts: Iterable[str]) -> str:
 
 
 def _known(content: Object) -> Object:
-	"""Leave out what is not known: KCIDB takes an empty value for a value, and null for an error."""
+	"""Leave out unknown values: KCIDB takes an empty value for a value, and null for an error."""
 	return {name: value for name, value in content.items() if value not in ("", {}, None)}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell a judgement as KTAP version 1: a test a patch, a subtest a check.
+"""Report a judgement as KTAP version 1: a test for each patch, a subtest for each check.
 
-What cannot be judged is `not ok` with the directive ERROR: a reader that knows no such directive
-takes it for a failure, never for a success. What is not seen is skipped.
+`cannot judge` is `not ok` with the directive ERROR: a reader that does not know the directive takes
+it for a failure, never for a success. `not seen` is a skip.
 """
 
 import re
@@ -15,7 +15,7 @@ from .words import Told, line, lines
 
 _INDENT = "    "
 _DIRECTIVES = {Outcome.NOT_SEEN: "SKIP", Outcome.CANNOT_JUDGE: "ERROR"}
-# A parser of kernel logs stops where the kernel does, wherever in a line it reads that.
+# A parser of kernel logs stops at these texts of a kernel's end, anywhere in a line.
 _ENDS = re.compile("List of all partitions:|Kernel panic - not syncing: VFS:|reboot: System halted")
 
 
@@ -66,10 +66,10 @@ def _text(rows: list[str]) -> str:
 
 
 def _comment(text: str) -> str:
-	"""Return a diagnostic line; the second space keeps a text from being read as a directive of its own."""
+	"""Return a diagnostic line; the second space keeps a parser from reading the text as a directive."""
 	return f"#  {text}".rstrip()
 
 
 def _plain(text: str) -> str:
-	"""Return text without the sign that begins a directive."""
+	"""Return text without the character that begins a directive."""
 	return line(text).replace("#", "/")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell a judgement as an answer to the mail of the patch, laid out as the reports of the kernel test robot.
+"""Report a judgement as an answer to the mail of the patch, laid out like reports of the kernel test robot.
 
-Plain text of less than 78 columns, headers first, ready for `git send-email`; whom to copy is left to who sends it.
+Plain text of less than 78 columns, headers first, ready for `git send-email`; the sender chooses the Cc: addresses.
 """
 
 import re
@@ -17,10 +17,10 @@ from .words import Told, line, lines
 
 WIDTH = 77
 TEXT_LINES = 24		# of each finding
-TEXTS = 8		# findings that have their text, and more that are only named
+TEXTS = 8		# findings with their text; more are only named
 NAMES = 20
-FEW = 10		# remarks, and what was there before
-# What a later commit can mend. Style, tags and tests are mended by a new version of the patch.
+FEW = 10		# remarks and pre-existing findings
+# Findings that a later commit can fix. Style, tags and tests need a new version of the patch.
 DEFECTS = ("error", "warning", "case", "splat", "ending", "suite")
 _FIELD = 16		# columns of a field's name
 _WORDS = {Outcome.PASS: "PASS", Outcome.NOT_SEEN: "NOT SEEN", Outcome.FAIL: "FAIL", Outcome.CANNOT_JUDGE: "NOT JUDGED"}
@@ -33,13 +33,13 @@ _SENTENCES = {
 
 
 def reply(judgement: Judgement, reporter: str = "") -> str:
-	"""Return the mail; reporter ("Name <address>") is who a fix should credit, "" for nobody."""
+	"""Return the mail; reporter ("Name <address>") is the person that a fix should credit, "" for none."""
 	about = _about(judgement)
 	return "\n".join([*(_headers(about) if about else []), *_body(judgement, about, reporter)]) + "\n"
 
 
 def _about(judgement: Judgement) -> PatchJudgement | None:
-	"""Return the patch that is answered to: the one that decides."""
+	"""Return the patch to whose mail this is the answer: the deciding one."""
 	return next((patch for patch in judgement.tried if patch.outcome is judgement.outcome),
 		    judgement.tried[0] if judgement.tried else None)
 
@@ -77,13 +77,13 @@ def _body(judgement: Judgement, about: PatchJudgement | None, reporter: str) -> 
 	yield from _failures(judgement, held)
 	if outcome in (Outcome.PASS, Outcome.NOT_SEEN):
 		yield from _passed(judgement)
-	yield from _list("New, but not held against the patch:", [told.finding for told in words.remarks(judgement)])
+	yield from _list("New, but informational:", [told.finding for told in words.remarks(judgement)])
 	everything = list(words.findings(judgement))
 	for what in words.lasting(everything):
 		yield from _folded(f"Still there: {what}")
 	yield from [""] if words.lasting(everything) else []
 	yield from _list("Fixed:", words.distinct(everything, Change.FIXED))
-	yield from _list("There before the patches as well:", words.distinct(everything, Change.PRE_EXISTING))
+	yield from _list("Also there before the patches:", words.distinct(everything, Change.PRE_EXISTING))
 	if words.not_checked(judgement):
 		yield "Not checked:"
 		for what in words.not_checked(judgement):
@@ -94,7 +94,7 @@ def _body(judgement: Judgement, about: PatchJudgement | None, reporter: str) -> 
 
 
 def _doubt(judgement: Judgement) -> Iterator[str]:
-	"""Why there is no answer, and what would help."""
+	"""Why there is no verdict, and what would help."""
 	yield from _folded(f"[{line(judgement.reason)}]")
 	if words.nearest(judgement):
 		yield from _folded(f"[it does apply to {words.nearest(judgement)}]")
@@ -104,7 +104,7 @@ def _doubt(judgement: Judgement) -> Iterator[str]:
 
 
 def _fields(judgement: Judgement, about: PatchJudgement | None) -> Iterator[str]:
-	"""What was tested, and how to do it again."""
+	"""What was tested, and how to reproduce it."""
 	fields = [("base:", words.base(judgement)), *(("", f"({line(reason)})") for reason in judgement.choice),
 		  ("patch subject:", line(about.subject) if about else ""),
 		  ("config:", line(", ".join(judgement.profiles))), ("compiler:", line(judgement.compiler))]
@@ -156,7 +156,7 @@ def _text(judgement: Judgement, told: Told) -> Iterator[str]:
 
 
 def _passed(judgement: Judgement) -> Iterator[str]:
-	"""What a series without a regression was put through."""
+	"""The checks that a series without a regression passed."""
 	for patch in judgement.tried:
 		ran = [f"{line(check.name)} {check.counts['pass']} cases" if check.counts.get("pass") else line(check.name)
 		       for check in patch.checks]
@@ -180,7 +180,7 @@ def _list(heading: str, found: list[Finding]) -> Iterator[str]:
 
 
 def _command(command: str) -> Iterator[str]:
-	"""Break a command between its words, so that a shell still takes it; where we have the tool is nothing to others."""
+	"""Break a command between its words so that a shell still accepts it, without the tool's local path."""
 	indent, row = " " * 8, ""
 	command = re.sub(r"^\S*/(?=tools/testing/kunit/pinwait\.py )", "", command)
 	try:
@@ -197,7 +197,7 @@ def _command(command: str) -> Iterator[str]:
 
 
 def _verbatim(row: str) -> list[str]:
-	"""Break a line of a log where it has to be, further in from there on."""
+	"""Break a long line of a log, and indent its continuation."""
 	return textwrap.wrap(row, WIDTH, initial_indent="   ", subsequent_indent=" " * 7, break_on_hyphens=False) or [""]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell the outcome: to a person on a terminal, as summary.json, as JUnit XML."""
+"""Report the outcome of a run: on a terminal, as summary.json, as JUnit XML."""
 
 import datetime
 import json
@@ -15,7 +15,7 @@ from ..util.errors import CannotJudge
 
 SCHEMA = Path(__file__).parent / "schema/summary.schema.json"
 SCHEMA_VERSION = 2
-SPLAT_LINES = 12	# of each complaint on the terminal; the log has it all
+SPLAT_LINES = 12	# of each complaint on the terminal; the log has all
 CASE_LINES = 30		# of each case's text
 _COLOURS = {Status.PASS: "32", Status.SKIP: "33"}
 _OK = (Status.PASS, Status.SKIP)
@@ -49,7 +49,7 @@ def summary(info: RunInfo, log: LogResult, verdict: Verdict) -> dict[str, Any]:
 
 
 def cannot_judge_summary(info: RunInfo, reason: str, exit_code: int) -> dict[str, Any]:
-	"""Return summary.json of a run that never booted; unknown texts of info are empty."""
+	"""Return the content of summary.json for a run that never booted; unknown texts of info are empty."""
 	content = summary(info, LogResult(), Verdict(Outcome.CANNOT_JUDGE, reason))
 	content["verdict"]["exit_code"] = exit_code
 	return content | {"ending": None}
@@ -61,9 +61,9 @@ def summary_text(content: dict[str, Any]) -> str:
 
 
 def junit(info: RunInfo, log: LogResult, verdict: Verdict) -> str:
-	"""Return JUnit XML: a testsuite per suite, one more for what belongs to no case.
+	"""Return JUnit XML: a testsuite per suite, and one for faults outside of any case.
 
-	Raises CannotJudge when python3-junitparser is missing.
+	Raises CannotJudge if python3-junitparser is missing.
 	"""
 	try:
 		from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
@@ -82,7 +82,7 @@ def junit(info: RunInfo, log: LogResult, verdict: Verdict) -> str:
 				entry.result = [outcome]
 			suite.add_testcase(entry)
 		xml.add_testsuite(suite)
-	# A log can fail although every case of it passes, and the reader of the XML has to see that.
+	# A log can fail although all of its cases pass, so the verdict has its own suite.
 	whole = TestSuite("pinwait")
 	entry = TestCase("verdict", "pinwait", log.wall_seconds)
 	if verdict.outcome is not Outcome.PASS:
@@ -100,7 +100,7 @@ def junit(info: RunInfo, log: LogResult, verdict: Verdict) -> str:
 def print_report(info: RunInfo, log: LogResult, verdict: Verdict, stream: TextIO, verbose: bool = False) -> None:
 	"""Print cases, complaints and, last, one line with the verdict.
 
-	Parameters that passed, or did not run, are summed up in a line per case unless verbose.
+	Unless verbose, one line per case sums up parameters that passed or did not run.
 	"""
 	colour = stream.isatty() and not os.environ.get("NO_COLOR")
 
@@ -165,7 +165,7 @@ def _splat_text(splat: Splat) -> str:
 
 
 def no_summary(command: str, reason: str, exit_code: int) -> str:
-	"""Return the text of the summary.json of a run that ended before it was known what it is to do."""
+	"""Return the text of the summary.json of a run that ended before it had read its options."""
 	return summary_text(cannot_judge_summary(_unknown(command), reason, exit_code))
 
 

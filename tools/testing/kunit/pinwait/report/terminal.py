@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tell a judgement to a person on a terminal."""
+"""Report a judgement on a terminal."""
 
 import os
 from typing import TextIO
@@ -10,14 +10,14 @@ from .judgement import Change, Judgement, PatchJudgement
 from .words import Group, Told, line, lines
 
 TEXT_LINES = 16		# of each finding; judgement.html has them all
-TEXTS = 8		# findings of a check that have their text, and more that are only named
+TEXTS = 8		# findings of a check with their text; more are only named
 NAMES = 20
-OLD = 10		# of what was fixed or was there before
+OLD = 10		# fixed and pre-existing findings
 _COLOURS = {Outcome.PASS: "1;32", Outcome.NOT_SEEN: "1;36", Outcome.FAIL: "1;31", Outcome.CANNOT_JUDGE: "1;33"}
 
 
 def print_judgement(judgement: Judgement, stream: TextIO) -> None:
-	"""Print the base, a line a patch and what is to be said of it; the last line is the verdict of all."""
+	"""Print the base, each patch with its findings and, as the last line, the verdict on all."""
 	_Printer(judgement, stream).print()
 
 
@@ -28,7 +28,7 @@ class _Printer:
 		self.found = list(words.findings(judgement))
 
 	def print(self) -> None:
-		"""Print all of it."""
+		"""Print the whole judgement."""
 		judgement = self.judgement
 		self._write(0, f"base: {words.base(judgement)}")
 		for reason in judgement.choice:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The words in which every report speaks of a judgement."""
+"""The words that all reports of a judgement share."""
 
 import re
 import textwrap
@@ -12,22 +12,22 @@ from ..util.text import printable, ranges
 from .judgement import Change, Check, Finding, Judgement, PatchJudgement
 
 __all__ = ["ranges"]
-# What KUnit prints before an assertion, and what is no message after one.
+# KUnit's line before an assertion's text, and lines after the text that are no message.
 FAILED = re.compile(r"(?:EXPECTATION|ASSERTION) FAILED at (\S+:\d+)$", re.MULTILINE)
 NO_MESSAGE = re.compile(r"\s*(?:#|ok \d|not ok \d|KTAP version )")
-# A compiler's or linker's own line in what make says; the line that only says that the kernel complains.
+# A compiler's or linker's own line in make's output; a line that only announces a complaint of the kernel.
 ERROR = re.compile(r": (?:fatal )?error: |: undefined reference to |: multiple definition of ")
 CUT = re.compile(r"[-=]{4}")
 VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
-NAMED = 3		# findings that a reason names
+NAMED = 3		# maximal number of findings that a reason names
 OF_CASES = ("case", "missing", "skip", "splat")	# kinds of findings whose place is a case
-UNBUILT = ("apply", "static")	# checks that run nothing of a patch
+UNBUILT = ("apply", "static")	# checks that run no code of a patch
 _CHANGES = {Change.NEW: "new", Change.FIXED: "fixed", Change.PRE_EXISTING: "there before"}
 
 
 @dataclass(frozen=True)
 class Told:
-	"""A finding and where it belongs."""
+	"""A finding with its patch and check."""
 	patch: PatchJudgement
 	check: Check
 	finding: Finding
@@ -35,23 +35,23 @@ class Told:
 
 @dataclass(frozen=True)
 class Group:
-	"""A finding of a patch's check, and the same in other cases."""
+	"""A finding of a patch's check, and equal ones in other cases."""
 	told: Told
 	others: list[Finding]
 
 	@property
 	def title(self) -> str:
-		"""Say in a line what was found where, and in how many other cases."""
+		"""The finding, its place, and the number of other cases, in a line."""
 		return " ".join(filter(None, [title(self.told.finding), self.more]))
 
 	@property
 	def gist(self) -> str:
-		"""Say in a line where it was found, why it fails, and in how many other cases."""
+		"""Its place, why it fails, and the number of other cases, in a line."""
 		return " ".join(filter(None, [gist(self.told.finding), self.more]))
 
 	@property
 	def more(self) -> str:
-		"""Count the others; "" if there is none."""
+		"""The number of other cases; "" if there is none."""
 		if not self.others:
 			return ""
 		case = _case(self.told.finding)
@@ -60,7 +60,7 @@ class Group:
 
 
 def findings(judgement: Judgement) -> Iterator[Told]:
-	"""Give all findings, in the order of patches and checks."""
+	"""Yield all findings, in the order of patches and checks."""
 	for patch in judgement.patches:
 		for check in patch.checks:
 			for finding in check.findings:
@@ -68,12 +68,12 @@ def findings(judgement: Judgement) -> Iterator[Told]:
 
 
 def held(judgement: Judgement) -> list[Told]:
-	"""Return what is held against patches, of each patch every finding once."""
+	"""Return the findings that fail patches, each once for a patch."""
 	return [told for told in findings(judgement) if told.finding.held and not seen_earlier(told)]
 
 
 def grouped(found: list[Told]) -> list[Group]:
-	"""Return findings with those cases put together that fail at the same line and say the same, numbers apart."""
+	"""Return findings in groups of cases that fail at the same line with the same text, except for numbers."""
 	groups: dict[object, Group] = {}
 	for told in found:
 		key = told.patch.number, told.check.name, likeness(told.finding)
@@ -85,21 +85,21 @@ def grouped(found: list[Told]) -> list[Group]:
 
 
 def likeness(finding: Finding) -> object:
-	"""Return what those findings of a check have in common that are told as one."""
+	"""Return the key that equal findings of a check share; they are reported as one."""
 	if finding.kind not in OF_CASES:
 		return id(finding)
 	return finding.kind, place(finding), VARYING.sub("N", why(finding)), seen(finding)
 
 
 def remarks(judgement: Judgement) -> list[Told]:
-	"""Return what is new and yet not held against a patch."""
+	"""Return the findings that are new but do not fail a patch."""
 	return [told for told in findings(judgement) if told.finding.change is Change.NEW and not told.finding.held]
 
 
 def distinct(found: list[Told], change: Change) -> list[Finding]:
-	"""Return each finding of a change once, however many patches and checks saw it, in whatever state.
+	"""Return each finding of a change once, however many patches and checks saw it.
 
-	What an earlier patch of the series brought was not there before the patches: lasting() tells that.
+	Findings from an earlier patch of the series did not exist before the patches: lasting() reports them.
 	"""
 	brought = {id(told) for told, _ in _brought(found)}
 	return list({gist(told.finding): told.finding for told in found
@@ -107,14 +107,14 @@ def distinct(found: list[Told], change: Change) -> list[Finding]:
 
 
 def lasting(found: list[Told]) -> list[str]:
-	"""Say in a sentence for each patch and check what an earlier patch of the series brought and is still there."""
+	"""For each patch and check, count in a sentence the findings from an earlier patch of the series that persist."""
 	counts = Counter((told.patch.number, told.check.name, by.number) for told, by in _brought(found))
 	return [f"patch {number}, {line(name)}: {count(times, 'finding')} since patch {by}"
 		for (number, name, by), times in counts.items()]
 
 
 def _brought(found: list[Told]) -> Iterator[tuple[Told, PatchJudgement]]:
-	"""Give what was there before a patch because an earlier one of the series brought it, and that one."""
+	"""Yield findings that existed before a patch because of an earlier patch of the series, with that patch."""
 	brought: dict[tuple[str, str], PatchJudgement] = {}
 	for told in found:
 		key = (told.check.name, told.finding.id)
@@ -127,39 +127,39 @@ def _brought(found: list[Told]) -> Iterator[tuple[Told, PatchJudgement]]:
 
 
 def repaired_by(judgement: Judgement, told: Told) -> PatchJudgement | None:
-	"""Return the later patch that makes good what is held against this one."""
+	"""Return the later patch that fixes a finding that fails this one."""
 	return next((later.patch for later in findings(judgement)
 		     if later.patch.number > told.patch.number and later.finding.change is Change.FIXED
 		     and later.finding.id == told.finding.id), None)
 
 
 def seen_earlier(told: Told) -> Check | None:
-	"""Return the earlier check of the same patch that found the same."""
+	"""Return the earlier check of the same patch with the same finding."""
 	return told_before(told.patch, told.check, told.finding)
 
 
 def told_before(patch: PatchJudgement, check: Check, finding: Finding) -> Check | None:
-	"""Return the check of a patch that found the same as this one, and earlier."""
+	"""Return an earlier check of a patch with the same finding as this check."""
 	earlier = patch.checks[:next(index for index, one in enumerate(patch.checks) if one is check)]
 	return next((one for one in earlier
 		     if any((other.id, other.held) == (finding.id, finding.held) for other in one.findings)), None)
 
 
 def nearest(judgement: Judgement) -> str:
-	"""Return the base that the patches do apply to, unless the reason names it; "" if none is known."""
+	"""Return the base to which the patches do apply, unless the reason names it; "" if none is known."""
 	reasons = [check.reason for patch in judgement.patches for check in patch.checks]
 	return "" if any(judgement.nearest in reason for reason in reasons) else line(judgement.nearest)
 
 
 def not_checked(judgement: Judgement) -> list[str]:
-	"""Return what was left out, and whether the patches' code ran unconfined."""
+	"""Return the omitted parts, and a note if the patches' code ran unconfined."""
 	ran = any(check.name not in UNBUILT for patch in judgement.patches for check in patch.checks)
-	unconfined = ["isolation: the patches' code ran with the rights of who called"] if ran and not judgement.isolation else []
+	unconfined = ["isolation: the patches' code ran with the caller's rights"] if ran and not judgement.isolation else []
 	return [*unconfined, *map(line, judgement.not_checked)]
 
 
 def unexplained(check: Check) -> bool:
-	"""Tell whether a check fails although it has nothing to show for it."""
+	"""Tell whether a check fails without a finding that says why."""
 	return check.outcome is Outcome.FAIL and not check.held
 
 
@@ -169,17 +169,17 @@ def line(text: str) -> str:
 
 
 def lines(text: str) -> list[str]:
-	"""Return the printable lines of a text, those of kernel and compiler with their columns kept."""
+	"""Return the printable lines of a text; tabs become spaces, so that columns of kernel and compiler stay."""
 	return [row.rstrip() for row in textwrap.dedent(printable(text).expandtabs()).strip("\n").split("\n")]
 
 
 def title(finding: Finding) -> str:
-	"""Say in a line what was found where: kind, place, and how often."""
+	"""Describe a finding in a line: kind, place, and how often."""
 	return " ".join(filter(None, [line(finding.kind), line(finding.where), seen(finding)]))
 
 
 def seen(finding: Finding) -> str:
-	"""Say in how many boots it was seen; "" where boots were not repeated."""
+	"""Say in how many boots it was seen; "" if boots were not repeated."""
 	if not finding.after and not finding.before:
 		return ""
 	return f"(in {finding.after or 'none'} boots, before the patch in {finding.before or 'none'})"
@@ -190,14 +190,14 @@ def why(finding: Finding) -> str:
 	rows = [row for row in lines(finding.text) if row.strip() and not CUT.match(row)]
 	failed = next((index for index, row in enumerate(rows) if FAILED.search(row)), -1)
 	if failed >= 0:
-		# The first line may say under which circumstances it failed.
+		# The first line may describe the circumstances of the failure.
 		return line(" ".join([*(rows[:1] if failed and rows[0].endswith(":") else []), _assertion(rows[failed + 1:])]))
 	told = [row for row in rows if finding.kind == "error" and ERROR.search(row)] or rows
 	return line(told[0]) if told else line(finding.kind)
 
 
 def _assertion(rows: list[str]) -> str:
-	"""Put the lines of an assertion that failed into one: what it expected, what was there instead, its message."""
+	"""Join the lines of a failed assertion: what it expected, the actual value, its message."""
 	if not rows or not rows[0].lstrip().startswith("Expected "):
 		return rows[0] if rows else "an assertion failed"
 	depth = _depth(rows[0])
@@ -212,13 +212,13 @@ def _depth(row: str) -> int:
 
 
 def place(finding: Finding) -> str:
-	"""Return file:line of the assertion that failed; "" if none did."""
+	"""Return file:line of the failed assertion; "" if there is none."""
 	found = FAILED.search(finding.text)
 	return line(found[1]) if found else ""
 
 
 def gist(finding: Finding) -> str:
-	"""Return a finding in one line, which begins with its place as compilers have it."""
+	"""Return a finding in one line that begins with its place, in the form of compilers."""
 	text, where = why(finding), line(finding.where)
 	if where and not text.startswith(where):
 		text = f"{where}: {text}"
@@ -231,18 +231,18 @@ def _case(finding: Finding) -> str:
 
 
 def message_id(patch: PatchJudgement) -> str:
-	"""Return the id of the mail that the patch came in, without brackets; "" if there is none that can be told."""
+	"""Return the Message-ID of the patch's mail, without brackets; "" if it is unknown."""
 	found = re.fullmatch(r"\s*<?([^<>]+?)>?\s*", patch.message_id)
 	return found[1] if found and line(found[1]) == found[1] else ""
 
 
 def change(finding: Finding) -> str:
-	"""Name how a finding stands to what was before."""
+	"""Name how a finding relates to the state before."""
 	return _CHANGES[finding.change]
 
 
 def base(judgement: Judgement) -> str:
-	"""Say what the patches were applied to."""
+	"""Name the base of the patches."""
 	commit = f"commit {judgement.base_commit[:12]}" if judgement.base_commit else ""
 	return ", ".join(filter(None, [line(judgement.base), commit])) or "none"
 
@@ -253,7 +253,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def named(held: Sequence[Finding]) -> str:
-	"""Sum up in one sentence what is held against a patch: why the first, and what else."""
+	"""Sum up findings in one sentence: the first with its reason, and the others."""
 	groups: dict[object, list[Finding]] = {}
 	for finding in held:
 		groups.setdefault(likeness(finding), []).append(finding)
@@ -263,7 +263,7 @@ def named(held: Sequence[Finding]) -> str:
 
 
 def _short_of(group: Sequence[Finding]) -> str:
-	"""Name findings that are alike in a few """
+	"""Name similar findings in a few """
 	first = group[0]
 	seen = f" ({first.after} boots with it, {first.before} without)" if first.after and first.before else ""
 	if first.kind == "warning":
