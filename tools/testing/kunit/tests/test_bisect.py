@@ -153,7 +153,7 @@ def test_what_cannot_be_tested_is_skipped(tree, tmp_path, line, text, why):
 	("innocent", ("--series=rcf", CASE), "unknown series 'rcf'"),
 	("innocent", ("--profile=vax", CASE), "unknown profile"),
 	("innocent", ("--json=/no/such/folder/x", CASE), ""),
-	("innocent", (ABSENT,), "is about what series none does not have: --series=rfc"),
+	("innocent", (ABSENT,), "test a part that series none does not have: --series=rfc"),
 	("no memory", (), "could not be built on this machine"),
 	("no start", (), "did not start the kernel"),
 	("panics early", (), "panicked before the first test"),

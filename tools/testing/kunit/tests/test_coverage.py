@@ -105,10 +105,10 @@ def test_line_reason_does_not_explain_a_branch():
 
 
 @pytest.mark.parametrize("lines, gaps, stale, reason", [
-	(_lines(l5=Line(1)), [Gap("mm/a.c", 5, "", "", "", "line", True, "")], [], "1 lines or branches that the series adds"),
+	(_lines(l5=Line(1)), [Gap("mm/a.c", 5, "", "", "", "line", True, "")], [], "1 lines or branches of the series are not executed"),
 	(_lines(l5=Line(1)), [Gap("mm/a.c", 6, "", "", "", "line", False, "")], [], "1 lines around it"),
-	(_lines(l5=Line(1)), [], [Reason("mm/a.c", "f", "", "w", False)], "1 reasons explain nothing"),
-	({}, [], [], "no line that is code"),
+	(_lines(l5=Line(1)), [], [Reason("mm/a.c", "f", "", "w", False)], "1 reasons match no unreached line"),
+	({}, [], [], "no line for which gcov has code"),
 ])
 def test_what_fails(lines, gaps, stale, reason):
 	answer = coverage._judge(lines, {"mm/a.c": {5}}, gaps, stale)

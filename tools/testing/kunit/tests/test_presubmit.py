@@ -39,19 +39,19 @@ def _chosen(tree, staged=False, commits=""):
 def test_commits_that_upstream_has_not(tree):
 	_commit(tree, "a")
 	_commit(tree, "b")
-	assert _chosen(tree) == ("origin/master..HEAD", "2 commits that origin/master has not")
+	assert _chosen(tree) == ("origin/master..HEAD", "2 commits that origin/master lacks")
 
 
 def test_staged_change_where_no_commit_is_new(tree):
 	fakes.write(tree, {"mm/migrate.c": "a"})
 	assert _chosen(tree)[0] == "HEAD~1..HEAD"
 	fakes.git(tree, "add", "-u")
-	assert _chosen(tree) == ("staged", "what is staged")
+	assert _chosen(tree) == ("staged", "the staged changes")
 
 
 def test_last_commit_where_there_is_no_upstream(tree):
 	fakes.git(tree, "checkout", "-qb", "other", "--no-track")
-	assert _chosen(tree) == ("HEAD~1..HEAD", "the last commit, for the branch has no upstream and nothing is staged")
+	assert _chosen(tree) == ("HEAD~1..HEAD", "the last commit, because the branch has no upstream and nothing is staged")
 
 
 @pytest.mark.parametrize("more, range_", [({"commits": "1"}, "HEAD~1..HEAD"), ({"commits": "a..b"}, "a..b"), ({"staged": True}, "staged")])
@@ -128,7 +128,7 @@ def test_histories_are_not_judged(tree, asked, capsys, monkeypatch):
 	_commit(tree, "a")
 	_commit(tree, "b")
 	assert _push(tree, f"refs/heads/x {fakes.git(tree, 'rev-parse', 'HEAD')} refs/heads/x {base}") == 0
-	assert not asked[0] and "not checked: 2 commits are no series" in capsys.readouterr().err
+	assert not asked[0] and "not checked: 2 commits are too many for a series" in capsys.readouterr().err
 
 
 def test_first_push_of_all(tree, asked, capsys):
@@ -136,7 +136,7 @@ def test_first_push_of_all(tree, asked, capsys):
 		fakes.git(tree, "update-ref", "-d", name)
 	head = fakes.git(tree, "rev-parse", "HEAD")
 	assert _push(tree, f"refs/heads/x {head} refs/heads/new {'0' * 40}") == 0
-	assert not asked[0] and "not checked: it begins a history" in capsys.readouterr().err
+	assert not asked[0] and "not checked: it contains a root commit" in capsys.readouterr().err
 
 
 def test_hook_comes_and_goes(tree):

@@ -151,7 +151,7 @@ def test_without_any_shard_nothing_can_be_judged(tmp_path, capsys):
 	for name in ("nowhere", "empty", "shard-*.json"):
 		code, out, err = _cli(capsys, f"--build-root={tmp_path}/build", tmp_path / name)
 		assert (code, out) == (2, "") and "Errno" not in err and "Traceback" not in err
-		assert err.endswith(f"pinwait: there is no result of a shard in {tmp_path / name}: none of them came to an end, or left what it found\n")
+		assert err.endswith(f"pinwait: no result of a shard in {tmp_path / name}: no shard finished or wrote its results\n")
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text(""), lambda path: path.write_text('{"kind": "judg')])

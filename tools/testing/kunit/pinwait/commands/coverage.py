@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which lines and branches of the change does the suite execute?
+"""Report which lines and branches of the change the suite executes.
 
-Every line that the series adds, and every branch on it, must be: that is the verdict. Of the
-functions around them, named in tools/testing/coverage.toml, what is not reached is listed, each
-line with the reason that stands there; a line without a reason, and a reason without its line,
-count against the run as well.
+The verdict is pass if the suite executes every line that the series adds, and takes every branch
+on it. For the functions around them, named in tools/testing/coverage.toml, unreached lines are
+listed with the reasons from that file; a line without a reason, or a reason without its line, also
+fails the run.
 """
 
 import json
@@ -38,12 +38,12 @@ SHOWN = 20		# lines not executed that are printed; coverage.json has them all
 
 @dataclass(frozen=True)
 class Reason:
-	"""Why a line of a function is not reached, or a branch on it not taken."""
+	"""Why a function's line is not reached, or a branch on it not taken."""
 	file: str
 	function: str
 	code: str		# the line, without white space around it; the one before it and "\n" may precede
 	why: str
-	branch: bool = False	# the line is reached, but not every branch on it is taken
+	branch: bool = False	# the line is reached, but not every branch taken
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Gap:
 
 
 def coverage(options: Options) -> int:
-	"""Run the suites with gcov's counters; return 0 if all that the series adds is executed and
-	what else is not reached is explained, 1 if not.
+	"""Run the suites with gcov's counters; return 0 if every line that the series adds is executed and
+	every other unreached line has a reason, 1 if not.
 
 	Raises CannotJudge if the suites do not pass, or the profile's kernel has no counters.
 	"""
@@ -94,7 +94,7 @@ def coverage(options: Options) -> int:
 
 
 def load(path: Path) -> tuple[dict[str, list[str]], list[Reason]]:
-	"""Return the functions to look at, by file, and the reasons. Raises UsageError."""
+	"""Return the functions to check, by file, and the reasons. Raises UsageError."""
 	try:
 		tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
 		functions = {str(name): [str(function) for function in found]
@@ -139,7 +139,7 @@ def function_lines(source: Sequence[str], name: str) -> range:
 def find_gaps(sources: Mapping[str, Sequence[str]], lines: Mapping[str, Mapping[int, Line]],
 	      added: Mapping[str, Iterable[int]], functions: Mapping[str, Sequence[str]],
 	      reasons: Sequence[Reason]) -> list[Gap]:
-	"""Return what was not executed of the lines added, and of the functions."""
+	"""Return the added lines, and the lines of the functions, that were not executed."""
 	gaps = []
 	for name, source in sources.items():
 		where = {number: function for function in functions.get(name, ())
@@ -152,7 +152,7 @@ def find_gaps(sources: Mapping[str, Sequence[str]], lines: Mapping[str, Mapping[
 			gap = Gap(name, number, where.get(number, ""), source[number - 2].strip(), source[number - 1].strip(),
 				  f"{line.untaken} of {line.branches} branches" if line.count else "line", number in mine, "")
 			why = next((reason.why for reason in reasons if _explains(reason, gap)), "")
-			# A branch that goes nowhere else is not worth a reason where the series is not concerned.
+			# An untaken branch outside of the series' lines needs no reason if it leads nowhere else.
 			if gap.added or why or not line.count:
 				gaps.append(replace(gap, why=why))
 	return gaps
@@ -168,13 +168,13 @@ def _judge(lines: Mapping[str, Mapping[int, Line]], added: Mapping[str, set[int]
 	code = [lines[name][number] for name, numbers in added.items() for number in numbers
 		if number in lines.get(name, {})]
 	if not code:
-		return Verdict(Outcome.FAIL, "the series adds no line that is code, as far as gcov knows")
+		return Verdict(Outcome.FAIL, "the series adds no line for which gcov has code")
 	total = len(code) + sum(line.branches for line in code)
 	missed = sum(1 if gap.what == "line" else int(gap.what.split()[0]) for gap in gaps if gap.added and not gap.why)
-	faults = [f"{missed} lines or branches that the series adds are not executed"] if missed else []
+	faults = [f"{missed} lines or branches of the series are not executed"] if missed else []
 	bare = [gap for gap in gaps if not gap.added and not gap.why]
-	faults += [f"{len(bare)} lines around it are not reached, and nothing says why"] if bare else []
-	faults += [f"{len(stale)} reasons explain nothing"] if stale else []
+	faults += [f"{len(bare)} lines around it are not reached and have no reason"] if bare else []
+	faults += [f"{len(stale)} reasons match no unreached line"] if stale else []
 	explained = sum(gap.added and bool(gap.why) for gap in gaps)
 	reached = (f"{len(code)} lines and {total - len(code)} branches of the series executed"
 		   + (f", {explained} of them impossible as explained" if explained else ""))
@@ -195,7 +195,7 @@ def _html(kernel: Kernel, done: Built, names: Iterable[str], folder: Path, progr
 
 def _tell(folder: Path, lines: Mapping[str, Mapping[int, Line]], added: Mapping[str, set[int]],
 	  gaps: Sequence[Gap], stale: Sequence[Reason]) -> None:
-	"""Write coverage.json, and print what is not executed, the unexplained first."""
+	"""Write coverage.json, and print the lines that are not executed, those without a reason first."""
 	counts = {name: {str(number): {"count": line.count, "branches": line.branches, "untaken": line.untaken}
 			 for number in sorted(numbers) if (line := lines.get(name, {}).get(number))}
 		  for name, numbers in added.items()}
@@ -207,4 +207,4 @@ def _tell(folder: Path, lines: Mapping[str, Mapping[int, Line]], added: Mapping[
 		print(f"  {gap.file}:{gap.line}: {mark}: {gap.what} not executed: {gap.code}\n"
 		      f"      {gap.why or 'NO REASON GIVEN'}")
 	for reason in stale:
-		print(f"  {REASONS.name}: nothing to explain: {reason.function}: {reason.code}")
+		print(f"  {REASONS.name}: matches no unreached line: {reason.function}: {reason.code}")

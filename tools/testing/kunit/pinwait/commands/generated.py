@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make mutants GENERATED=1`: how many of the mutants that nobody picked does the suite notice?
+"""`make mutants GENERATED=1`: score the suite on generated mutants.
 
-Nothing is assumed of a mutant: it is compiled, and unless its objects are those of the kernel without it, or no case comes to
-its line, it is booted until the first case fails. An equal object proves nothing as long as another profile makes a
-different one.
+Every mutant is compiled. Unless its objects equal the original ones, or no case reaches its line, it is booted until the
+first case fails. An equal object proves nothing if another profile makes a different one.
 """
 
 import functools
@@ -43,19 +42,19 @@ from .session import Session
 KIND = "generated"
 LINES, RESULT, TABLE = "generated.jsonl", "generated.json", "generated.txt"
 SCORES = GENERATED / "scores"
-UNINITIALIZED = "-ftrivial-auto-var-init=uninitialized"	# what the default hides: a memset() on the stack that is gone
-STRICT = "-Werror=int-conversion"	# an integer in the place of a pointer is no mutant
-COMPARED = f"{STRICT} --param asan-globals=0"	# KASAN notes the columns in which static variables are defined
-SAME_AS = ("uml-rt", "uml-smp", "uml-debug", "uml-kasan")	# profiles that an object has to be equal in, too
-CPU_FACTOR, LEAST_CPU = 5, 4	# times the processor time of the suite, and seconds: what takes more hangs
+UNINITIALIZED = "-ftrivial-auto-var-init=uninitialized"	# the default would hide a removed memset() on the stack
+STRICT = "-Werror=int-conversion"	# an integer in place of a pointer is an invalid mutant
+COMPARED = f"{STRICT} --param asan-globals=0"	# KASAN records the columns of definitions of static variables
+SAME_AS = ("uml-rt", "uml-smp", "uml-debug", "uml-kasan")	# further profiles in which an object has to be equal
+CPU_FACTOR, LEAST_CPU = 5, 4	# limits of a boot: multiple of the suite's processor time, least seconds
 
 
 @dataclass(frozen=True)
 class Asked:
-	"""Which mutants, and what for."""
+	"""Which mutants to try, and how."""
 	names: tuple[str, ...] = ()
 	sample: int = 0
-	seed: str = ""		# "": of the kernel's version
+	seed: str = ""		# "": from the kernel's version
 	functions: tuple[str, ...] = ()	# globs of function or file:function
 	shard: Shard = Shard()
 	resume: bool = False
@@ -63,9 +62,9 @@ class Asked:
 
 
 def generated(options: Options, asked: Asked) -> int:
-	"""Try generated mutants; return 0 unless one came to life that the record of the same seed says is noticed.
+	"""Try generated mutants; return 0 unless one survives that the record of the same seed calls noticed.
 
-	Raises CannotJudge if the suite does not pass without any mutant.
+	Raises CannotJudge if the suite does not pass without a mutant.
 	"""
 	_check(asked)
 	deps.ensure(deps.RUN | deps.PARSER)
@@ -83,11 +82,11 @@ def generated(options: Options, asked: Asked) -> int:
 
 
 def _check(asked: Asked) -> None:
-	"""Raise UsageError for a choice that makes no sense."""
+	"""Raise UsageError for contradictory options."""
 	if asked.sample < 0 or asked.names and (asked.sample or asked.functions or asked.seed):
 		raise UsageError("a sample is a number of mutants; names take neither a sample nor a seed nor functions")
 	if asked.record and (asked.names or asked.functions or asked.shard.count > 1):
-		raise UsageError("a record is of a whole sample, without names, functions and shards")
+		raise UsageError("a record needs a whole sample, without names, functions and shards")
 
 
 def _words(asked: Asked) -> str:
@@ -100,7 +99,7 @@ def _words(asked: Asked) -> str:
 
 
 class _Made:
-	"""The mutants of a kernel, and those that were chosen."""
+	"""The mutants of a kernel, and the chosen ones."""
 
 	def __init__(self, session: Session, ready: Prepared, asked: Asked):
 		self.road, self.operators = road.load(GENERATED / "road.toml"), generate.load(GENERATED / "operators.toml")
@@ -119,7 +118,7 @@ class _Made:
 		self.chosen = self._choose()
 
 	def doubts(self) -> list[str]:
-		"""Return what could not be broken."""
+		"""Return the sites, lines and functions that could not be mutated, as text."""
 		told = []
 		for name, found in self.found.items():
 			rejected = [function for function in found.rejected if function in self.road.functions[name]]
@@ -141,30 +140,30 @@ class _Made:
 			chosen = generate.drawn(among, self.seed, asked.sample)
 		chosen = list(asked.shard.spread(chosen))
 		if not chosen:
-			raise UsageError("there is no such mutant" if asked.shard.count == 1 else
-					 f"shard {asked.shard} has no mutant: there are too few for so many")
+			raise UsageError("no mutant matches" if asked.shard.count == 1 else
+					 f"shard {asked.shard} is empty: there are fewer mutants than shards")
 		return [replace(variant, rebuild=self.road.rebuild.get(variant.file, ())) for variant in chosen]
 
 
 @dataclass(frozen=True)
 class Reach:
-	"""To which lines do the cases come? Counts of the kernel without a mutant, by file and line."""
+	"""The lines that the cases reach: counts of the kernel without a mutant, by file and line."""
 	sources: Mapping[str, Sequence[str]]
 	counts: Mapping[str, Mapping[int, int]]
 
 	def owner(self, variant: Variant) -> int:
-		"""Return the line that has the count for a mutant, 0 if gcov knows no code there."""
+		"""Return the line that has the count for a mutant, 0 if gcov has no code there."""
 		return seen.statement(self.sources[variant.file], self.counts.get(variant.file, {}), variant.line)
 
 	def never(self, variant: Variant) -> bool:
-		"""Tell whether it is certain that nothing comes to a mutant."""
+		"""Tell whether certainly no case reaches a mutant."""
 		owner = self.owner(variant)
 		return bool(owner) and not self.counts[variant.file][owner]
 
 
 @dataclass(frozen=True)
 class _Limits:
-	"""How the kernel without a mutant does, and what a mutant gets."""
+	"""The results of the kernel without a mutant, and the limits for a mutant's boot."""
 	argv: list[str]
 	statuses: dict[str, Status]
 	errors: set[str]
@@ -172,37 +171,37 @@ class _Limits:
 
 
 class _Shop(mutants.Shop):
-	"""What is needed to try generated mutants."""
+	"""The data and tools to try generated mutants."""
 	limits: _Limits
 	reach: Reach | None = None
 
 	def prove(self) -> LogResult:
-		"""See that what is compiled beside is the same kernel, that the suite passes on it, and how long that takes."""
+		"""Check that compiling on a bench gives the same kernel and that the suite passes on it; measure how long that takes."""
 		session = self.session
 		with session.progress.stage("relink", "the kernel without a mutant"):
 			bench = self.bench(0)
 			differs = [name for name in self.compiled() if bench.compile([name], session.folder / "compile.log")]
 		if differs:
-			raise CannotJudge(f"the same sources, compiled beside the build, give other objects: {', '.join(differs)}")
+			raise CannotJudge(f"compiling the same sources beside the build gives different objects: {', '.join(differs)}")
 		log, answer = self.judged(bench, session.folder)
 		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
-		# Once more, in the way that mutants are booted.
+		# Boot it again in the way of mutants.
 		argv = quick.command(session.chatter, bench.obj / build.BINARY)
 		booted = quick.run(argv, session.timeout, session.timeout, whole=True)
 		again = self.read(booted)
 		statuses = {case.id: case.status for case in log.cases}
 		if statuses != {case.id: case.status for case in again.cases}:
-			raise CannotJudge("the kernel without a mutant does not do the same without kunit.py")
+			raise CannotJudge("the kernel without a mutant gives other results without kunit.py")
 		self.limits = _Limits(argv[1:], statuses, set(again.errors), max(LEAST_CPU, math.ceil(CPU_FACTOR * booted.seconds)))
 		return log
 
 	def read(self, booted: quick.Booted) -> LogResult:
-		"""Return what a console says."""
+		"""Return the results in a console."""
 		return ktap.read_log(booted.lines, self.kernel.tree / "tools/testing/kunit", booted.hung)
 
 	def attempt(self, bench: relink.Bench, item: Variant) -> Fate:	# type: ignore[override]
-		"""Make a mutant on a bench, boot it if that can tell anything, say what became of it."""
+		"""Make a mutant on a bench, boot it if a boot can notice it, and return its fate."""
 		start = time.monotonic()
 		fate = fate_of(item)
 		folder = self.session.folder / "mutants"
@@ -228,7 +227,7 @@ class _Shop(mutants.Shop):
 			return
 		fate.digest = bench.digest(objects)
 		if self.reach and self.reach.never(item):
-			fate.outcome, fate.killer = score.NOT_REACHED, "no case comes to its line"
+			fate.outcome, fate.killer = score.NOT_REACHED, "no case reaches its line"
 			return
 		try:
 			bench.relink(log)
@@ -243,17 +242,17 @@ class _Shop(mutants.Shop):
 
 
 def fate_of(variant: Variant) -> Fate:
-	"""Return the fate of a mutant of which nothing is known."""
+	"""Return an empty fate for a mutant."""
 	return Fate(variant.name, variant.file, variant.function, variant.operator, variant.kind, variant.line)
 
 
 def file_name(name: str) -> str:
-	"""Return a name as that of a file."""
+	"""Turn a mutant's name into a file name."""
 	return name.replace("/", "%")
 
 
 def settle(log: LogResult, booted: quick.Booted, before: Mapping[str, Status], errors: Iterable[str]) -> tuple[str, str]:
-	"""Return the outcome for a mutant, and what gave it away; before are the results without it, errors what was wrong then."""
+	"""Return the outcome for a mutant, and the reason; before are the results without it, errors the faults in them."""
 	worse = [case for case in log.cases if case.status not in (Status.PASS, before.get(case.id))]
 	failed = next((case for case in worse if case.status is Status.FAIL), None)
 	if failed:
@@ -276,7 +275,7 @@ def settle(log: LogResult, booted: quick.Booted, before: Mapping[str, Status], e
 
 
 def _last(cases: Sequence[Case], before: Mapping[str, Status]) -> str:
-	"""Return the case that was running at the end, of which KUnit may not have printed the name."""
+	"""Return the case that was running at the end; KUnit may not have printed its name yet."""
 	done = {case.id for case in cases}
 	crashed = next((case.id for case in cases if case.status is Status.CRASH), "")
 	return crashed if crashed in before else next((name for name in before if name not in done), crashed)
@@ -287,18 +286,18 @@ def _first_lines(error: Exception) -> str:
 
 
 class _Groups(mutants.Shop):
-	"""A profile in which it is only asked whether objects are equal."""
+	"""A profile in which objects are only compared."""
 
 	def __init__(self, session: Session, kernel: Kernel, done: Built, group: Sequence[Variant], flags: str):
 		super().__init__(session, kernel, done, group, flags)
-		self.originals: dict[str, str] = {}	# digests of each file's objects without a mutant
+		self.originals: dict[str, str] = {}	# digests of each file's original objects
 
 	def attempt(self, bench: relink.Bench, item: Sequence[Variant]) -> dict[str, str]:	# type: ignore[override]
-		"""Return, by name, what is to be said of mutants of one file, none of which touches another."""
+		"""Return, by name, the answers for mutants of one file, which do not overlap."""
 		file = item[0].file
 		objects, log = self.objects[file], self.session.folder / f"equal-{bench.tree.parent.name}.log"
 		text = self.source(file)
-		if file not in self.originals:	# flags may make them other ones than the build's
+		if file not in self.originals:	# with flags, they may differ from the build's
 			bench.compile(objects, log)
 			self.originals[file] = bench.digest(objects)
 
@@ -316,12 +315,12 @@ class _Groups(mutants.Shop):
 			bench.restore(file, objects)
 
 	def bench(self, number: int) -> relink.Bench:
-		"""Return a place to compile in; nothing is linked there."""
+		"""Return a bench to compile on; nothing is linked there."""
 		return relink.Bench(self.base, self.scratch / str(number), self.files, self.compiled(), self.flags)
 
 
 class _Trial:
-	"""The way of all mutants through one run."""
+	"""One run over all chosen mutants."""
 
 	def __init__(self, session: Session, ready: Prepared, done: Built, made: _Made):
 		self.session, self.ready, self.done, self.made = session, ready, done, made
@@ -329,7 +328,7 @@ class _Trial:
 		self.known: dict[str, Fate] = {}
 
 	def fates(self) -> tuple[list[Fate], LogResult]:
-		"""Try all that were chosen; return their fates, in their order, and the log of the kernel without any."""
+		"""Try the chosen mutants; return their fates, in order, and the log of the kernel without a mutant."""
 		session, chosen = self.session, self.made.chosen
 		header = {"kind": KIND, "shard": str(self.made.asked.shard), "job": self.job()}
 		if self.made.asked.resume:
@@ -354,7 +353,7 @@ class _Trial:
 		return score.settled([self.known[variant.name] for variant in chosen]), log
 
 	def job(self) -> dict[str, Any]:
-		"""Return what shards and interrupted runs of one job have in common."""
+		"""Return the data that shards and interrupted runs of one job share."""
 		asked = self.made.asked
 		return self.session.job() | {"tool": _tool(), "names": list(asked.names), "sample": asked.sample, "seed": self.made.seed,
 					     "functions": list(asked.functions), "kernel": self.ready.kernel.version,
@@ -367,7 +366,7 @@ class _Trial:
 			stream.write(json.dumps(asdict(fate)) + "\n")
 
 	def _pooled(self, shop: mutants.Shop, items: Sequence[Any], stage: str, what: str) -> Iterator[Any]:
-		"""Give what a shop makes of items, tried in parallel."""
+		"""Yield the results of a shop for items, which are tried in parallel."""
 		if not items:
 			return
 		count = 0
@@ -379,14 +378,14 @@ class _Trial:
 				yield answer
 
 	def _darkness(self, reach: Reach) -> None:
-		"""Note which mutants, of those where gcov knows no code, make no other object."""
+		"""Set the fates of mutants with equal objects, among those where gcov has no code."""
 		dark = {variant.name: variant for variant in self.made.chosen if not reach.owner(variant) and variant.name not in self.known}
 		for name, answer in self._sorted_out(self.session, self.done, "dark", STRICT, list(dark.values())).items():
 			if answer == equality.EQUAL:
 				self._note(replace(fate_of(dark[name]), outcome=score.SAME_OBJECT))
 
 	def _reach(self) -> Reach:
-		"""Return to which lines the cases come on the kernel without a mutant."""
+		"""Return the lines that the cases reach on the kernel without a mutant."""
 		session, kernel = self.session, self.ready.kernel
 		other = mutants.in_profile(session, gcov.PROFILE)
 		request = _request(other)
@@ -402,19 +401,19 @@ class _Trial:
 				old.unlink()
 			log = other.boot(kernel, done, other.folder)
 			if log.ending is not Ending.FINISHED:
-				raise CannotJudge(f"the kernel with gcov's counters does not get through the suite: {log.ending.value}")
+				raise CannotJudge(f"the kernel with gcov's counters does not finish the suite: {log.ending.value}")
 			with session.progress.stage("gcov", "read the counters"):
 				counters = [done.obj / Path(name).with_suffix(".gcda") for name in objects]
 				lines = gcov.read_counters([path for path in counters if path.exists()], done.obj, kernel.tree)
 			content = {name: {number: line.count for number, line in found.items()} for name, found in lines.items() if name in sources}
 			if not content:
-				raise CannotJudge(f"the kernel left no counters below {done.obj}; does it exit in an orderly way?")
+				raise CannotJudge(f"the kernel wrote no counters below {done.obj}; did it shut down cleanly?")
 			kept.parent.mkdir(parents=True, exist_ok=True)
 			write_whole(kept, json.dumps(content))
 		return Reach(sources, {name: {int(number): count for number, count in counts.items()} for name, counts in content.items()})
 
 	def _sorted_out(self, session: Session, done: Built, where: str, flags: str, variants: Sequence[Variant]) -> dict[str, str]:
-		"""Return, by name, whether mutants make another object in a profile, with some more flags."""
+		"""Return, by name, whether mutants make a different object in a profile, with additional flags."""
 		if not variants:
 			return {}
 		shop = _Groups(session, self.ready.kernel, done, variants, flags)
@@ -433,7 +432,7 @@ class _Trial:
 		return found
 
 	def _elsewhere(self, variants: Sequence[Variant], reach: Reach | None) -> None:
-		"""Say of mutants whose objects are equal here whether they are so everywhere."""
+		"""Find out whether mutants whose objects are equal here are equal everywhere, and set their fates."""
 		kernel, answers, absent = self.ready.kernel, {}, []
 		answers["an uninitialized stack"] = self._sorted_out(self.session, self.done, "uninitialized", UNINITIALIZED, variants)
 		for name in SAME_AS:
@@ -461,17 +460,17 @@ class _Trial:
 			elif reach and reach.owner(variant):
 				fate.outcome, fate.killer = score.EQUIVALENT, "the same object in every profile"
 			else:
-				fate.outcome, fate.killer = score.NOT_BUILT, "no profile makes code of it"
+				fate.outcome, fate.killer = score.NOT_BUILT, "no profile compiles code for it"
 
 	def _objects(self) -> list[str]:
-		"""Return the objects of all files of the road: always the same, so that they are made once."""
+		"""Return the objects of all files of the road. The list is always the same, so that they are made only once."""
 		there = self.made.road
 		return sorted({name for file in self.made.found for name in relink.objects(self.done.obj, file, there.rebuild.get(file, ()))})
 
 
 @functools.cache
 def _tool() -> str:
-	"""Identify what makes mutants and fates: results are joined only of the same."""
+	"""Return a digest of the modules and data that make mutants and fates: only results with the same digest are joined."""
 	digest = hashlib.sha256()
 	for path in sorted([*Path(__file__).parents[1].rglob("*.py"), *(path for path in GENERATED.iterdir() if path.is_file())]):
 		digest.update(path.read_bytes())
@@ -484,7 +483,7 @@ def _request(session: Session) -> Request:
 
 
 def resumed(results: Path, header: Mapping[str, Any]) -> dict[str, Fate]:
-	"""Return the fates that the newest run of the same job came to, which has not come to its end."""
+	"""Return the fates from the newest unfinished run of the same job."""
 	for path in sorted(results.glob(f"*/{LINES}"), key=lambda path: path.stat().st_mtime, reverse=True):
 		lines = _whole_lines(path)
 		if lines and lines[0] == json.loads(json.dumps(header)) and not path.with_name(RESULT).exists():
@@ -493,7 +492,7 @@ def resumed(results: Path, header: Mapping[str, Any]) -> dict[str, Fate]:
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
-	"""Return the lines of a file of JSON, up to one that is half written."""
+	"""Return the lines of a file of JSON, up to an incomplete one."""
 	found: list[dict[str, Any]] = []
 	for line in path.read_text(encoding="utf-8").splitlines():
 		try:
@@ -504,7 +503,7 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _tell(session: Session, made: _Made, job: Mapping[str, Any], fates: Sequence[Fate]) -> Verdict:
-	"""Write and print what became of all; return the verdict, which is about what changed since the record."""
+	"""Write and print all fates; return the verdict, which is about changes since the record."""
 	asked = made.asked
 	content = {"kind": KIND, "shard": str(asked.shard), "job": job, "all": len(made.all), "doubts": made.doubts(),
 		   "fates": [asdict(fate) for fate in fates]}
@@ -523,13 +522,13 @@ def _tell(session: Session, made: _Made, job: Mapping[str, Any], fates: Sequence
 
 
 def recorded(job: Mapping[str, Any]) -> score.Record | None:
-	"""Return the record that a job is held against: of its series, kernel and, unless mutants were named, seed."""
+	"""Return the record to compare a job with: of its series, kernel and, unless mutants were named, seed."""
 	record = score.load(score.place(SCORES, job["series"], job["kernel"]))
 	return record if record and (job["names"] or record.seed == job["seed"]) else None
 
 
 def judged(fates: Sequence[Fate], record: score.Record | None) -> Verdict:
-	"""Return the verdict: what a record says is noticed must be so still."""
+	"""Return the verdict: mutants that a record calls noticed must still be noticed."""
 	reason = f"{score.score_of(fate.outcome for fate in fates)} noticed"
 	if not record:
 		return Verdict(Outcome.PASS, f"{reason}; there is no record of this seed")
@@ -540,7 +539,7 @@ def judged(fates: Sequence[Fate], record: score.Record | None) -> Verdict:
 
 
 def print_short(fates: Sequence[Fate], names: Sequence[str], kernel: str) -> None:
-	"""Print each fate if it was asked for by name, or else counts; and what is recorded of each series."""
+	"""Print each fate if mutants were named, else counts; and each series' recorded score."""
 	for fate in fates if names else ():
 		print(f"  {fate.outcome:13} {fate.name:<60} {fate.seconds:5.1f} s  {fate.killer}")
 	for fate in () if names else [fate for fate in fates if fate.outcome == score.HUNG]:
@@ -552,7 +551,7 @@ def print_short(fates: Sequence[Fate], names: Sequence[str], kernel: str) -> Non
 
 
 def report(fates: Sequence[Fate], head: Sequence[str]) -> str:
-	"""Return all that is to be told, as text: by file, function, operator and class, then each mutant that is not noticed."""
+	"""Return the report as text: counts by file, function, operator and class, then the mutants of each outcome."""
 	parts: list[str] = [*head, ""]
 	for what, group in (("file", lambda fate: fate.file), ("function", lambda fate: f"{fate.file} {fate.function}"),
 			    ("operator", lambda fate: fate.operator), ("class", lambda fate: fate.kind or "-")):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Join what the shards of a long job found, and say which shard is missing: nothing missing looks like success."""
+"""Join the results of a long job's shards, and name missing shards, which never look like success."""
 
 import json
 import os
@@ -28,30 +28,30 @@ FILES = ("judgement.json", "mutants.json", generated.RESULT, "soak.json", "gate-
 
 @dataclass(frozen=True)
 class Part:
-	"""What one shard left."""
+	"""The result of one shard."""
 	path: Path
 	shard: Shard
 	content: dict[str, Any]
 
 
 def merge(options: Options, paths: Sequence[str]) -> int:
-	"""Join shards, given as files or results folders; return the exit code of the whole.
+	"""Join shards, given as files or results folders; return the exit code of the whole job.
 
-	Raises UsageError for what is no result of a shard, or not of the same job, CannotJudge if there is none at all.
+	Raises UsageError for a file that is no result of a shard or belongs to another job, CannotJudge if there is no result at all.
 	"""
 	deps.ensure(deps.RUN | deps.REPORT)
 	parts = _parts(_files(paths))
 	kinds = {str(part.content["kind"]) for part in parts}
 	if len(kinds) > 1:
-		raise UsageError(f"these are of different jobs: {', '.join(sorted(kinds))}")
+		raise UsageError(f"these shards belong to different jobs: {', '.join(sorted(kinds))}")
 	kind = kinds.pop()
 	counts = {part.shard.count for part in parts}
 	if len(counts) > 1:
-		raise UsageError(f"these are shards of different sets: of {' and of '.join(map(str, sorted(counts)))}")
+		raise UsageError(f"these shards belong to sets of different sizes: {' and '.join(map(str, sorted(counts)))}")
 	seen = [part.shard.index for part in parts]
 	twice = sorted({index for index in seen if seen.count(index) > 1})
 	if twice:
-		raise UsageError(f"shard {twice[0]}/{counts.pop()} is there more than once: "
+		raise UsageError(f"shard {twice[0]}/{counts.pop()} was given more than once: "
 				 + ", ".join(str(part.path) for part in parts if part.shard.index == twice[0]))
 	_agree([part.content.get("job", {}) for part in parts])
 	missing = [Shard(index, count) for count in counts for index in range(1, count + 1) if index not in seen]
@@ -66,11 +66,11 @@ def merge(options: Options, paths: Sequence[str]) -> int:
 
 
 def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Judgement:
-	"""Return one judgement; what a missing shard would have said cannot be judged.
+	"""Return one judgement; a missing shard's checks become `cannot judge`.
 
-	Raises UsageError if they are not of the same patches on the same base, or not by the same tool.
+	Raises UsageError if the shards differ in patches, base or version of the tool.
 	"""
-	# The order in which shards are given decides nothing: one that broke off knows least of the job.
+	# The order of arguments must not matter. Start from the most complete shard: one that ended early has the least data.
 	found = sorted(found, key=lambda one: (bool(one.problem), not one.patches, one.shard))
 	first = found[0]
 	_agree([{name: getattr(one, name) for name in ("tool", "base_commit", "kernel", "series", "profiles", "checks", "only")}
@@ -83,7 +83,7 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 	for patch in whole.patches:
 		parts = [part for one in found for part in one.patches if part.number == patch.number]
 		checks = sorted((check for part in parts for check in part.checks), key=lambda check: -WORST_FIRST.index(check.outcome))
-		patch.checks = list({check.name: check for check in checks}.values())	# of one name, the worst
+		patch.checks = list({check.name: check for check in checks}.values())	# of equal names, the worst
 		patch.covered = next((part.covered for part in parts if part.covered is not None), None)
 	for shard in missing:
 		for name, number in shard.block(units(whole.checks, len(whole.patches), whole.only)):
@@ -96,7 +96,7 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 
 
 def _new_folder(results: Path, name: str) -> Path:
-	"""Make the folder of a merge, always of the documented name; the one before it gets a number."""
+	"""Make the folder of a merge under the documented name; an older folder of that name gets a number."""
 	folder = results / name
 	if folder.exists():
 		folder.rename(new_folder(results, name))
@@ -105,7 +105,7 @@ def _new_folder(results: Path, name: str) -> Path:
 
 
 def _agree(jobs: Sequence[dict[str, Any]]) -> None:
-	"""Raise UsageError if shards do not tell the same of the job that they are of."""
+	"""Raise UsageError if shards disagree about their job."""
 	for name in dict.fromkeys(name for job in jobs for name in job):
 		values = {json.dumps(job.get(name)) for job in jobs}
 		if len(values) > 1:
@@ -127,7 +127,7 @@ def _mutants(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> i
 
 
 def _generated(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> int:
-	"""Put the fates in the order in which their mutants were drawn: shards take turns."""
+	"""Restore the order in which the mutants were drawn: shards take them in turns."""
 	shares = [[score.Fate(**fate) for fate in part.content["fates"]] for part in parts]
 	count = parts[0].shard.count
 	placed = [(number * count + part.shard.index, fate) for part, share in zip(parts, shares) for number, fate in enumerate(share)]
@@ -152,7 +152,7 @@ def _corpus(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> in
 	rows = [row for part in parts for row in part.content["verdicts"]]
 	wrong = [row["name"] for row in rows if not row["right"]]
 	inputs = [name for part in parts for name in part.content["inputs"]]
-	left = sorted(set(inputs) - {row["name"] for row in rows})	# by a shard that was broken off
+	left = sorted(set(inputs) - {row["name"] for row in rows})	# from a shard that ended early
 	reason = f"{len(rows) - len(wrong)} of {len(inputs)} verdicts right" + (f"; not {', '.join(wrong)}" if wrong else "")
 	reason += f"; none yet on {', '.join(left)}" if left else ""
 	outcome = Outcome.FAIL if wrong else Outcome.CANNOT_JUDGE if left else Outcome.PASS
@@ -160,7 +160,7 @@ def _corpus(parts: Sequence[Part], missing: Sequence[Shard], folder: Path) -> in
 
 
 def _done(folder: Path, kind: str, answer: Verdict, missing: Sequence[Shard], content: dict[str, Any]) -> int:
-	"""Write and print the verdict of a whole."""
+	"""Write and print the verdict on the whole job."""
 	if missing:
 		names = ", ".join(f"{shard.index}/{shard.count}" for shard in missing)
 		outcome = answer.outcome if answer.outcome is Outcome.FAIL else Outcome.CANNOT_JUDGE
@@ -173,31 +173,31 @@ def _done(folder: Path, kind: str, answer: Verdict, missing: Sequence[Shard], co
 
 
 def _seconds(found: Sequence[Judgement]) -> dict[str, float]:
-	"""Return the time that all shards took together, and, as total, the longest."""
+	"""Return the seconds of each stage, added over all shards and, as total, the longest shard's."""
 	names = dict.fromkeys(name for one in found for name in one.seconds)
 	each = {name: [one.seconds.get(name, 0.0) for one in found] for name in names}
 	return {name: max(times) if name == "total" else sum(times) for name, times in each.items()}
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
-	"""Return the files that paths name, or that lie in folders among them; one that is not there is a missing shard's."""
+	"""Return the files in paths, including those in folders; a missing path counts as a missing shard."""
 	if not paths:
 		raise UsageError(f"name the shards' results: folders, or files {', '.join(FILES)}")
 	found: list[Path] = []
 	for path in map(Path, paths):
-		# Folders that somebody removes meanwhile are no fault of the shards': os.walk() passes over them.
+		# os.walk() skips folders that another process removes meanwhile.
 		inside = sorted(Path(at) / name for at, _, names in os.walk(path) for name in names if name in FILES) \
 			if path.is_dir() else [path] if path.exists() else []
 		if not inside:
-			print(f"{path}: there is no result of a shard", file=sys.stderr)
+			print(f"{path}: no result of a shard", file=sys.stderr)
 		found += inside
 	if not found:
-		raise CannotJudge(f"there is no result of a shard in {', '.join(paths)}: none of them came to an end, or left what it found")
+		raise CannotJudge(f"no result of a shard in {', '.join(paths)}: no shard finished or wrote its results")
 	return list(dict.fromkeys(found))
 
 
 def _parts(paths: Sequence[Path]) -> list[Part]:
-	"""Return what files hold; one that is no result keeps none of the others from being joined. Raises UsageError if all are."""
+	"""Return the results in files; skip a file that is no result. Raises UsageError if none is."""
 	parts: list[Part] = []
 	wrong: list[UsageError] = []
 	for path in paths:
@@ -218,7 +218,7 @@ def _load(path: Path) -> Part:
 	except (OSError, ValueError, KeyError, TypeError) as error:
 		raise UsageError(f"{path} is no result of a shard: {error}") from error
 	if kind not in KINDS:
-		raise UsageError(f"{path}: what a job '{kind}' found cannot be joined")
+		raise UsageError(f"{path}: results of a job '{kind}' cannot be joined")
 	return Part(path, shard, content)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Break the change in many ways, one at a time: does the suite notice each?
+"""Break the change in many ways, one at a time, and check that the suite notices each.
 
-Each mutant becomes a kernel of its own, beside the built one, and runs the whole suite.
+Each mutant becomes a separate kernel, beside the built one, and runs the whole suite.
 """
 
 import copy
@@ -38,35 +38,35 @@ from .session import Session
 if TYPE_CHECKING:
 	from multiprocessing.sharedctypes import Synchronized
 
-ABSENT = "absent"	# it is not of this kernel
+ABSENT = "absent"	# this kernel lacks the text
 GOOD = ("killed", "equivalent", ABSENT)
-PATIENCE = 20		# times the wall time of the suite without a mutant: what takes longer hangs
+PATIENCE = 20		# limit of a boot, as a multiple of the suite's wall time without a mutant
 LEAST_PATIENCE = 10	# seconds
 
 
 @dataclass
 class Fate:
-	"""What became of a mutant."""
+	"""The fate of a mutant."""
 	name: str
 	file: str
 	why: str
 	profile: str
 	outcome: str = ""	# killed, equivalent, survived, hung, invalid, not-as-listed, absent
-	killer: str = ""	# the first case that failed, or what else gave it away
+	killer: str = ""	# the first failed case, or another reason for the outcome
 	killers: list[str] = field(default_factory=list)	# all cases that failed
 	seconds: float = 0.0
 
 	@property
 	def good(self) -> bool:
-		"""Tell whether the suite and the corpus need no mending for it."""
+		"""Tell whether neither the suite nor the corpus needs a fix for it."""
 		return self.outcome in GOOD
 
 
 def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shard = Shard()) -> int:
-	"""Try the mutants of the corpus, those named, or a sample; return 0 if the suite kills all, and
-	those of a row in the table of promises by a case of that row, 1 if not.
+	"""Try all mutants of the corpus, named ones, or a sample. Return 0 if the suite kills all, and
+	if a case of each mutant's row in the table of promises kills it; else 1.
 
-	Raises CannotJudge if the suite fails without any mutant.
+	Raises CannotJudge if the suite fails without a mutant.
 	"""
 	if sample < 0 or sample and names:
 		raise UsageError("a sample is a number of mutants, and takes no names")
@@ -77,7 +77,7 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 		print(f"sample: {' '.join(mutant.name for mutant in chosen)}")
 	chosen = list(shard.spread(chosen))
 	if not chosen:
-		raise UsageError(f"shard {shard} has no mutant: there are too few for so many")
+		raise UsageError(f"shard {shard} is empty: there are fewer mutants than shards")
 	groups: dict[str, list[Mutant]] = {}
 	for mutant in sorted(chosen, key=lambda mutant: bool(mutant.profile)):
 		groups.setdefault(mutant.profile or options.profile, []).append(mutant)
@@ -88,7 +88,7 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 		tried = [_try_all(session if number == 0 else in_profile(session, name), group, bool(names))
 			 for number, (name, group) in enumerate(groups.items())]
 		fates = [fate for _, group in tried for fate in group]
-		# The session's profile is that of the first mutant, which may be another one in each shard.
+		# The session's profile is the first mutant's, which may differ between shards.
 		content = {"kind": "mutants", "shard": str(shard), "fates": [asdict(fate) for fate in fates],
 			   "job": session.job() | {"profile": options.profile, "names": names, "sample": sample}}
 		attempt("mutants.json could not be written", lambda: write_whole(
@@ -101,12 +101,12 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 
 
 def killed(fates: Sequence[Fate]) -> dict[str, set[str]]:
-	"""Return, for each mutant that was killed, every suite.case that failed."""
+	"""Return, for each killed mutant, every suite.case that failed."""
 	return {fate.name: {case.partition("[")[0] for case in fate.killers} for fate in fates if fate.outcome == "killed"}
 
 
 def tell(fates: Sequence[Fate], unkept: Sequence[str]) -> None:
-	"""Print the fates, what needs mending first, and the promises that were not kept."""
+	"""Print the fates, those that need a fix first, and the promises that were not kept."""
 	for fate in sorted(fates, key=lambda fate: fate.good):
 		print(f"  {fate.outcome:13} {fate.name:<36} {fate.profile:9} {fate.seconds:5.1f} s  {fate.killer}")
 	for text in unkept:
@@ -114,7 +114,7 @@ def tell(fates: Sequence[Fate], unkept: Sequence[str]) -> None:
 
 
 def score(fates: Sequence[Fate], unkept: int = 0) -> Verdict:
-	"""Return the verdict on the suite; unkept is the number of promises whose cases missed a mutant of theirs."""
+	"""Return the verdict on the suite; unkept is the number of promises whose cases missed one of their mutants."""
 	caught = len(killed(fates))
 	equivalent = sum(fate.outcome == "equivalent" for fate in fates)
 	absent = sum(fate.outcome == ABSENT for fate in fates)
@@ -123,7 +123,7 @@ def score(fates: Sequence[Fate], unkept: int = 0) -> Verdict:
 	reason += f", {absent} not of this kernel" if absent else ""
 	if bad := [fate for fate in fates if not fate.good]:
 		reason += f"; not {', '.join(fate.name for fate in bad)}"
-	reason += f"; {unkept} promises whose cases did not catch a mutant of theirs" if unkept else ""
+	reason += f"; {unkept} promises whose cases missed one of their mutants" if unkept else ""
 	return Verdict(Outcome.FAIL if bad or unkept else Outcome.PASS, reason)
 
 
@@ -138,18 +138,19 @@ def in_profile(session: Session, name: str) -> Session:
 
 
 def _try_all(session: Session, group: Sequence[Mutant], named: bool) -> tuple[LogResult, list[Fate]]:
-	"""Try the mutants of one profile; return the log of the kernel without any, and their fates.
+	"""Try the mutants of one profile; return the log of the kernel without a mutant, and their fates.
 
-	Unless they were named, those that a kernel without the default series has not, or cannot compile, are only counted.
+	Mutants whose text a kernel without the default series lacks, or that it cannot compile, are only counted, unless they
+	were named.
 	"""
 	options = session.options
 	with session.built() as (kernel, done):
 		complete = named or session.info.series == series.DEFAULT
-		fates = [] if complete else [Fate(mutant.name, mutant.file, mutant.why, session.profile.name, ABSENT, "what it breaks is not there")
+		fates = [] if complete else [Fate(mutant.name, mutant.file, mutant.why, session.profile.name, ABSENT, "this kernel lacks the text that it breaks")
 					     for mutant in group if not _stands_in(kernel, mutant)]
 		group = [mutant for mutant in group if mutant.name not in {fate.name for fate in fates}]
 		if not group:
-			raise CannotJudge("this kernel has nothing that the mutants break")
+			raise CannotJudge("this kernel lacks the text of every mutant")
 		shop = Shop(session, kernel, done, group)
 		shop.complete = complete
 		try:
@@ -177,15 +178,15 @@ def _stands_in(kernel: Kernel, mutant: Mutant) -> bool:
 
 
 class Shop:
-	"""What is needed to try the mutants of a profile."""
-	complete = True		# it has all that the mutants break
+	"""The data and tools to try the mutants of a profile."""
+	complete = True		# the kernel has the text of every mutant
 
 	def __init__(self, session: Session, kernel: Kernel, done: Built, group: Sequence[Change], flags: str = ""):
 		options = session.options
 		self.session, self.kernel, self.done, self.flags = session, kernel, done, flags
 		request = build.Request(session.profile, options.jobs, options.kconfig_add, options.make_options)
 		self.base = relink.base(kernel, done.obj, request, options.build_root)
-		# Its name is in every command of the compiler: always the same, so that ccache knows them again.
+		# The folder's name is in every compiler command: keep it the same, so that ccache recognises them.
 		self.scratch = options.build_root / f"mutants-{kernel.name}-{session.profile.name}"
 		self.objects = {mutant.name: relink.objects(done.obj, mutant.file, mutant.rebuild) for mutant in group}
 		self.files = {mutant.file for mutant in group}
@@ -197,15 +198,15 @@ class Shop:
 		return (self.kernel.tree / file).read_text(encoding="utf-8")
 
 	def compiled(self) -> list[str]:
-		"""Return the objects that any of the mutants is compiled into."""
+		"""Return the objects that are recompiled for any of the mutants."""
 		return sorted({name for names in self.objects.values() for name in names})
 
 	def bench(self, number: int) -> relink.Bench:
-		"""Return a place to make mutants, where the kernel without one has been linked."""
+		"""Return a bench for mutants, on which the kernel without a mutant has been linked."""
 		bench = relink.Bench(self.base, self.scratch / str(number), self.files, self.compiled(), self.flags)
 		bench.link(self.scratch / f"{number}.log")
 		if not bench.is_original():
-			raise CannotJudge("the same objects, linked beside the build, give another kernel")
+			raise CannotJudge("linking the same objects beside the build gives a different kernel")
 		return bench
 
 	def judged(self, bench: relink.Bench, folder: Path) -> tuple[LogResult, Verdict]:
@@ -214,24 +215,24 @@ class Shop:
 		return verdict.judge(log, self.session.cases, self.session.profile.name)
 
 	def prove(self) -> LogResult:
-		"""See that what is compiled and linked beside is the same kernel, and that the suite passes on it."""
+		"""Check that compiling and linking on a bench gives the same kernel, and that the suite passes on it."""
 		with self.session.progress.stage("relink", "the kernel without a mutant"):
 			bench = self.bench(0)
 			output = self.session.folder / "compile.log"
 			differs = [name for name in self.compiled() if bench.compile([name], output)]
 		if differs:
-			raise CannotJudge(f"the same sources, compiled beside the build, give other objects: {', '.join(differs)}")
+			raise CannotJudge(f"compiling the same sources beside the build gives different objects: {', '.join(differs)}")
 		log, answer = self.judged(bench, self.session.folder)
 		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
-		# Many a mutant has long failed when it comes to hang; the profile's limit would be a waste.
+		# Many mutants have failed long before they hang; the profile's limit would waste time.
 		patience = max(LEAST_PATIENCE, math.ceil(PATIENCE * (log.wall_seconds or 0)))
 		options = self.session.options
 		self.session.options = replace(options, timeout=options.timeout or min(patience, self.session.timeout))
 		return log
 
 	def attempt(self, bench: relink.Bench, mutant: Mutant) -> Fate:
-		"""Make a mutant on a bench, boot it, tell what became of it."""
+		"""Make a mutant on a bench, boot it, and return its fate."""
 		start = time.monotonic()
 		fate = Fate(mutant.name, mutant.file, mutant.why, self.session.profile.name)
 		folder = self.session.folder / "mutants" / mutant.name
@@ -246,7 +247,7 @@ class Shop:
 				bench.relink(output)
 				log, answer = self.judged(bench, folder)
 				if log.splats or log.ending is Ending.PANIC:
-					# Its back traces name functions, so it needs a symbol table of its own.
+					# Its back traces name functions, so it needs its own symbol table.
 					bench.link(output)
 					log, answer = self.judged(bench, folder)
 				_settle(fate, log, answer)
@@ -263,14 +264,14 @@ class Shop:
 
 
 class Worker:
-	"""A process that tries mutants; it has no other children, so that each boot can end all of its own."""
+	"""A worker process for mutants; it has no other children, so that each boot can kill all children of its process."""
 	shop: Shop
 	number: int
 	bench: relink.Bench | None = None
 
 	@classmethod
 	def start(cls, shop: Shop, started: "Synchronized[int]") -> None:
-		"""Make ready a forked process."""
+		"""Initialise a forked process."""
 		shop.session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
 		with started:
 			started.value += 1
@@ -279,13 +280,13 @@ class Worker:
 	@classmethod
 	def attempt(cls, mutant: Mutant) -> Fate:
 		"""Try a mutant."""
-		# Not in start(): of a worker that fails there nobody learns why.
+		# Not in start(): the pool hides the reason of a worker that fails there.
 		cls.bench = cls.bench or cls.shop.bench(cls.number)
 		return cls.shop.attempt(cls.bench, mutant)
 
 
 def _settle(fate: Fate, log: LogResult, answer: Verdict) -> None:
-	"""Say what became of a mutant that ran, and what gave it away."""
+	"""Set the fate of a mutant that ran, and the reason."""
 	failed = [case for case in log.cases if case.status in (Status.FAIL, Status.CRASH)]
 	fate.killers = [case.id for case in failed]
 	if answer.outcome is Outcome.PASS:
@@ -301,7 +302,7 @@ def _settle(fate: Fate, log: LogResult, answer: Verdict) -> None:
 
 
 def _compare(fate: Fate, equivalent: str) -> None:
-	"""Hold a fate against what the corpus says: equivalence is neither assumed nor found by chance."""
+	"""Compare a fate with the corpus: a mutant must be listed as equivalent if and only if it is."""
 	if fate.outcome in ("hung", "invalid", ABSENT):
 		return
 	same = fate.outcome == "equivalent"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`--dry-run`: the stages of a subcommand and their commands, without any of them."""
+"""`--dry-run`: print the stages of a subcommand and their commands, and run none of them."""
 
 import shlex
 import tempfile
@@ -19,14 +19,14 @@ from ..util.project import CONFIGS
 
 
 def tell(options: Options, profiles: Sequence[str], boots: str = "once") -> int:
-	"""Print what a run would do; return 0. boots says how often each profile's kernel is booted."""
+	"""Print the stages of a run; return 0. boots says how often each profile's kernel is booted."""
 	for stage, what in _stages(options, profiles, boots, options.build_root):
 		print(f"{stage:>9}  {what}")
 	return 0
 
 
 def tell_gate(options: Options, sources: Sequence[str], profiles: Sequence[str], checks: Sequence[str]) -> int:
-	"""Print what a gate would do with patches; return 0. Raises UsageError if these are not given as files."""
+	"""Print the stages of a gate; return 0. Raises UsageError if the patches are not given as files."""
 	if not sources:
 		raise UsageError("--dry-run of a gate needs its patches as files")
 	with tempfile.TemporaryDirectory(prefix="pinwait-") as scratch:
@@ -39,10 +39,10 @@ def tell_gate(options: Options, sources: Sequence[str], profiles: Sequence[str],
 
 
 def _stages(options: Options, profiles: Sequence[str], boots: str, root: Path) -> Iterator[tuple[str, str]]:
-	"""Yield each stage and what is done in it."""
+	"""Yield each stage and its work."""
 	kernel, how = _kernel(options)
 	yield "kernel", how
-	chosen = options.named_series or "what the tree has of it"
+	chosen = options.named_series or "as far as the tree has it"
 	yield "apply", f"{options.series_root}/{series.SUPPORT}, series {chosen}, and the project's own sources, in {kernel.tree}"
 	for name in profiles:
 		request = Request(profile.load(CONFIGS, name), options.jobs, options.kconfig_add, options.make_options)
@@ -57,7 +57,7 @@ def _stages(options: Options, profiles: Sequence[str], boots: str, root: Path) -
 
 
 def _kernel(options: Options) -> tuple[Kernel, str]:
-	"""Return the kernel as it is or will be, and how it is got."""
+	"""Return the kernel as it is or will be, and its origin."""
 	kernels = options.build_root / "kernels"
 	if options.kdir:
 		tree = usertree.UserTree(Path(options.kdir))
@@ -68,5 +68,5 @@ def _kernel(options: Options) -> tuple[Kernel, str]:
 		return Kernel(name, kernels / name, "", "", ""), f"unpack {options.tarball}, unless that is done already"
 	for kernel in Store(options.build_root, Progress()).prepared():
 		if kernel.fits(options.kernel):
-			return kernel, f"{kernel.base}, which is prepared"
+			return kernel, f"{kernel.base}, the prepared kernel"
 	return Kernel(options.kernel, kernels / options.kernel, "", "", ""), f"fetch and unpack the package linux-source-{options.kernel}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a developer runs before git send-email, in a tree of their own, which is only read.
+"""Judge a developer's own commits before git send-email; the tree is only read.
 
-As a pre-push hook it is run for what is pushed; a foreign hook is never overwritten.
+As a pre-push hook it judges the pushed commits; it never overwrites a foreign hook.
 """
 
 import os
@@ -28,7 +28,7 @@ from ..util.project import CONFIGS, PROJECT
 
 QUICK_CHECKS = (STATIC, WARNINGS)
 HOOK = "pre-push"
-# If the tool is gone, or says anything but bad (or was interrupted), the push goes on.
+# Stop the push only for `fail` or an interruption. A missing tool or any other result lets it continue.
 SCRIPT = """#!/bin/sh
 # pinwait's pre-push hook; presubmit --remove-hook removes it.
 [ -e {tool} ] || {{ echo "pinwait is not at "{tool}" any more: nothing is checked" >&2; exit 0; }}
@@ -37,13 +37,13 @@ case $? in 1|130) exit 1;; esac
 """
 OURS = re.compile(re.escape(SCRIPT.format(tool="ANY", command="ANY")).replace("ANY", ".+"))
 TOOL = PROJECT / "tools/testing/kunit/pinwait.py"
-MANY = 50		# commits: more than that are no series, but somebody else's history
+MANY = 50		# commits: more are no series but a merged history
 
 
 def presubmit(options: Options, staged: bool, commits: str, full: bool) -> int:
-	"""Judge what is about to be sent; return the exit code.
+	"""Judge the commits that are about to be sent; return the exit code.
 
-	commits is a range A..B, or a number as in -1, or "" for what the upstream branch has not.
+	commits is a range A..B, or a number as in -1, or "" for the commits that the upstream branch lacks.
 	"""
 	user = usertree.UserTree(Path(options.kdir))
 	asked, why = chosen(user, staged, commits)
@@ -55,13 +55,13 @@ def presubmit(options: Options, staged: bool, commits: str, full: bool) -> int:
 
 
 def pushed(options: Options, lines: Iterator[str], full: bool) -> int:
-	"""Judge what git is about to push, as it says on the standard input of a pre-push hook.
+	"""Judge the commits that git is about to push, named on the standard input of a pre-push hook.
 
-	Only a patch that fails stops the push: what cannot be judged is said, and is the developer's to decide.
+	Only a patch that fails stops the push. If the gate cannot judge, it says so and the developer decides.
 	"""
 	for line in lines:
 		try:
-			_, local, remote_ref, remote = line.rstrip("\n").rsplit(" ", 3)	# the first may be any expression
+			_, local, remote_ref, remote = line.rstrip("\n").rsplit(" ", 3)	# the first field may be any expression
 			if set(local) == {"0"}:
 				continue
 			commits = _range_of(usertree.UserTree(Path(options.kdir)), local, remote)
@@ -77,9 +77,9 @@ def pushed(options: Options, lines: Iterator[str], full: bool) -> int:
 
 
 def chosen(user: usertree.UserTree, staged: bool, commits: str) -> tuple[Asked, str]:
-	"""Return what is to be judged, and why that: what was asked for, else what upstream lacks, what is staged, the last commit."""
+	"""Return what to judge, and why: the request, else commits that upstream lacks, else staged changes, else the last commit."""
 	if staged:
-		return Asked(staged=True), "what is staged"
+		return Asked(staged=True), "the staged changes"
 	if commits.isdigit():
 		return Asked(range=f"HEAD~{commits}..HEAD"), f"the last {commits} commits" if commits != "1" else "the last commit"
 	if commits:
@@ -90,21 +90,21 @@ def chosen(user: usertree.UserTree, staged: bool, commits: str) -> tuple[Asked, 
 	except CommandFailed:
 		upstream, number = "", 0
 	if number:
-		return Asked(range=f"{upstream}..HEAD"), f"{number} commits that {upstream} has not"
+		return Asked(range=f"{upstream}..HEAD"), f"{number} commits that {upstream} lacks"
 	if user.uncommitted(staged=True):
-		return Asked(staged=True), "what is staged"
+		return Asked(staged=True), "the staged changes"
 	why = f"nothing is ahead of {upstream}" if upstream else "the branch has no upstream"
-	return Asked(range="HEAD~1..HEAD"), f"the last commit, for {why} and nothing is staged"
+	return Asked(range="HEAD~1..HEAD"), f"the last commit, because {why} and nothing is staged"
 
 
 def install_hook(options: Options, full: bool) -> int:
-	"""Have git run presubmit before a push from the tree, with the same options.
+	"""Make git run presubmit before a push from the tree, with the same options.
 
-	Raises UsageError if another hook is there, or hooks are not the tree's alone.
+	Raises UsageError if another hook exists, or the hooks folder does not belong to the tree alone.
 	"""
 	path, command = _hook(options), _command(options, full)
 	if os.path.lexists(path) and not _is_ours(path):
-		raise UsageError(f"{path} is there and not pinwait's: it is left alone; to have both, call this from it, with its "
+		raise UsageError(f"{path} exists and is not pinwait's, so it stays unchanged; to have both, call this from it, with its "
 				 f"standard input: {command}")
 	path.parent.mkdir(parents=True, exist_ok=True)
 	partial = path.with_name(f"{path.name}.{os.getpid()}")
@@ -116,12 +116,12 @@ def install_hook(options: Options, full: bool) -> int:
 
 
 def remove_hook(options: Options) -> int:
-	"""Undo install_hook(); a foreign hook is left alone. Raises UsageError if there is none of ours."""
+	"""Undo install_hook(); a foreign hook stays. Raises UsageError if pinwait's hook is not installed."""
 	path = _hook(options)
 	if not os.path.lexists(path):
 		raise UsageError(f"there is no hook {path}")
 	if not _is_ours(path):
-		raise UsageError(f"{path} is not pinwait's, or not as it was installed: remove it by hand")
+		raise UsageError(f"{path} is not pinwait's, or was edited since: remove it by hand")
 	path.unlink()
 	print(f"removed {path}")
 	return 0
@@ -130,7 +130,7 @@ def remove_hook(options: Options) -> int:
 def _judge(options: Options, asked: Asked, full: bool) -> tuple[Judgement, Path]:
 	every = tuple(name for name in profile.names(CONFIGS) if name not in (STUBS_PROFILE, COVERAGE_PROFILE))
 	profiles = every if full else Asked.profiles
-	# It is the developer's own code: where it cannot be kept in, it may run all the same.
+	# It is the developer's own code: it may run even if this machine cannot confine it.
 	closed = not sandbox.failure()
 	asked = replace(asked, profiles=profiles, isolation=closed, checks=() if full else (*QUICK_CHECKS, *profiles))
 	left_out = "" if full else ("quick: no build without page migration, no coverage of the changed lines, not the profiles "
@@ -139,34 +139,34 @@ def _judge(options: Options, asked: Asked, full: bool) -> tuple[Judgement, Path]
 
 
 def _range_of(user: usertree.UserTree, local: str, remote: str) -> str:
-	"""Return the commits that a push brings. Raises PinwaitError if that is no series."""
+	"""Return the commits that a push adds. Raises PinwaitError if they are no series."""
 	if set(remote) == {"0"}:
 		new = ["rev-list", local, "--not", "--remotes"]
 		if user.git(*new, "--max-parents=0"):
-			raise CannotJudge("it begins a history, of which no remote is known to have anything")
+			raise CannotJudge("it contains a root commit that no remote is known to have")
 		last = user.git(*new).splitlines()[-1:]
 		commits = f"{last[0]}~1..{local}" if last else ""
 	else:
 		commits = f"{remote}..{local}"
 	number = int(user.git("rev-list", "--count", commits)) if commits else 0
 	if not number or number > MANY:
-		raise CannotJudge(f"{number} commits are no series" if number else "no commit is new")
+		raise CannotJudge(f"{number} commits are too many for a series" if number else "no commit is new")
 	return commits
 
 
 def _hook(options: Options) -> Path:
-	"""Return where the hook belongs. Raises UsageError if that is not in the tree's repository."""
+	"""Return the hook's path. Raises UsageError if it is outside of the tree's repository."""
 	user = usertree.UserTree(Path(options.kdir))
-	# Asked without the options that keep hooks from running: they change the answer.
+	# Without the tool's options that disable hooks: they would change the answer.
 	common, path = (user.path / name for name in run(
 		["git", "rev-parse", "--git-common-dir", "--git-path", f"hooks/{HOOK}"], cwd=user.path).splitlines())
 	if not path.parent.resolve().is_relative_to(common.resolve()):
-		raise UsageError(f"git takes hooks from {path.parent} (core.hooksPath), which is not the tree's alone: nothing is changed there")
+		raise UsageError(f"git takes hooks from {path.parent} (core.hooksPath), which other trees may use, too: pinwait changes nothing there")
 	return path
 
 
 def _is_ours(path: Path) -> bool:
-	"""Tell whether a hook is as install_hook() leaves it: what somebody added is not to be lost."""
+	"""Tell whether a hook is exactly as install_hook() wrote it, so that no edit is lost."""
 	return path.is_file() and not path.is_symlink() and bool(OURS.fullmatch(path.read_text(encoding="utf-8", errors="replace")))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One run from kernel source to verdict, and what a run does only half of: list the cases, prepare the tree."""
+"""One run from kernel source to verdict, and two parts of a run: list the cases, prepare the tree."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def run(options: Options, subcommand: str = "run") -> int:
 
 
 def prove(options: Options) -> int:
-	"""Run without the series, but assert what it promises: exactly the cases that need it must fail. Return the exit code."""
+	"""Run without the series, but assert its promises: exactly the cases that need it must fail. Return the exit code."""
 	if options.filter:
 		raise UsageError("the proof needs all cases: prove takes no filter")
 	options.series = series.NONE
@@ -31,7 +31,7 @@ def prove(options: Options) -> int:
 
 
 def list_tests(options: Options) -> int:
-	"""Build, and print the cases the kernel has, as KUnit itself lists them; return the exit code."""
+	"""Build, and print the kernel's cases as KUnit itself lists them; return the exit code."""
 	deps.ensure(deps.RUN)
 	progress = Progress()
 	chosen = profile.load(CONFIGS, options.profile)
@@ -45,7 +45,7 @@ def list_tests(options: Options) -> int:
 
 
 def prepare(options: Options) -> int:
-	"""Bring the worktree to what a run would test, and say where it is."""
+	"""Bring the worktree to the state that a run would test, and print its path."""
 	deps.ensure(deps.RUN)
 	progress = Progress()
 	with prepared(options, progress) as ready:

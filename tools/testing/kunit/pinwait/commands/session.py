@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A run in a folder that keeps all there is to know of it: prepare, build, boot, tell."""
+"""A run with a results folder: prepare, build, boot, report."""
 
 import datetime
 import shutil
@@ -28,7 +28,7 @@ from ..util.project import CONFIGS, version
 
 
 class Session:
-	"""A run in its results folder; whatever happens, a summary.json is left there."""
+	"""A run in its results folder, where it always leaves a summary.json."""
 
 	def __init__(self, options: Options, subcommand: str):
 		self.options = options
@@ -41,9 +41,9 @@ class Session:
 				    command=options.reproduce(subcommand, options.kernel),
 				    started=now.isoformat(timespec="seconds"), compiler="",
 				    seconds=self.progress.seconds)
-		self.commit = ""	# what is tested, as soon as it is prepared
-		self.chatter: list[str] = []	# what kunit.py said for itself at the last boot
-		self.told = False	# the verdict is written; what breaks afterwards is not to change it
+		self.commit = ""	# the tested commit, once it is prepared
+		self.chatter: list[str] = []	# kunit.py's own lines at the last boot
+		self.told = False	# the verdict is written; later errors must not change it
 		series.check_name(options.series_root, options.named_series or series.NONE)
 		self.cases = expected.load(CONFIGS / "expected-cases.txt")
 		self.cases.select(options.profile, options.filter)
@@ -58,7 +58,7 @@ class Session:
 
 	@property
 	def promised(self) -> str:
-		"""The series whose promises are asserted: that of the kernel, but for the proof that this tells one from the other."""
+		"""The series whose promises the suites assert: the kernel's own, except for `prove`, which asserts the missing one's."""
 		return series.DEFAULT if self.subcommand == "prove" else self.info.series
 
 	@contextmanager
@@ -69,7 +69,7 @@ class Session:
 
 	@contextmanager
 	def ready(self) -> Iterator[tuple[Prepared, build.Built]]:
-		"""The same, with all that was prepared."""
+		"""The same, with the prepared worktree."""
 		with prepared(self.options, self.progress, self._known, self._chosen) as ready:
 			self.commit = ready.commit
 			request = build.Request(self.profile, self.options.jobs, self.options.kconfig_add,
@@ -81,12 +81,12 @@ class Session:
 			yield ready, done
 
 	def job(self) -> dict[str, Any]:
-		"""Return what shards of one job have in common, whatever it is that they do; to be called when all is prepared."""
+		"""Return the data that all shards of one job share, whatever the subcommand; call it after the preparation."""
 		return {"tool": version(), "commit": self.commit, "profile": self.options.profile, "filter": self.options.filter,
 			"options": self.options.passed_on()}
 
 	def boot(self, kernel: Kernel, done: build.Built, folder: Path) -> LogResult:
-		"""Boot once and read the log, which is kept in folder."""
+		"""Boot once and read the log; keep it in folder."""
 		how = Boot(kernel, done, self.profile, [*series.promises(self.promised), *self.options.kernel_args], self.options.filter,
 			   self.timeout)
 		console = how.run(folder, self.progress)
@@ -94,20 +94,20 @@ class Session:
 		return how.read(console)
 
 	def finish(self, log: LogResult, answer: Verdict) -> int:
-		"""Write and print the results; return the exit code, whatever cannot be written or printed."""
+		"""Write and print the results; return the exit code, even if writing or printing fails."""
 		self._leave(summary.summary(self.info, log, answer), log, answer)
 		outputs.to_stdout(lambda: summary.print_report(self.info, log, answer, sys.stdout))
 		return answer.exit_code
 
 	def _leave(self, content: dict[str, Any], log: LogResult, answer: Verdict) -> None:
-		"""Write summary.json (content) and junit.xml, and the copies that were asked for."""
+		"""Write summary.json (content) and junit.xml, and the requested copies."""
 		self.told = True
 		outputs.write_all(self.folder, {"summary.json": (lambda: summary.summary_text(content), self.options.json),
 						"junit.xml": (lambda: summary.junit(self.info, log, answer), self.options.junit)})
 
 	@contextmanager
 	def recorded(self) -> Iterator[None]:
-		"""Leave a summary that says why if there is no verdict, and make `latest` this run."""
+		"""If there is no verdict, leave a summary that says why; point `latest` to this run."""
 		try:
 			yield
 		except UsageError:
@@ -124,7 +124,7 @@ class Session:
 			self._close()
 
 	def say_where(self) -> None:
-		"""Print the results folder."""
+		"""Print the path of the results folder."""
 		inside = self.folder.is_relative_to(Path.cwd())
 		self.progress.say(f"results: {self.folder.relative_to(Path.cwd()) if inside else self.folder}")
 
@@ -148,5 +148,5 @@ class Session:
 		self.info.choice = list(applied.choice)
 		self.cases = replace(self.cases, promises=self.promised)
 		if all(self.promised in case.absent for case in self.cases.select(self.options.profile, self.options.filter)):
-			raise CannotJudge(f"each case of '{self.options.filter}' is about what series {self.promised} does not have: "
-					  f"--series={series.DEFAULT} puts it on")
+			raise CannotJudge(f"all cases of '{self.options.filter}' test a part that series {self.promised} does not have: "
+			f"--series={series.DEFAULT} applies it")

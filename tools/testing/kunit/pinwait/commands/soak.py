@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boot the same kernel many times: does it always give the same answer? No retries."""
+"""Boot the same kernel many times and check that the result is always the same. No retries."""
 
 import hashlib
 import json
@@ -29,18 +29,18 @@ from ..util.shard import Shard
 from .session import Session
 
 OVERSUBSCRIPTION = 4	# CPU hogs per processor
-KINDS = 20		# of failures of which a log is kept
+KINDS = 20		# of failures, of which one log each is kept
 KTAP_LINE = re.compile(r"^(\[ *[\d.]+\] )? *(KTAP version|TAP version|\d+\.\.\d+|(not )?ok \d|# )")
 
 
 @dataclass
 class _Boot:
-	"""What one boot gave; what it printed lies in folder."""
+	"""The result of one boot; folder holds its console."""
 	number: int
 	folder: Path
 	log: LogResult
 	answer: Verdict
-	trace: str		# all that has to repeat in virtual time
+	trace: str		# everything that has to repeat in virtual time
 
 	@property
 	def failed(self) -> bool:
@@ -48,7 +48,7 @@ class _Boot:
 
 
 class _Worker:
-	"""A process that boots; it has no other children, so that each boot can end all of its own."""
+	"""A worker process that boots; it has no other children, so that each boot can kill all children of its process."""
 	session: Session
 	kernel: Kernel
 	built: Built
@@ -56,7 +56,7 @@ class _Worker:
 
 	@classmethod
 	def start(cls, session: Session, kernel: Kernel, built: Built, scratch: Path) -> None:
-		"""Make ready a forked process."""
+		"""Initialise a forked process."""
 		cls.session, cls.kernel, cls.built, cls.scratch = session, kernel, built, scratch
 		session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
 
@@ -73,7 +73,7 @@ class _Worker:
 
 @dataclass
 class _Tally:
-	"""What all boots so far came to; the logs of the first are kept, and of the first that is bad in each way."""
+	"""The totals of all boots so far; the logs of the first boot are kept, and of the first with each kind of failure."""
 	session: Session
 	ended: int = 0
 	failures: int = 0
@@ -83,7 +83,7 @@ class _Tally:
 	kinds: set[str] = field(default_factory=set)
 
 	def add(self, boot: _Boot) -> None:
-		"""Count a boot, say what is wrong with it, and remove its folder."""
+		"""Count a boot, report its fault, and remove its folder."""
 		if self.first is None:
 			self.first = boot
 			_keep(boot.folder, self.session.folder)
@@ -102,7 +102,7 @@ class _Tally:
 		shutil.rmtree(boot.folder)
 
 	def verdict(self) -> tuple[LogResult, Verdict]:
-		"""Return the log that tells most, and what all boots together amount to."""
+		"""Return the most informative log, and the verdict on all boots."""
 		shown = self.bad or self.first
 		assert shown
 		if shown.answer.outcome is Outcome.PASS and self.differences:
@@ -110,7 +110,7 @@ class _Tally:
 		return shown.log, shown.answer
 
 	def summary(self, shard: Shard, job: dict[str, Any]) -> dict[str, Any]:
-		"""Return the content of soak.json for a shard of a job; a digest of the first boot tells whether shards saw the same."""
+		"""Return the content of soak.json for a shard of a job; a digest of the first boot tells whether shards had the same one."""
 		trace = self.first.trace if self.first and self.session.profile.virtual_time else ""
 		return {"kind": "soak", "shard": str(shard), "job": job, "boots": self.ended,
 			"failures": self.failures, "differences": self.differences,
@@ -125,13 +125,13 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 	"""Build once, boot and judge `boots` times, `parallel` at a time, under load if stress;
 	return the exit code.
 
-	In a virtual-time profile every boot must also repeat the first to the byte.
+	In a virtual-time profile every boot must also repeat the first one byte for byte.
 	"""
 	if boots < 1 or parallel < 1:
-		raise UsageError("soak needs at least one boot: -n N, and one at a time: --parallel P")
+		raise UsageError("soak needs at least one boot (-n N), and at least one at a time (--parallel P)")
 	numbers = shard.block(range(1, boots + 1))
 	if not numbers:
-		raise UsageError(f"shard {shard} has no boot: {boots} are too few for so many")
+		raise UsageError(f"shard {shard} is empty: {boots} boots are fewer than the shards")
 	deps.ensure(deps.RUN | (deps.STRESS if stress else {}))
 	session = Session(options, "soak")
 	tally = _Tally(session)
@@ -169,15 +169,15 @@ def _load(stress: bool) -> Iterator[None]:
 	try:
 		yield
 		if process.poll() is not None:
-			raise CannotJudge("stress-ng ended before the boots did, so not all of them were under load: see what it "
-					  "says above, or `dmesg` if it was killed for want of memory")
+			raise CannotJudge("stress-ng ended before the boots did, so not all of them were under load: see its "
+			"messages above, or `dmesg` if it was killed for lack of memory")
 	finally:
 		process.terminate()
 		process.wait()
 
 
 def _trace(session: Session, log: LogResult, answer: Verdict, folder: Path) -> str:
-	"""Return all of a boot that has to repeat: KTAP with its time stamps, and the cases."""
+	"""Return the part of a boot that has to repeat: KTAP with its time stamps, and the cases."""
 	with open(folder / "kernel.log", encoding="utf-8", errors="replace") as file:
 		lines = [line.rstrip("\n") for line in file if KTAP_LINE.match(line)]
 	for case in summary.summary(session.info, log, answer)["cases"]:
