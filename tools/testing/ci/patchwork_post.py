@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Post the checks of a patchwork.json, as the gate writes it, to the patches of a Patchwork server.
+"""Post the checks of the gate's patchwork.json to the patches of a Patchwork server.
 
     PATCHWORK_TOKEN=... patchwork_post.py --server=https://patchwork.kernel.org --project=linux-mm patchwork.json
 
-A check is posted only to the one patch that the server has under the very Message-ID: a server that knows no such
-filter, or is asked for an empty id, answers with all patches that it has. Each check that is not posted is named, and
-then the exit code is 1; wrong use is 64. Needs nothing but Python.
+A check is posted only to the one patch with exactly its Message-ID: a server without that filter, or asked for an
+empty id, answers with all of its patches. The script names each check that it did not post, and then exits with 1;
+wrong use is 64. It needs only Python.
 """
 
 import argparse
@@ -18,11 +18,11 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-API = "api/1.2"		# the first that finds patches by Message-ID
+API = "api/1.2"		# the first version that finds patches by Message-ID
 TOKEN = "PATCHWORK_TOKEN"
 TIMEOUT = 60		# seconds for an answer
 USAGE = 64
-SHOWN = 300		# characters of what a server says
+SHOWN = 300		# characters of a server's message
 STATES = ("success", "warning", "fail")		# from good to bad
 
 
@@ -31,10 +31,10 @@ class NotPosted(Exception):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-	"""Take a redirection for a failure: followed, a POST becomes a GET, which succeeds and posts nothing."""
+	"""Treat a redirection as a failure: following it would turn a POST into a GET, which succeeds and posts nothing."""
 
 	def redirect_request(self, *_arguments: Any) -> None:
-		"""Follow none."""
+		"""Follow no redirection."""
 
 
 class Server:
@@ -60,13 +60,13 @@ class Server:
 		return numbers[0]
 
 	def post(self, patch: int, check: dict[str, str]) -> None:
-		"""Post a check. Raises NotPosted with what the server says."""
+		"""Post a check. Raises NotPosted with the server's message."""
 		made = self._ask(f"patches/{patch}/checks/", check)
 		if not isinstance(made, dict) or made.get("state") != check["state"]:
 			raise NotPosted(f"{self.url}/patches/{patch}/checks/ does not answer with the check that was posted")
 
 	def _ask(self, path: str, content: dict[str, str] | None = None) -> Any:
-		"""Send a request and return the JSON that comes back."""
+		"""Send a request and return the JSON answer."""
 		request = urllib.request.Request(f"{self.url}/{path}", headers={"Accept": "application/json"})
 		if content is not None:
 			request.data = json.dumps(content).encode()
@@ -79,7 +79,7 @@ class Server:
 			said = " ".join(error.read().decode("utf-8", "replace").split())[:SHOWN]
 			place = error.headers.get("Location")
 			raise NotPosted(f"{error.url} answers {error.code} {error.reason}"
-					+ (f" (give --server the address that it is at now: {place})" if place else f": {said}")) from error
+					+ (f" (give --server its new address: {place})" if place else f": {said}")) from error
 		except ValueError as error:
 			raise NotPosted(f"{request.full_url} does not answer with JSON") from error
 		except OSError as error:
@@ -87,7 +87,7 @@ class Server:
 
 
 def main() -> int:
-	"""Post what a file says; return the exit code."""
+	"""Post the checks of a file; return the exit code."""
 	parser = argparse.ArgumentParser(description="Post the checks of a patchwork.json to a Patchwork server.",
 					 epilog=f"The API token is taken from {TOKEN} in the environment.")
 	parser.add_argument("--server", required=True, metavar="URL", help="as https://patchwork.kernel.org")
@@ -110,7 +110,7 @@ def main() -> int:
 		name = f"patch {entry['number']}: {entry['check']['state']}"
 		try:
 			if not entry["message_id"]:
-				raise NotPosted("it came in no mail with a Message-ID, by which alone the server finds it")
+				raise NotPosted("its mail has no Message-ID, without which the server cannot find it")
 			patch = server.patch(entry["message_id"])
 			if not arguments.dry_run:
 				server.post(patch, entry["check"])
@@ -126,7 +126,7 @@ def _read(path: str) -> list[dict[str, Any]]:
 	with open(path, encoding="utf-8") as file:
 		entries: list[dict[str, Any]] = json.load(file)
 	if not entries:
-		raise ValueError("there is nothing to post in it")
+		raise ValueError("it has no checks")
 	for entry in entries:
 		STATES.index(entry["check"]["state"])
 		if not isinstance(entry["message_id"], str) or not isinstance(entry["number"], int):
@@ -135,7 +135,7 @@ def _read(path: str) -> list[dict[str, Any]]:
 
 
 def _by_mail(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-	"""Return an entry a mail, the worst: of several in one context Patchwork shows the last."""
+	"""Return one entry for each mail, the worst: of several checks in one context, Patchwork shows the last."""
 	kept: dict[object, dict[str, Any]] = {}
 	for entry in entries:
 		key = entry["message_id"] or entry["number"]

@@ -3,10 +3,10 @@
 #
 # usage: unprivileged.sh COMMAND...
 #
-# Run the gate in a container of a CI server, which is the isolation then, as root of it: install what the gate needs,
-# and run the command as a user of its own with next to nothing of the environment. The makefiles of a patch run as
-# that user: they find no token in their environment, none in that of root's processes, which they may not read, none
-# in the tree's .git/config and none in the server's folder of files.
+# Run the gate as root in a container of a CI server; the container is the isolation. Install the gate's packages, and
+# run the command as a separate user with almost no environment. The makefiles of a patch run as that user. They find
+# no token: not in their environment, not in that of root's processes, which they may not read, not in the tree's
+# .git/config, and not in the server's folder of files.
 set -eu
 
 export DEBIAN_FRONTEND=noninteractive

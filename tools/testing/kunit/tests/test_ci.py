@@ -98,12 +98,12 @@ def test_only_the_base_fills_caches():
 
 
 @pytest.mark.parametrize("code, told", [(0, "pass: 2 patches"), (1, "fail: patch 2 of 2"), (2, "cannot judge: shard 2/4 is missing"),
-					(2, "pinwait: there is no result of a shard in shards")])
+					(2, "pinwait: no result of a shard in shards")])
 def test_github_tells_each_verdict_in_its_summary(tmp_path, code, told):
 	tool = tmp_path / "pinwait/tools/testing/kunit/pinwait.py"
 	fakes.write(tmp_path, {str(tool): f"import sys\nprint({told!r}, file=sys.{'stderr' if told.startswith('pinwait') else 'stdout'})\n"
 					  f"sys.exit({code})\n", "summary": ""})
-	step, = (step for step in _load("github.yml")["jobs"]["verdict"]["steps"] if step["name"] == "Tell the verdict")
+	step, = (step for step in _load("github.yml")["jobs"]["verdict"]["steps"] if step["name"] == "Report the verdict")
 	# As the runner calls it where `shell: bash` is said.
 	assert step["shell"] == "bash"
 	done = subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=tmp_path, capture_output=True,

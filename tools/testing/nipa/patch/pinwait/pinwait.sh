@@ -1,23 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# NIPA's test of one patch, of a whole series, or of a pull request: only for a patch or a pull NIPA sets
-# FIRST_IN_SERIES.  It starts in the tree with what is to be judged applied.  PINWAIT_ARGS has more options
-# of the gate, which says the rest: its standard output is the description, standard error the report.
+# NIPA's test of one patch, of a whole series, or of a pull request; for a series NIPA does not set
+# FIRST_IN_SERIES.  NIPA starts it in the tree with the patches applied.  PINWAIT_ARGS has more options of
+# the gate.  The gate's standard output is the description, its standard error the report.
 
 set -u
 
-WARNING=250	# also when nothing can be said: that is not the patch's fault
+WARNING=250	# also for `cannot judge`: that is not the patch's fault
 here=$(dirname "$(readlink -f "$0")")
 pinwait=${PINWAIT:-$here/../../../kunit/pinwait.py}
 python=${PYTHON:-/usr/bin/python3}
 
-# Names of branches move while others fetch, commits do not.
+# A branch may move while another process fetches; a commit does not.
 head=$(git rev-parse HEAD)
 if [ "${FIRST_IN_SERIES:-}" = 0 ]; then
 	base=$(git rev-parse HEAD~)
 else
-	# The first patch is all that is on top of the branch; a pull is, too, and may be a merge.
+	# The first patch, and a whole pull, are everything on top of the branch; a pull may be a merge.
 	merged=$(git rev-parse --verify --quiet HEAD^2) && head=$merged
 	base=$(git merge-base "$BRANCH_BASE" HEAD) || base=$BRANCH_BASE
 fi
@@ -26,7 +26,7 @@ read -ra more <<< "${PINWAIT_ARGS:-}"
 text=$("$python" "$pinwait" gate --kdir=. --range="$base..$head" --results="$RESULTS_DIR" --format=nipa "${more[@]}")
 code=$?
 
-# Python ends with 1 as well, when it breaks.
+# A crash of Python exits with 1 as well.
 case "$code:$text" in
 0:?* | 1:?* | "$WARNING":?*) ;;
 *)
