@@ -21,12 +21,12 @@ filter = $(if $(value FILTER),$(call quote,$(value FILTER)))
 
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
-	@echo 'make prove      the same without the series, of which its promises are asserted: exactly the cases that need it must fail'
+	@echo 'make prove      assert the promises of the series on a kernel without it: exactly the cases that need it must fail'
 	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
-	@echo 'make mutants    break the change in many ways (only MUTANTS=names, or SAMPLE=20); all must be noticed'
-	@echo '                with GENERATED=1 mutants that nobody picked, and a score: SAMPLE=500, SEED=, FUNCTIONS=globs'
+	@echo 'make mutants    break the kernel in many ways (only MUTANTS=names, or SAMPLE=20); the suites must notice each'
+	@echo '                with GENERATED=1 generated mutants, and a score: SAMPLE=500, SEED=, FUNCTIONS=globs'
 	@echo 'make coverage   which lines and branches of the change are executed; HTML'
-	@echo 'make gate       say of each patch good, bad and why, or cannot judge: PATCH=mbox, folder or -,'
+	@echo 'make gate       judge each patch: pass, fail and why, not seen, or cannot judge: PATCH=mbox, folder or -,'
 	@echo '                RANGE=a..b with KDIR=tree, or only KDIR=tree for what is uncommitted there'
 	@echo 'make presubmit  the same for your own commits in KDIR=., before you send them; FULL=1, RANGE=a..b'
 	@echo 'make check-gate check the gate on patches with known verdicts (only INPUTS=names, or SAMPLE=10)'
@@ -45,8 +45,8 @@ help:
 	@echo "FILTER='s.c*'   only these cases"
 	@echo 'PROFILES=a,b    gate: profiles to run the suites in (uml); BASE=commit of KDIR; CHECKS=a,b: only these'
 	@echo 'SHARD=i/n       gate, check-gate, mutants, soak: do only the i-th of n shares'
-	@echo 'RUNS=1          check-gate: judge each input so often'
-	@echo 'RESUME=1        check-gate, mutants GENERATED=1: go on where the same job was broken off'
+	@echo 'RUNS=1          check-gate: judge each input N times'
+	@echo 'RESUME=1        check-gate, mutants GENERATED=1: continue the same job where it was interrupted'
 	@echo 'K=expression    test, check, check-gate: only tests whose names fit, as of pytest -k; LF=1: those that failed last time;'
 	@echo '                test, check: COUNT=n: each n times'
 	@echo 'JOBS=n  JSON=file  JUNIT=file'

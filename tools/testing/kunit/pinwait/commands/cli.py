@@ -295,7 +295,7 @@ def _mutant_names(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--seed", metavar="TEXT", default="", help="generated: decides the order in which they are drawn (hash of the kernel's version)")
 	sub.add_argument("--functions", metavar="GLOB,...", type=_names, default=(), help="generated: only in these, as function or file:function")
 	sub.add_argument("--resume", action="store_true", help="generated: go on where the same job was broken off")
-	sub.add_argument("--record", action="store_true", help="generated: keep the fates as those that later runs are held against")
+	sub.add_argument("--record", action="store_true", help="generated: record the fates for later runs to compare with")
 	sub.add_argument("names", nargs="*", metavar="MUTANT", help="only these mutants")
 
 
