@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Stand-ins small enough for unit tests: a kernel tree, a prepared kernel, programs on PATH."""
 
+import functools
 import os
+import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,18 +48,40 @@ def source(folder: Path, kunit: str | None = None) -> Path:
 	return folder
 
 
-def user_tree(folder: Path) -> Path:
-	"""Make a developer's kernel tree under git."""
-	source(folder)
+@functools.cache
+def _template(make: Callable[[Path], None]) -> tempfile.TemporaryDirectory[str]:
+	"""Make a tree once: hundreds of tests want one, and git takes longer over it than over all that they do."""
+	place = tempfile.TemporaryDirectory(prefix="pinwait-fake-")
+	make(source(Path(place.name)))
+	return place
+
+
+def _copy(make: Callable[[Path], None], folder: Path) -> Path:
+	shutil.copytree(_template(make).name, folder, symlinks=True, dirs_exist_ok=True)
+	return folder
+
+
+def _commit_all(folder: Path) -> None:
 	git(folder, "init", "-q", ".")
 	git(folder, "add", "-f", ".")
 	git(folder, "commit", "-q", "-m", "base")
-	return folder
+
+
+def _import(folder: Path) -> None:
+	kernels.import_tree(folder, "fake 7.3.4")
+
+
+def user_tree(folder: Path) -> Path:
+	"""Make a developer's kernel tree under git."""
+	return _copy(_commit_all, folder)
 
 
 def prepared(folder: Path, kunit: str | None = None) -> Kernel:
 	"""Make a kernel as Store leaves it."""
-	kernels.import_tree(source(folder, kunit), "fake 7.3.4")
+	if kunit:
+		_import(source(folder, kunit))
+	else:
+		_copy(_import, folder)
 	ready = kernels.load(folder)
 	assert ready
 	return ready

@@ -76,6 +76,7 @@ def test_prep(tree):
 	assert again[0] == "warning" and again[1].startswith("reproduce: ")
 
 
+@pytest.mark.slow
 def test_review_without_a_branch_finds_what_is_checked_out(tree):
 	mails = [clients.mail(tree, commit, f"PATCH {number}/3") for number, commit in enumerate(_series(tree), 1)]
 	assert [_review(tree, mail)["status"] for mail in mails] == ["pass", "fail", "pass"]
@@ -211,6 +212,7 @@ def test_patch_is_found_however_its_diff_was_made(tree):
 	assert _prep(tree, mail) == [("success", "")]
 
 
+@pytest.mark.slow
 def test_review_finds_the_branch(tree):
 	"""HEAD is elsewhere, and the series was applied to another base than it was made from."""
 	mails = [clients.mail(tree, commit, f"PATCH {number}/3", message_id=IDS[number - 1])
@@ -230,6 +232,7 @@ def test_review_finds_the_branch(tree):
 	assert _review(tree, mails[0], "b4-series", **env)["summary"] == whole["summary"]	# without a cover letter
 
 
+@pytest.mark.slow
 def test_review_of_a_branch_that_was_changed(tree):
 	"""Who reviews may reorder and drop commits: the name tells which is which, the place only where there is no other sign."""
 	mails = [clients.mail(tree, commit, f"PATCH {number}/3", message_id=IDS[number - 1])

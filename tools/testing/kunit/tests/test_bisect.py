@@ -106,6 +106,7 @@ def _bisect(tree, tmp_path, good, *args):
 	return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_culprit_is_found_in_a_tree_without_the_series(tree, tmp_path):
 	good = fakes.git(tree, "rev-parse", "HEAD")
 	for line in (1, 2):
@@ -118,6 +119,7 @@ def test_culprit_is_found_in_a_tree_without_the_series(tree, tmp_path):
 	assert "series: none, because your tree is tested as it is" in said
 
 
+@pytest.mark.slow
 def test_culprit_among_commits_that_change_the_lines_of_the_series(tree, tmp_path):
 	"""The series is in the history; then its own lines change."""
 	good = fakes.git(tree, "rev-parse", "HEAD")
@@ -132,6 +134,7 @@ def test_culprit_among_commits_that_change_the_lines_of_the_series(tree, tmp_pat
 
 
 # Line 36 is where the patch of support goes.
+@pytest.mark.slow
 @pytest.mark.parametrize("line, text, why", [(5, "no semicolon", "does not build"), (36, "other", "does not apply")])
 def test_what_cannot_be_tested_is_skipped(tree, tmp_path, line, text, why):
 	good = fakes.git(tree, "rev-parse", "HEAD")
@@ -194,6 +197,7 @@ def test_cases_about_the_series_are_absent_without_it(tree, tmp_path, monkeypatc
 	assert [word for word in again if word.startswith("--series=")] == list(args)
 
 
+@pytest.mark.slow
 def test_promises_are_those_of_the_series_in_the_tree(tree, tmp_path):
 	def promises():
 		done = subprocess.run(_argv(tmp_path), cwd=tree, capture_output=True, text=True)

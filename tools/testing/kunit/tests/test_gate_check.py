@@ -323,6 +323,7 @@ def _kernel(tmp_path):
 	fakes.tarball(tmp_path)
 
 
+@pytest.mark.slow
 def test_from_the_command_line(kernel, corpus, tmp_path):
 	code, out, _ = _called(tmp_path, corpus, "--runs=2", "fine", "buggy")
 	assert (code, out.splitlines()[-1]) == (0, "2 of 2 verdicts right"), out
@@ -331,6 +332,7 @@ def test_from_the_command_line(kernel, corpus, tmp_path):
 	assert [(one["name"], one["runs"], one["right"]) for one in content["verdicts"]] == [("fine", 2, True), ("buggy", 2, True)]
 
 
+@pytest.mark.slow
 def test_wrong_entry_and_dead_gate_from_the_command_line(kernel, corpus, tmp_path):
 	text = (tmp_path / "corpus/a.toml").read_text(encoding="utf-8")
 	(tmp_path / "corpus/a.toml").write_text(text.replace("BUG", "good"), encoding="utf-8")
@@ -341,6 +343,7 @@ def test_wrong_entry_and_dead_gate_from_the_command_line(kernel, corpus, tmp_pat
 	assert (code, out.splitlines()[-1]) == (1, "0 of 2 verdicts right") and "its last words: broken" in out
 
 
+@pytest.mark.slow
 def test_wrong_use_and_no_kernel_from_the_command_line(corpus, tmp_path):
 	code, _, err = _called(tmp_path, corpus, "none")
 	assert code == 64 and "unknown input 'none'" in err
