@@ -3,8 +3,9 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,16 +34,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
 	outcome = yield
-	rows.count_skipped(outcome.get_result())	# type: ignore[attr-defined]
-	rows.tell_once(outcome.get_result(), call.excinfo)	# type: ignore[attr-defined]
+	rows.count_skipped(outcome.get_result())
+	rows.tell_once(outcome.get_result(), call.excinfo)
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, None]:
 	outcome = yield
-	rows.count_skipped(outcome.get_result())	# type: ignore[attr-defined]
+	rows.count_skipped(outcome.get_result())
 
 
 @pytest.fixture(name="step", scope="session")

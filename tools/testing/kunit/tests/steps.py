@@ -106,6 +106,14 @@ class Step:
 		except (OSError, ValueError) as error:
 			self.fail(f"{path}: {error}")
 
+	@property
+	def series(self) -> str:
+		"""The series of the kernel under test; a tree of KDIR has to be looked at."""
+		if self.options.named_series:
+			return self.options.named_series
+		with self.prepared() as (ready, _):
+			return ready.series.name
+
 	@contextmanager
 	def prepared(self) -> Iterator[tuple[Prepared, Progress]]:
 		"""Give the kernel worktree with series and sources, locked."""

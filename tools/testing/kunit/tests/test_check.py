@@ -343,3 +343,9 @@ def test_what_is_compiled_anew_has_no_old_object(tmp_path, monkeypatch):
 	log.write_text("before\n", encoding="utf-8")
 	assert lint.compile_anew(tmp_path, tmp_path, ["mm/a.c"], REQUEST, tmp_path, log, sparse=False) == (False, said)
 	assert (tmp_path / "mm/b.o").exists()
+
+
+@pytest.mark.parametrize("options, prepared, series", [(Options(), None, "rfc"), (Options(series="none"), None, "none"), (Options(kdir="/tree"), "none", "none")])
+def test_series_of_a_tree_is_that_which_it_has(step, monkeypatch, options, prepared, series):
+	monkeypatch.setattr(steps, "prepared", lambda *_args: contextlib.nullcontext(SimpleNamespace(series=SimpleNamespace(name=prepared))))
+	assert steps.Step(options, step.log, step.shown).series == series

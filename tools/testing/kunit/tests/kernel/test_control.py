@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(name="control", scope="session")
 def _control(step: Callable[[str], Step]) -> Outcome:
 	begun = step("control")
-	if begun.options.series == series.NONE:
+	if begun.series == series.NONE:
 		rows.absent(f"what {MUTANT} breaks, without a series")
 	return begun.tool("run", replace(begun.options, mutant=MUTANT))
 

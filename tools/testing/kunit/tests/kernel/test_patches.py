@@ -43,7 +43,7 @@ def test_patch(built: Built, patch: Path | None) -> None:
 	begun, ready, request, progress = built
 	there = ready.series.patches
 	if patch not in there:
-		if not (there or begun.options.kdir or begun.options.series == series.NONE):
+		if not (there or begun.options.kdir or ready.series.name == series.NONE):
 			begun.fail(f"series {ready.series.name} has no patches")
 		rows.absent(f"{patch} is not of series {ready.series.name} for {ready.kernel.base}")
 	assert patch
