@@ -97,7 +97,8 @@ def test_crash_ends_the_run(checked, jobs, said):
 
 
 def test_what_is_listed_as_absent_counts_neither_way(checked):
-	assert checked({"test_a.py": GOOD, "test_x.py": "def test_x(): rows.absent('x, without a series')"})[:2] == (0, "2 passed, 0 failed")
+	code, last, output = checked({"test_a.py": GOOD, "test_x.py": "def test_x(): rows.absent('x, without a series')"})
+	assert (code, last) == (0, "2 passed, 0 failed") and "; 1 tests are of what the kernel is listed as not having" in output
 	assert checked({"test_a.py": "", "test_x.py": "def test_x(): rows.absent('x')"})[:2] == (1, "0 passed, 1 failed")
 
 

@@ -55,11 +55,11 @@ def check(options: Options, chosen: Chosen = Chosen(), build_kernels: bool = Tru
 	workers = [] if chosen.last_failed or options.jobs < 2 else [f"--numprocesses={options.jobs}", "--dist=loadgroup", "--max-worker-restart=0"]
 	code = _pytest(options, [*workers, f"--junitxml={outcome}", "-m", which,
 				 f"--sample={INPUTS}", *chosen.words, "tests"], _tree(options))
-	passed, failed = _count(outcome)
+	passed, failed, absent = _count(outcome)
 	if code not in (0, FAILED) or bool(code) > bool(failed) or not passed + failed:
 		print("nothing was tested" if code in (0, NOTHING) else f"pytest ended with exit code {code}")
 		failed += 1
-	print(f"all of it: {outcome}")
+	print(f"all of it: {outcome}" + (f"; {absent} tests are of what the kernel is listed as not having" if absent else ""))
 	print(f"{passed} passed, {failed} failed")
 	return 1 if failed else 0
 
@@ -109,9 +109,9 @@ def environment(build_root: Path) -> dict[str, str]:
 		"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 
-def _count(outcome: Path) -> tuple[int, int]:
-	"""Return how many tests passed, and how many failed."""
-	passed = failed = 0
+def _count(outcome: Path) -> tuple[int, int, int]:
+	"""Return how many tests passed, how many failed, and how many are about what is not there."""
+	passed = failed = absent = 0
 	cases = xml.etree.ElementTree.parse(outcome).iter("testcase") if outcome.exists() else ()
 	for case in cases:
 		skipped = case.find("skipped")
@@ -119,4 +119,6 @@ def _count(outcome: Path) -> tuple[int, int]:
 			failed += 1
 		elif skipped is None:
 			passed += 1
-	return passed, failed
+		else:
+			absent += 1
+	return passed, failed, absent
