@@ -70,7 +70,7 @@ RED = {
 	"collection": ("import neither_of_these", 0, 1, "No module named 'neither_of_these'"),
 	"marker": ("@pytest.mark.kernal\ndef test_x(): pass", 0, 1, "'kernal' not found in `markers`"),
 	"teardown": ("@pytest.fixture\ndef x():\n\tyield\n\traise OSError('too late')\ndef test_x(x): pass", 0, 1, "too late"),
-	# What a fixture breaks fails the tests that need it, and only those; why is told once.
+	# What a fixture breaks fails the tests that need it, and only those; why is told once by each worker.
 	"fixture": ("@pytest.fixture(scope='session')\ndef x(): raise OSError('no kernel here')\n"
 		    "def test_x(x): pass\ndef test_y(x): pass\ndef test_z(): pass", 1, 2, "as above: no kernel here"),
 }
@@ -78,11 +78,12 @@ RED = {
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_failures_are_shown_and_the_rest_still_runs(checked, jobs):
-	code, last, output = checked({"test_a.py": GOOD, **{f"test_{name}.py": text for name, (text, *_) in RED.items()}}, jobs=jobs)
+	code, last, output = checked({"test_a.py": GOOD, **{f"{'kernel/' if name == 'fixture' else ''}test_{name}.py": text
+							  for name, (text, *_) in RED.items()}}, jobs=jobs)
 	passed, failed = (sum(row[column] for row in RED.values()) for column in (1, 2))
 	assert (code, last) == (1, f"{2 + passed} passed, {failed} failed"), output
 	assert [said for *_, said in RED.values() if said not in output] == [], output
-	assert "FAIL  test_fixture.py                      1 passed    2 failed" in output
+	assert f"FAIL  {'kernel/test_fixture.py':<32}     1 passed    2 failed" in output
 
 
 @pytest.mark.parametrize("bad", ["def test_x(): assert 0", "def test_x(): pytest.skip('x')", "import none_of_these"])

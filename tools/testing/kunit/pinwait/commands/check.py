@@ -21,6 +21,7 @@ from ..util.project import PROJECT
 KUNIT = PROJECT / "tools/testing/kunit"
 # Variables that name to the tests the worktree, and a copy of its kunit_parser.py, which patches under test may change.
 TREE, PARSER = "PINWAIT_TREE", "PINWAIT_PARSER"
+CACHE = "PYTHONPYCACHEPREFIX"
 INPUTS = 8		# of the gate's corpus that are judged by `make check`
 ABSENT = "absent: "	# begins why a test of what the kernel is listed as not having does not count
 FAILED, NOTHING, WRONG_USE = 1, 5, 4	# exit codes of pytest
@@ -105,7 +106,9 @@ def _pytest(options: Options, words: Sequence[str], variables: Mapping[str, str]
 
 def environment(build_root: Path) -> dict[str, str]:
 	"""Return the environment of tests; tools that say `python3` find the one whose packages were installed: ours."""
-	return {**build.environment(build_root, build_root), "PYTHONPYCACHEPREFIX": str(build_root / "check/pycache"), buildroot.VARIABLE: str(build_root),
+	# Hundreds of tests start the tool: it is compiled once, and not into a kernel's tree.
+	cache = {} if os.environ.get("PYTHONDONTWRITEBYTECODE") else {CACHE: os.environ.get(CACHE) or str(build_root / "check/pycache")}
+	return {**build.environment(build_root, build_root), **cache, buildroot.VARIABLE: str(build_root),
 		"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 
