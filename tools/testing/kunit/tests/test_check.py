@@ -37,7 +37,7 @@ def _checked(monkeypatch, tmp_path, capfd):
 	monkeypatch.setenv("PYTHONPATH", f"{HERE}:{HERE.parent}")
 	monkeypatch.setattr(check, "KUNIT", tmp_path)
 	monkeypatch.setattr(check.deps, "ensure", lambda packages: None)
-	monkeypatch.setattr(check, "_tree", lambda _options: {})
+	monkeypatch.setattr(check, "_tree", lambda *_args: {})
 
 	def start(files, jobs=1, **more):
 		fakes.write(tmp_path / "tests", {name: HEAD + text for name, text in files.items()})
@@ -141,7 +141,7 @@ def test_kernel_that_cannot_be_prepared_ends_nothing(monkeypatch, tmp_path, caps
 	def broken(*_args):
 		raise CannotJudge("no kernel here")
 	monkeypatch.setattr(check, "prepared", broken)
-	assert not any(Path(name).exists() for name in check._tree(Options(build_root=tmp_path)).values())
+	assert not any(Path(name).exists() for name in check._tree(Options(build_root=tmp_path), True).values())
 	assert "each test that needs it fails: no kernel here" in capsys.readouterr().out
 
 

@@ -2,7 +2,6 @@
 """`make check`, `make test`, `make check-gate`: install what the tests need, start pytest, say in one line how it ended."""
 
 import os
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -12,12 +11,15 @@ from pathlib import Path
 
 from ..kernel import build
 from ..util import buildroot, deps
+from ..gate.lint import export_tools
 from ..source.options import Options
 from ..source.prepared import prepared
+from ..source.store import Kernel, Store
 from ..util.errors import PinwaitError, UsageError
 from ..util.progress import Progress
 from ..util.project import PROJECT
 
+PARSED = "tools/testing/kunit"	# of a kernel: where its parser is
 KUNIT = PROJECT / "tools/testing/kunit"
 # Variables that name to the tests the worktree, and a copy of its kunit_parser.py, which patches under test may change.
 TREE, PARSER = "PINWAIT_TREE", "PINWAIT_PARSER"
@@ -55,7 +57,7 @@ def check(options: Options, chosen: Chosen = Chosen(), build_kernels: bool = Tru
 	# A worker that takes the place of one that crashed waits for ever for work of a group. The few that failed need no others.
 	workers = [] if chosen.last_failed or options.jobs < 2 else [f"--numprocesses={options.jobs}", "--dist=loadgroup", "--max-worker-restart=0"]
 	code = _pytest(options, [*workers, f"--junitxml={outcome}", "-m", which,
-				 f"--sample={INPUTS}", *chosen.words, "tests"], _tree(options))
+				 f"--sample={INPUTS}", *chosen.words, "tests"], _tree(options, build_kernels))
 	passed, failed, absent = _count(outcome)
 	if code not in (0, FAILED) or bool(code) > bool(failed) or not passed + failed:
 		print("nothing was tested" if code in (0, NOTHING) else f"pytest ended with exit code {code}")
@@ -82,17 +84,26 @@ def check_gate(options: Options, names: Sequence[str], sample: int, shard: str, 
 	return 1 if code else 0
 
 
-def _tree(options: Options) -> dict[str, str]:
-	"""Prepare the kernel, whose parser reads the logs that tests have; return variables that name both, or lead nowhere."""
-	parser, tree = options.build_root / "check/kunit", options.build_root / "kernels/none"
-	shutil.rmtree(parser, ignore_errors=True)
+def _tree(options: Options, build_kernels: bool) -> dict[str, str]:
+	"""Return variables that name a kernel's tree and the parser that reads the logs that tests have, or lead nowhere.
+
+	Tests that build no kernel take one that is prepared as it is: a build in its worktree may take hours.
+	"""
+	none = options.build_root / "kernels/none"
+	tree, parser = none, none / PARSED
 	try:
-		with prepared(options, Progress()) as ready:
-			tree = ready.kernel.tree
-			shutil.copytree(tree / "tools/testing/kunit", parser)
+		known = [] if build_kernels or options.tarball or options.kdir else Store(options.build_root, Progress()).prepared()
+		kernel = next((kernel for kernel in known if kernel.fits(options.kernel)), None) or _prepared(options)
+		tree = kernel.tree
+		parser = export_tools(kernel.git, kernel.base_commit, options.build_root / "check/tools") / PARSED
 	except (PinwaitError, OSError) as error:
 		print(f"the kernel cannot be prepared, so each test that needs it fails: {error}")
 	return {TREE: str(tree), PARSER: str(parser)}
+
+
+def _prepared(options: Options) -> Kernel:
+	with prepared(options, Progress()) as ready:
+		return ready.kernel
 
 
 def _pytest(options: Options, words: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
