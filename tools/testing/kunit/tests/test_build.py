@@ -403,3 +403,28 @@ def test_moved_build_root_compiles_nothing_anew(tmp_path, gate):
 ])
 def test_names_are_those_in_the_tree(text, said):
 	assert build.plain(text, Path("/a b/kernels/7.3")) == said
+
+
+def test_copied_objects_depend_on_the_tree_from_where_they_are(bench):
+	"""ccache leaves dependencies relative to the folder that it compiled for, and Kbuild ignores a header that is missing."""
+	bench.build()
+	tree, other = bench.kernel.tree, f"../../{bench.kernel.tree.name}x/y.h"
+	note = bench.obj / "mm/.migrate.o.cmd"
+	header = os.path.relpath(tree / "include/linux/mm.h", bench.obj)
+	fakes.write(bench.obj, {"mm/.migrate.o.cmd": f"deps := {header} {tree}/include/linux/fs.h {other}\n",
+				"copy/deeper/mm/.migrate.o.cmd": f"deps := {header} {tree}/include/linux/fs.h {other}\n"})
+	os.utime(note, ns=(1, 2))
+	bench.build()
+	assert note.read_text().split()[2] == header and note.stat().st_mtime_ns == 2
+	copy = bench.obj / "copy/deeper"
+	build._settle(copy, tree)
+	names = (copy / "mm/.migrate.o.cmd").read_text().split()[2:]
+	assert (copy / names[0]).resolve() == (tree / "include/linux/mm.h").resolve() and names[1:] == [f"{tree}/include/linux/fs.h", other]
+
+
+def test_objects_that_were_copied_are_settled_before_they_are_built(bench):
+	bench.build()
+	header = f"../../../../../kernels/{bench.kernel.tree.name}/include/linux/mm.h"
+	fakes.write(bench.obj, {"mm/.migrate.o.cmd": f"deps := {header}\n", build.PLACE: "elsewhere"})
+	bench.build()
+	assert (bench.obj / "mm/.migrate.o.cmd").read_text().split()[2] == os.path.relpath(bench.kernel.tree / "include/linux/mm.h", bench.obj)

@@ -23,6 +23,7 @@ from .sandbox import OPEN, Sandbox
 BUILD_GIB = 1.0
 CCACHE_SIZE = "5G"
 STAMP = "pinwait-stamp"
+PLACE = "pinwait-place"	# in a folder of objects: from where its dependencies are named
 OBJECTS = "pinwait-objects"	# instead, if only some of the objects are up to date
 BINARY = "linux"
 # With the commit's id in the version, every commit would make a new kernel.
@@ -84,6 +85,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	"""
 	obj = object_folder(build_root, kernel, request)
 	obj.mkdir(parents=True, exist_ok=True)
+	_settle(obj, kernel.tree)
 	compiler = compiler_of(request)
 	stamp = obj / STAMP
 	wanted = identity(kernel, commit, request)
@@ -122,6 +124,26 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	stamp.unlink(missing_ok=True)	# the build may have put a link there
 	stamp.write_text(wanted + _state(obj), encoding="utf-8")
 	return Built(obj, compiler)
+
+
+def _settle(obj: Path, tree: Path) -> None:
+	"""Make the dependencies that Kbuild noted in a folder of objects name the tree's files from where the folder is now.
+
+	ccache restores them relative to the folder for which it compiled. In a copy elsewhere they name files that do not exist,
+	and Kbuild takes a missing header for one that has not changed.
+	"""
+	here, place = os.path.relpath(tree, obj), obj / PLACE
+	if place.exists() and place.read_text(encoding="utf-8") == here:
+		return
+	relative = re.compile(rf"(?<![\w./])(?:\.\./)+(?:[^\s/]+/)*{re.escape(tree.name)}/")
+	for path in obj.rglob(".*.cmd"):
+		text = path.read_text(encoding="utf-8", errors="surrogateescape")
+		settled = relative.sub(lambda _: f"{here}/", text)
+		if settled != text:
+			times = path.stat()
+			path.write_text(settled, encoding="utf-8", errors="surrogateescape")
+			os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+	place.write_text(here, encoding="utf-8")
 
 
 def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) -> str:
