@@ -428,3 +428,17 @@ def test_objects_that_were_copied_are_settled_before_they_are_built(bench):
 	fakes.write(bench.obj, {"mm/.migrate.o.cmd": f"deps := {header}\n", build.PLACE: "elsewhere"})
 	bench.build()
 	assert (bench.obj / "mm/.migrate.o.cmd").read_text().split()[2] == os.path.relpath(bench.kernel.tree / "include/linux/mm.h", bench.obj)
+
+
+def test_settling_writes_through_no_link_that_a_build_left(bench, tmp_path):
+	bench.build()
+	text = f"deps := ../../../../../{bench.kernel.tree.name}/include/linux/mm.h\n"
+	for name in ("mm/.migrate.o.cmd", build.PLACE):
+		outside = tmp_path / Path(name).name
+		outside.write_text(text)
+		(bench.obj / name).parent.mkdir(exist_ok=True)
+		(bench.obj / name).unlink(missing_ok=True)
+		(bench.obj / name).symlink_to(outside)
+	bench.build()
+	assert [(tmp_path / name).read_text() for name in (".migrate.o.cmd", build.PLACE)] == [text, text]
+	assert not (bench.obj / build.PLACE).is_symlink()

@@ -133,16 +133,18 @@ def _settle(obj: Path, tree: Path) -> None:
 	and Kbuild takes a missing header for one that has not changed.
 	"""
 	here, place = os.path.relpath(tree, obj), obj / PLACE
-	if place.exists() and place.read_text(encoding="utf-8") == here:
+	if place.is_file() and place.read_text(encoding="utf-8", errors="replace") == here:
 		return
 	relative = re.compile(rf"(?<![\w./])(?:\.\./)+(?:[^\s/]+/)*{re.escape(tree.name)}/")
-	for path in obj.rglob(".*.cmd"):
+	# A build that is not trusted may have left links to anything.
+	for path in (path for path in obj.rglob(".*.cmd") if path.is_file() and not path.is_symlink()):
 		text = path.read_text(encoding="utf-8", errors="surrogateescape")
 		settled = relative.sub(lambda _: f"{here}/", text)
 		if settled != text:
 			times = path.stat()
 			path.write_text(settled, encoding="utf-8", errors="surrogateescape")
 			os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+	place.unlink(missing_ok=True)
 	place.write_text(here, encoding="utf-8")
 
 
