@@ -294,7 +294,7 @@ def test_generated_mutants_fare_as_recorded(ran, outcome, due, good):
 	fates = [{"name": "a", "outcome": outcome, "killer": "why"}] if outcome else []
 	fakes.write(tried.results, {"generated.json": json.dumps({"fates": fates})})
 	with contextlib.nullcontext() if good else pytest.raises(AssertionError):
-		test_generated.test_fate_is_the_recorded_one(tried, ("a", due))
+		test_generated.test_fate_is_the_recorded_one(tried, {"a": due}, 0)
 
 
 def test_guards_are_those_of_the_record(tmp_path, monkeypatch):

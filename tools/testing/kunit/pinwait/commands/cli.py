@@ -366,7 +366,7 @@ def _names(text: str) -> tuple[str, ...]:
 	return tuple(name for name in text.split(",") if name)
 
 
-def _print_option(sub: argparse.ArgumentParser) -> None:
+def _format_option(sub: argparse.ArgumentParser) -> None:
 	_option(sub, "--format", "--print", dest="form", choices=["terminal", *FORMS], default="terminal",
 		help="how to answer: to people, to b4's checks, to NIPA")
 
@@ -451,7 +451,7 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
 		     (_kernel_options, _series_option, _build_options, _boot_options, _dry_run_option, _coverage_options)),
 	"gate": (_gate, "say of each patch: pass, fail and why, not seen, or cannot judge",
-		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _print_option, _report_option,
+		 (_kernel_options, _series_option, _boot_options, _gate_options, _shard_option, _format_option, _report_option,
 		  _dry_run_option)),
 	"presubmit": (_presubmit, "judge your own commits before you send them", (_presubmit_options, _series_option)),
 	"check-gate": (lambda args: check.check_gate(options(args), args.names, args.sample, args.shard, args.resume, _chosen(args)),
