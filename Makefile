@@ -31,7 +31,7 @@ help:
 	@echo 'make presubmit  the same for your own commits in KDIR=., before you send them; FULL=1, RANGE=a..b'
 	@echo 'make check-gate check the gate on patches with known verdicts (only INPUTS=names, or SAMPLE=10)'
 	@echo 'make merge      join the shards of a long job: RESULTS="folders or files"'
-	@echo 'make test       the tests that need no kernel to be built, in about a minute'
+	@echo 'make test       the tests that need no kernel to be built, in a minute or two'
 	@echo 'make check      all tests of the project'
 	@echo 'make prepare    get the kernel and apply the series, no more; UPDATE=1 looks for a newer one'
 	@echo 'make clean      remove objects and results, the gate'\''s too; make distclean: all that was generated'
