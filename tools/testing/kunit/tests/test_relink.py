@@ -49,10 +49,10 @@ def test_only_the_bench_differs(origin, bench, tmp_path):
 	bench.replace("mm/a.c", "x$\n")
 	assert bench.compile(["mm/a.o"], tmp_path / "log") is True
 	bench.relink(tmp_path / "log")
-	assert (bench.obj / build.BINARY).read_text() == "a\nx\n"	# the table is the original's
+	assert (bench.obj / relink.BINARY).read_text() == "a\nx\n"	# the table is the original's
 	assert not bench.is_original()
 	bench.link(tmp_path / "log")
-	assert (bench.obj / build.BINARY).read_text() == "x\nx\n"
+	assert (bench.obj / relink.BINARY).read_text() == "x\nx\n"
 	assert _state(origin) == before
 	bench.restore("mm/a.c", ["mm/a.o"])
 	assert bench.compile(["mm/a.o"], tmp_path / "log") is False

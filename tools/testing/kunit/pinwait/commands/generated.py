@@ -187,7 +187,7 @@ class _Shop(mutants.Shop):
 		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
 		# Boot it again in the way of mutants.
-		argv = quick.command(session.chatter, bench.obj / build.BINARY)
+		argv = quick.command(session.chatter, bench.obj / relink.BINARY)
 		booted = quick.run(argv, session.timeout, session.timeout, whole=True)
 		again = self.read(booted)
 		statuses = {case.id: case.status for case in log.cases}
@@ -234,7 +234,7 @@ class _Shop(mutants.Shop):
 		except CannotJudge as error:
 			fate.outcome, fate.killer = score.NO_LINK, _first_lines(error)
 			return
-		booted = quick.run([str(bench.obj / build.BINARY), *self.limits.argv], self.limits.processor, self.session.timeout)
+		booted = quick.run([str(bench.obj / relink.BINARY), *self.limits.argv], self.limits.processor, self.session.timeout)
 		fate.outcome, fate.killer = settle(self.read(booted), booted, self.limits.statuses, self.limits.errors)
 		if fate.outcome in (score.HUNG, score.DEAD):
 			write_whole(self.session.folder / "mutants" / f"{file_name(item.name)}.log",

@@ -130,8 +130,8 @@ class Trials:
 			result.error = error.why
 		else:
 			(folder / BOOT).mkdir()
-			build.take(built.obj / build.BINARY, folder / BOOT / build.BINARY)
-			result.binary = hashlib.sha256((folder / BOOT / build.BINARY).read_bytes()).hexdigest()
+			build.take(built.obj / self.request.profile.binary, folder / BOOT / self.request.profile.binary)
+			result.binary = hashlib.sha256((folder / BOOT / self.request.profile.binary).read_bytes()).hexdigest()
 			if not self.boots:
 				result.verdict = Verdict(Outcome.PASS, "builds")
 			elif self.request.profile.virtual_time and before and before.binary == result.binary:

@@ -17,10 +17,12 @@ from ..source.store import Kernel
 from ..util.errors import CannotJudge
 from ..util.proc import kill_descendants, run
 from ..util.progress import Progress
-from .build import Built, kunit_command
+from ..util.project import PROJECT
+from .build import Built, kunit_command, machine
 from .profile import Profile
 from .sandbox import Sandbox
 
+QEMU = PROJECT / "tools/testing/kunit/qemu"	# the programs that kunit.py starts as QEMU
 TEMPORARY = ("TMPDIR", "TMP", "TEMP")	# where UML looks for the name of a folder
 GRACE = 15	# seconds after the timeout; a kunit.py that still runs then hangs itself
 # Lines that kunit.py adds to the console: one before it, and some after it.
@@ -72,7 +74,8 @@ class Boot:
 	def command(self) -> list[str]:
 		"""Return the kunit.py command line that boots."""
 		return [*kunit_command(self.kernel), "exec", "--raw_output=all", f"--build_dir={self.built.obj}",
-			f"--arch={self.profile.arch}", f"--timeout={self._limit}",
+			*machine(self.profile), f"--timeout={self._limit}",
+			*([f"--qemu_args={self.profile.qemu_args}"] if self.profile.qemu_args else []),
 			*(f"--kernel_args={word}" for word in (*self.profile.kernel_args, *self.arguments)),
 			*([self.filter] if self.filter else [])]
 
@@ -133,7 +136,7 @@ def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False
 def environment(home: str) -> dict[str, str]:
 	"""Return the variables that replace the caller's in the environment of a boot."""
 	return {**dict.fromkeys(TEMPORARY, ""), TEMPORARY[0]: temporary_folder(), "HOME": home, "PYTHONUNBUFFERED": "1",
-		"PYTHONIOENCODING": "utf-8:backslashreplace"}
+		"PYTHONIOENCODING": "utf-8:backslashreplace", "PATH": f"{QEMU}:{os.environ.get('PATH', os.defpath)}"}
 
 
 def temporary_folder() -> str:

@@ -25,7 +25,6 @@ CCACHE_SIZE = "5G"
 STAMP = "pinwait-stamp"
 PLACE = "pinwait-place"	# in a folder of objects: from where its dependencies are named
 OBJECTS = "pinwait-objects"	# instead, if only some of the objects are up to date
-BINARY = "linux"
 # With the commit's id in the version, every commit would make a new kernel.
 KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
 # No Rust is built here. The sandbox hides a compiler in a user's home, so its version would differ in there, and with it
@@ -89,7 +88,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	compiler = compiler_of(request)
 	stamp = obj / STAMP
 	wanted = identity(kernel, commit, request)
-	if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted + _state(obj):
+	if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted + _state(obj, request.profile.binary):
 		log.write_text("nothing changed since the last build\n", encoding="utf-8")
 		return Built(obj, compiler)
 	some = obj / OBJECTS
@@ -97,7 +96,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	if begun and all((obj / name).exists() for name in only):
 		return Built(obj, compiler)
 	some.unlink(missing_ok=True)
-	configured = begun or _only_sources(_differing(kernel, obj, wanted))
+	configured = begun or _only_sources(_differing(kernel, obj, wanted, request.profile.binary))
 	stamp.unlink(missing_ok=True)
 	need_space(obj, BUILD_GIB, "building a kernel")
 	env = environment(build_root, kernel.tree)
@@ -122,7 +121,7 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 		some.write_text(wanted, encoding="utf-8")
 		return Built(obj, compiler)
 	stamp.unlink(missing_ok=True)	# the build may have put a link there
-	stamp.write_text(wanted + _state(obj), encoding="utf-8")
+	stamp.write_text(wanted + _state(obj, request.profile.binary), encoding="utf-8")
 	return Built(obj, compiler)
 
 
@@ -155,14 +154,14 @@ def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) 
 	trees and from which nothing in the folder was made.
 	"""
 	obj = object_folder(build_root, kernel, request)
-	tree, differing = _differing(kernel, obj, identity(kernel, commit, request))
+	tree, differing = _differing(kernel, obj, identity(kernel, commit, request), request.profile.binary)
 	built = {name: status for name, status in differing.items() if not NOT_BUILT.match(name)}
 	if any(status != "M" or not name.endswith((".c", ".h")) for name, status in built.items()):
 		return ""
 	return "" if built and _made_from(obj, list(built)) else tree
 
 
-def _differing(kernel: Kernel, obj: Path, wanted: str) -> tuple[str, dict[str, str]]:
+def _differing(kernel: Kernel, obj: Path, wanted: str, binary: str) -> tuple[str, dict[str, str]]:
 	"""Return the tree that a folder's kernel was built from, and by file how it differs (A, M, D, T) in the wanted tree.
 
 	The returned tree is "" if the kernel changed since it was built, or if something besides the tree differs.
@@ -171,7 +170,7 @@ def _differing(kernel: Kernel, obj: Path, wanted: str) -> tuple[str, dict[str, s
 		text = (obj / STAMP).read_text(encoding="utf-8")
 		(tree, *rest), end = json.JSONDecoder().raw_decode(text)
 		new, *others = json.loads(wanted)
-		if rest != others or text[end:] != _state(obj):
+		if rest != others or text[end:] != _state(obj, binary):
 			return "", {}
 		lines = kernel.git("diff-tree", "-r", "--no-renames", "--name-status", tree, new).splitlines()
 	except (OSError, ValueError, CommandFailed):	# git may have pruned that tree
@@ -223,7 +222,7 @@ def take(source: Path, target: Path) -> None:
 
 def object_folder(build_root: Path, kernel: Kernel, request: Request) -> Path:
 	"""Return the folder of a profile's objects."""
-	return build_root / "obj" / kernel.name / request.profile.name
+	return build_root / "obj" / kernel.name / (request.profile.kernel or request.profile.name)
 
 
 def warnings(log: str, tree: Path) -> list[str]:
@@ -279,10 +278,15 @@ def build_command(kernel: Kernel, obj: Path, request: Request) -> list[str]:
 
 def _arguments(obj: Path, request: Request) -> list[str]:
 	"""Return the options that kunit.py's config and build have in common."""
-	return [f"--build_dir={obj}", f"--arch={request.profile.arch}",
+	return [f"--build_dir={obj}", *machine(request.profile),
 		*(f"--kunitconfig={path}" for path in request.profile.kunitconfigs),
 		*(f"--kconfig_add={option}" for option in (*KCONFIG, *request.kconfig_add)),
 		*(f"--make_options={option}" for option in (*base_options(), *request.make_options))]
+
+
+def machine(profile: Profile) -> list[str]:
+	"""Return kunit.py's options that choose the machine."""
+	return [f"--arch={profile.arch}", *([f"--qemu_config={profile.qemu_config}"] if profile.qemu_config else [])]
 
 
 def machine_fault(output: str) -> str:
@@ -351,9 +355,9 @@ def identity(kernel: Kernel, commit: str, request: Request) -> str:
 			   compiler_of(request)], indent=1)
 
 
-def _state(obj: Path) -> str:
-	"""Identify the configuration and the binary that are in obj now."""
-	config, binary = obj / ".config", obj / BINARY
+def _state(obj: Path, kernel: str) -> str:
+	"""Identify the configuration and the kernel (a file name) that are in obj now."""
+	config, binary = obj / ".config", obj / kernel
 	if not (config.is_file() and binary.is_file()):
 		return "\nincomplete\n"
 	digest = hashlib.sha256(config.read_bytes()).hexdigest()

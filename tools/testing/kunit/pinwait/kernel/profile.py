@@ -10,6 +10,7 @@ from ..util.errors import UsageError
 
 FIELDS: dict[str, type] = {"description": str, "kunitconfigs": list, "arch": str, "kernel_args": list,
 			   "timeout": int, "virtual_time": bool, "objects": int}
+OPTIONAL: dict[str, type] = {"kernel": str, "qemu_config": str, "qemu_args": str}
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class Profile:
 	timeout: int		# wall seconds a boot may take
 	virtual_time: bool	# waits cost no real time, and every run is byte for byte the same
 	objects: int		# object files of a full build, for the progress display
+	kernel: str = ""	# the profile whose kernel it boots, "" for its own
+	qemu_config: Path | None = None		# kunit.py's description of the machine; None for UML
+	qemu_args: str = ""
+
+	@property
+	def binary(self) -> str:
+		"""The file in the object folder that is booted."""
+		return "vmlinux" if self.qemu_config else "linux"
 
 
 def load(configs: Path, name: str) -> Profile:
@@ -35,17 +44,20 @@ def load(configs: Path, name: str) -> Profile:
 		listed = "\n".join(f"  {key}: {table.get('description', '')}" for key, table in tables.items())
 		raise UsageError(f"unknown profile '{name}'; there are:\n{listed}")
 	table = tables[name]
+	known = FIELDS | OPTIONAL
 	for key in sorted(FIELDS.keys() | table.keys()):
-		if key not in FIELDS:
+		if key not in known:
 			raise UsageError(f"{file}: [{name}] has an unknown key '{key}'")
-		if type(table.get(key)) is not FIELDS[key]:
-			raise UsageError(f"{file}: [{name}] needs '{key}', a {FIELDS[key].__name__}")
+		if type(table.get(key)) is not known[key]:
+			raise UsageError(f"{file}: [{name}] needs '{key}', a {known[key].__name__}")
 	fragments = tuple(configs / str(fragment) for fragment in table["kunitconfigs"])
-	for fragment in fragments:
-		if not fragment.is_file():
-			raise UsageError(f"{file}: [{name}] names {fragment}, which does not exist")
+	qemu_config = configs / table["qemu_config"] if "qemu_config" in table else None
+	for path in (*fragments, *([qemu_config] if qemu_config else [])):
+		if not path.is_file():
+			raise UsageError(f"{file}: [{name}] names {path}, which does not exist")
 	return Profile(name, table["description"], fragments, table["arch"], tuple(table["kernel_args"]),
-		       table["timeout"], table["virtual_time"], table["objects"])
+		       table["timeout"], table["virtual_time"], table["objects"], table.get("kernel", name), qemu_config,
+		       table.get("qemu_args", ""))
 
 
 def described(configs: Path) -> dict[str, str]:

@@ -27,6 +27,7 @@ TARGET = "pinwait-environment"
 # Files at the top of the object folder that the link reads; it writes others there.
 INPUTS = {"vmlinux.a", ".vmlinux.export.o", ".config", ".kunitconfig"}
 LINKED = "vmlinux.unstripped"	# from the link script, in the object folder
+BINARY = "linux"	# the kernel that a bench links
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ class Bench:
 	def link(self, log: Path) -> None:
 		"""Link the kernel with its own symbol table. Raises CannotJudge."""
 		script = self.origin.tree / "scripts/link-vmlinux.sh"
-		self._run(["sh", str(script), self.origin.env["LD"], "", "", build.BINARY], log, KBUILD_VERBOSE="1")
-		traced = re.findall(rf"^\+ (.* -o {build.BINARY} .*)$", log.read_text(encoding="utf-8"), re.MULTILINE)
+		self._run(["sh", str(script), self.origin.env["LD"], "", "", BINARY], log, KBUILD_VERBOSE="1")
+		traced = re.findall(rf"^\+ (.* -o {BINARY} .*)$", log.read_text(encoding="utf-8"), re.MULTILINE)
 		if not traced:
 			raise CannotJudge(f"the link script does not show its last link: {log}")
 		self.last_link = traced[-1]
@@ -135,7 +136,7 @@ class Bench:
 
 	def is_original(self) -> bool:
 		"""Tell whether the linked kernel is byte for byte the original."""
-		return filecmp.cmp(self.obj / build.BINARY, self.origin.obj / LINKED, shallow=False)
+		return filecmp.cmp(self.obj / BINARY, self.origin.obj / LINKED, shallow=False)
 
 	def _command(self, name: str) -> str:
 		"""Return the command that compiled an object, with the mirrored source tree."""
