@@ -194,7 +194,10 @@ def test_what_comes_before_a_lone_patch(place, tmp_path):
 	assert _try(replace(in_tree, series="none"), other, Start("HEAD"))[0].precedes
 
 
-def test_prerequisite_that_the_series_has(place, tmp_path):
+@pytest.mark.parametrize("name", ["rfc", "support"])
+def test_prerequisite_that_the_project_applies(place, tmp_path, name):
+	if name == "support":
+		fakes.write(tmp_path / "series", {"support/7.3/0001-y.patch": OTHER, "rfc/7.3/0001-x.patch": TWO})
 	known = _submission(tmp_path, OTHER).patches[0].patch_id
 	base, _, _, _ = _try(place, _submission(tmp_path, ONE, f"\nprerequisite-patch-id: {known}\n"))
 	assert not any("prerequisite" in line for line in base.choice)

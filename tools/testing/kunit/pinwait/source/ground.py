@@ -187,7 +187,7 @@ def _with_prerequisites(options: Options, submission: Submission, kernel: Kernel
 	"""
 	if not submission.prerequisites and not submission.unnamed:
 		return applied
-	there = {patch.patch_id for patch in found.ids()}
+	there = {series.patch_id(path) for path in found.support + found.patches}
 	lying: dict[str, str] = {}
 	if options.kdir:
 		user = usertree.UserTree(Path(options.kdir))
