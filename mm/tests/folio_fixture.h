@@ -330,7 +330,9 @@ int folio_fixture_init(struct kunit *test);
 void folio_fixture_needs_virtual_time(struct kunit *test, unsigned int seconds);
 void folio_fixture_needs_key(struct kunit *test);
 void folio_fixture_needs_wait(struct kunit *test);
-bool folio_fixture_virtual_time(void);
+bool waits_are_free(void);
+bool cpu_time_is_free(void);
+bool nobody_else_runs(void);
 ktime_t late_by(unsigned int ticks);
 u64 folio_fixture_seed(void);
 

@@ -432,7 +432,7 @@ void expect_migrates_later(struct kunit *test, struct folio_migration *m)
  * @test: the running test
  * @m: a migration that is over
  * @lower: at least so long
- * @upper: at most so long, in real time as much longer as late_by() allows
+ * @upper: at most so long, and as much longer as late_by() allows
  */
 void expect_took(struct kunit *test, const struct folio_migration *m,
 		 ktime_t lower, ktime_t upper)
@@ -496,7 +496,7 @@ void expect_allocs(struct kunit *test, const struct folio_migration *m,
 {
 	unsigned long waits = 0;
 
-	if (!folio_fixture_virtual_time() && wait_promises()->wait)
+	if (!waits_are_free() && wait_promises()->wait)
 		waits = (m->ended_tick - m->began_tick) / wait_promises()->wait;
 	KUNIT_EXPECT_GE(test, m->nr_allocs, nr);
 	KUNIT_EXPECT_LE(test, m->nr_allocs, nr + waits);
@@ -507,7 +507,7 @@ void expect_allocs(struct kunit *test, const struct folio_migration *m,
  * @test: the running test
  * @m: a migration that is over
  * @least: at least so many ticks
- * @most: at most so many ticks, in real time as expect_took()
+ * @most: at most so many ticks, as of expect_took()
  *
  * Waits are counted in ticks.  In real time ticks may come late and then several at
  * once, so that a wait is shorter than that many ticks.
@@ -515,7 +515,7 @@ void expect_allocs(struct kunit *test, const struct folio_migration *m,
 void expect_took_ticks(struct kunit *test, const struct folio_migration *m,
 		       unsigned int least, unsigned int most)
 {
-	const bool exact = folio_fixture_virtual_time();
+	const bool exact = waits_are_free();
 
 	KUNIT_EXPECT_GE(test, m->ended_tick - m->began_tick, least);
 	expect_took(test, m, exact ? ticks_to_ktime(least) : 0, ticks_to_ktime(most));

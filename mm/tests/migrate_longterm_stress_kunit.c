@@ -210,8 +210,8 @@ enum due {
 };
 
 /*
- * It follows from the draws.  In real time a passer-by may hold a reference during an
- * attempt that does not wait, and a hold may have ended before it.
+ * It follows from the draws.  Unless CPU time is free a passer-by may hold a reference
+ * during an attempt that does not wait, and a hold may have ended before it.
  */
 static enum due folio_due(const struct stress_migration *sm, int i)
 {
@@ -223,7 +223,7 @@ static enum due folio_due(const struct stress_migration *sm, int i)
 		return STAYS;
 	if (waits(m->reason))
 		return MOVES;
-	if (folio_fixture_virtual_time())
+	if (cpu_time_is_free())
 		return sf->nr_holds ? STAYS : MOVES;
 	for (j = 0; j < sf->nr_holds; j++)
 		if (ktime_after(sf->holds[j]->dropped_at, m->ended_at))

@@ -452,8 +452,8 @@ void expect_migrated(struct kunit *test, struct test_folio *tf)
 	if (tf->dst) {
 		KUNIT_EXPECT_FALSE_MSG(test, tf->src_kept,
 				       "the source folio was not freed");
-		/* In real time the page may have been reused by now. */
-		if (folio_fixture_virtual_time())
+		/* Or the page may have been reused by now. */
+		if (nobody_else_runs())
 			KUNIT_EXPECT_EQ(test, tf->src_refs, 0);
 	}
 	expect_at_destination(test, tf);

@@ -354,11 +354,13 @@ static void pin_all(struct user_pages *up, const struct pin_way *way,
 {
 	KUNIT_ASSERT_NULL(up->test, up->way);
 
+	up->sleeps = current->nvcsw;
 	up->began_at = ktime_get();
 	set_fail_nth(up->fail_nth);
 	up->rc = way->pin(up, gup_flags);
 	up->fail_nth = set_fail_nth(0);
 	up->ended_at = ktime_get();
+	up->sleeps = current->nvcsw - up->sleeps;
 	if (up->rc > 0)
 		up->way = way;
 }
@@ -665,29 +667,31 @@ void expect_pins(struct user_pages *up, long pins)
  * expect_pin_did_not_sleep() - expect a pin not to have waited
  * @up: the pages; the last pin is meant
  *
- * Virtual time passes by a tick while all tasks sleep, and very little when the clock
- * is read.  A tick would be too wide a window: the cleanup of earlier cases may drain
- * LRU batches within it.
+ * A pin does sleep while other CPUs drain their LRU batches; there only the time tells.
+ * Where CPU time is free a tick would be too wide a window: the cleanup of earlier
+ * cases may drain LRU batches within it.
  */
 void expect_pin_did_not_sleep(struct user_pages *up)
 {
+	if (num_online_cpus() == 1)
+		KUNIT_EXPECT_EQ_MSG(up->test, up->sleeps, 0, "it has gone to sleep");
 	expect_pin_took(up, 0, ms_to_ktime(1));
 }
 
 /**
  * expect_pin_took() - expect a pin to have taken so long
  * @up: the pages; the last pin is meant
- * @lower: at least so long, asserted in virtual time only
- * @upper: at most so long, in real time as much longer as late_by() allows
+ * @lower: at least so long, asserted only while nobody else runs
+ * @upper: at most so long, and as much longer as late_by() allows
  *
- * In real time a hold may be released long before the pin begins; the case asserts
+ * Else a hold may be released long before the pin begins; the case asserts
  * the order.
  */
 void expect_pin_took(struct user_pages *up, ktime_t lower, ktime_t upper)
 {
 	ktime_t took = ktime_sub(up->ended_at, up->began_at);
 
-	if (folio_fixture_virtual_time())
+	if (nobody_else_runs())
 		KUNIT_EXPECT_GE(up->test, took, lower);
 	KUNIT_EXPECT_LE(up->test, took, ktime_add(upper, late_by(0)));
 }

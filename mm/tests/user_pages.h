@@ -47,6 +47,7 @@ extern const struct user_memory user_memory_private;
  * @pages: the pinned pages
  * @folios: their folios
  * @rc: what the last pin returned
+ * @sleeps: how often its caller has gone to sleep in it
  * @began_at: when it was called
  * @ended_at: when it returned
  */
@@ -63,6 +64,7 @@ struct user_pages {
 	struct page **pages;
 	struct folio **folios;
 	long rc;
+	unsigned long sleeps;
 	ktime_t began_at;
 	ktime_t ended_at;
 };
