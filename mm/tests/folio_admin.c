@@ -23,6 +23,8 @@
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
+#include <asm/syscall.h>
+
 #include "../fail_folio_hold.h"
 #include "folio_fixture.h"
 
@@ -239,10 +241,33 @@ u64 fail_folio_hold_fired(void)
 
 /*
  * swapon() and swapoff() are only reachable as system calls, which take the name
- * of a file from user memory.
+ * of a file from user memory.  Behind a wrapper they take it from user registers.
  */
-#if defined(CONFIG_SWAP) && defined(CONFIG_BLK_DEV_RAM) && \
-	!defined(CONFIG_ARCH_HAS_SYSCALL_WRAPPER)
+#if !defined(CONFIG_SWAP) || !defined(CONFIG_BLK_DEV_RAM)
+#define HAVE_SWAP_CALLS 0
+#elif !defined(CONFIG_ARCH_HAS_SYSCALL_WRAPPER)
+#define HAVE_SWAP_CALLS 1
+
+static long swap_syscall(bool on, const char __user *name)
+{
+	return on ? sys_swapon(name, 0) : sys_swapoff(name);
+}
+
+#elif defined(CONFIG_X86_64)
+#define HAVE_SWAP_CALLS 1
+
+static long swap_syscall(bool on, const char __user *name)
+{
+	const struct pt_regs regs = { .di = (unsigned long)name };
+
+	return sys_call_table[on ? __NR_swapon : __NR_swapoff](&regs);
+}
+
+#else
+#define HAVE_SWAP_CALLS 0
+#endif
+
+#if HAVE_SWAP_CALLS
 
 static const char swap_node[] = "/folio_fixture_swap";
 
@@ -302,7 +327,7 @@ static int swap_header_write(void)
 	return ret == PAGE_SIZE ? 0 : -EIO;
 }
 
-static int swap_syscall(bool on)
+static int swap_switch(bool on)
 {
 	unsigned long addr = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
 				     MAP_ANONYMOUS | MAP_PRIVATE, 0);
@@ -312,7 +337,7 @@ static int swap_syscall(bool on)
 		return addr;
 	if (copy_to_user(name, swap_node, sizeof(swap_node)))
 		return -EFAULT;
-	return on ? sys_swapon(name, 0) : sys_swapoff(name);
+	return swap_syscall(on, name);
 }
 
 #ifndef scoped_with_init_fs
@@ -341,7 +366,7 @@ static void swap_call_fn(struct work_struct *work)
 	/* A kernel thread has no files of its own. */
 	scoped_with_init_fs() {
 		call->ret = call->on ? swap_node_make() ?: swap_header_write() : 0;
-		call->ret = call->ret ?: swap_syscall(call->on);
+		call->ret = call->ret ?: swap_switch(call->on);
 		if (!call->on || call->ret)
 			call->ret = swap_node_remove() ?: call->ret;
 	}

@@ -229,6 +229,7 @@ struct folio_hold {
  * @go_on: complete when it may go on
  * @nr_allocs: calls for a destination folio so far
  * @nr_failed_allocs: how many of them found no memory
+ * @unserved: the folio of the last such call
  * @key_inside: the wake-up key's count at the last of these calls
  * @rc: what migrate_pages() returned
  * @nr_succeeded: what it said of the number of migrated folios
@@ -260,6 +261,7 @@ struct folio_migration {
 	struct completion go_on;
 	unsigned int nr_allocs;
 	unsigned int nr_failed_allocs;
+	struct test_folio *unserved;
 	int key_inside;
 	int rc;
 	unsigned int nr_succeeded;
@@ -392,6 +394,7 @@ bool test_folio_has_users(const struct test_folio *tf);
 void expect_migrated(struct kunit *test, struct test_folio *tf);
 void expect_at_destination(struct kunit *test, struct test_folio *tf);
 void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs);
+void expect_split(struct kunit *test, struct test_folio *tf);
 
 /* folio_hold.c */
 

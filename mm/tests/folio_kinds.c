@@ -75,6 +75,8 @@ static int make_cache(struct kunit *test, struct test_folio *tf)
 	mapping = tf->file->f_mapping;
 	mapping->a_ops = &cache_aops;
 	mapping->host->i_private = tf;
+	/* A split drops what is beyond the end of the file. */
+	i_size_write(mapping->host, PAGE_SIZE << tf->kind->order);
 
 	folio = folio_alloc(GFP_KERNEL, tf->kind->order);
 	if (!folio)

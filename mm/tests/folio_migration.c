@@ -24,13 +24,14 @@ static void folio_migration_begin(struct folio_migration *m)
 	m->sleeps = current->nvcsw;
 }
 
+/* NULL for what a large folio has been split into. */
 static struct test_folio *find_test_folio(struct folio_migration *m,
 					  struct folio *folio)
 {
 	struct test_folio *tf;
 
 	list_for_each_entry(tf, &m->folios, entry)
-		if (tf->folio == folio)
+		if (tf->folio == folio && folio_order(folio) == tf->kind->order)
 			return tf;
 	return NULL;
 }
@@ -59,17 +60,15 @@ static struct folio *get_dst(struct folio *src, unsigned long private)
 		return NULL;
 	if (m->fail_alloc_order && folio_order(src) >= m->fail_alloc_order)
 		return NULL;
-	/* What a large folio has been split into is not followed. */
-	if (!tf)
-		return NULL;
 
 	dst = folio_alloc(GFP_KERNEL, folio_order(src));
 	if (!dst) {
 		m->nr_failed_allocs++;
-		return NULL;
+		m->unserved = tf;
+	} else if (tf) {
+		folio_get(dst);
+		tf->dst = dst;
 	}
-	folio_get(dst);
-	tf->dst = dst;
 	return dst;
 }
 
@@ -77,11 +76,15 @@ static void put_dst(struct folio *dst, unsigned long private)
 {
 	struct folio_migration *m = (struct folio_migration *)private;
 	struct test_folio *tf;
+	int refs = 1;
 
-	list_for_each_entry(tf, &m->folios, entry)
-		if (tf->dst == dst)
+	list_for_each_entry(tf, &m->folios, entry) {
+		if (tf->dst == dst) {
 			tf->dst = NULL;
-	folio_put_refs(dst, 2);
+			refs++;
+		}
+	}
+	folio_put_refs(dst, refs);
 }
 
 static void folio_migration_end(void *data)

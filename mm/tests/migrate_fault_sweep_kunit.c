@@ -113,6 +113,12 @@ static bool freed_instead(const struct folio_migration *m, const struct test_fol
 	return tf->kind == &test_folio_anon_unmapped && !tf->dst && !m->rc;
 }
 
+/* A large folio is split if there is no memory for its destination. */
+static bool splits(const struct test_folio *tf)
+{
+	return IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && tf && tf->kind->order;
+}
+
 /* Migrates folios with a fault at the n-th point; returns whether there is one. */
 static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 			       unsigned int n, struct tally *tally)
@@ -121,8 +127,8 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 	const struct fail_folio_hold_counters before = fail_folio_hold_count();
 	struct folio_balance *balance = folio_balance(test);
 	unsigned int i, holds, failed, stay = 0, pages = 0, migrated = UINT_MAX;
-	struct test_folio *tf;
-	bool met;
+	struct test_folio *tf, *next;
+	bool met, split;
 
 	KUNIT_ASSERT_NOT_NULL(test, balance);
 	for (i = 0; set->kinds[i]; i++)
@@ -139,10 +145,11 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 
 	/*
 	 * A reference is waited for or fails its folio; lack of memory fails all
-	 * remaining folios.
+	 * remaining folios, or splits a large one.
 	 */
 	failed = wait_promises()->wait ? 0 : holds;
-	if (m->nr_failed_allocs) {
+	split = splits(m->unserved);
+	if (m->nr_failed_allocs && !split) {
 		KUNIT_EXPECT_EQ(test, m->rc, -ENOMEM);
 		migrated = m->nr_allocs - 1;
 	} else {
@@ -152,7 +159,7 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 		expect_did_not_wait(test, m);
 	folio_migration_putback(m);
 	i = 0;
-	list_for_each_entry(tf, &m->folios, entry) {
+	list_for_each_entry_safe(tf, next, &m->folios, entry) {
 		if (i++ >= migrated) {
 			expect_unharmed(test, tf, 0);
 			continue;
@@ -164,7 +171,14 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 			continue;
 		}
 		pages += 1 << tf->kind->order;
-		if (!freed_instead(m, tf))
+		if (split && tf == m->unserved) {
+			expect_split(test, tf);
+			continue;
+		}
+		/* Destinations of what was split may be where its neighbours were. */
+		if (split)
+			expect_at_destination(test, tf);
+		else if (!freed_instead(m, tf))
 			expect_migrated(test, tf);
 	}
 	KUNIT_EXPECT_EQ(test, stay, failed);
@@ -176,7 +190,7 @@ static bool migrate_with_fault(struct kunit *test, const struct folio_set *set,
 
 /*
  * Migration copes with any single fault or fails cleanly: a folio is moved as a
- * whole or left as it was.
+ * whole, split or left as it was.
  */
 static void sweep(struct kunit *test)
 {
@@ -191,12 +205,9 @@ static void sweep(struct kunit *test)
 		unmapped += set->kinds[folios] == &test_folio_anon_unmapped;
 	}
 	/* Without a destination the split of a large folio is tried. */
-	if (sweep->faults & ALLOCS && large) {
-		if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
-			kunit_skip(test, "not written for THP, which splits large folios");
-		if (IS_ENABLED(CONFIG_DEBUG_VM))
-			kunit_skip(test, "DEBUG_VM warns of an attempt to split without THP");
-	}
+	if (sweep->faults & ALLOCS && large && IS_ENABLED(CONFIG_DEBUG_VM) &&
+	    !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "DEBUG_VM warns of an attempt to split without THP");
 
 	fail_folio_hold_last(HOLD_US);
 	if (!(sweep->faults & HOLDS))

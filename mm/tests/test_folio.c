@@ -188,18 +188,23 @@ static void test_folio_fill(struct test_folio *tf)
 	}
 }
 
+static bool page_intact(const struct test_folio *tf, unsigned long i,
+			struct folio *folio, unsigned long page)
+{
+	void *addr = kmap_local_folio(folio, page * PAGE_SIZE);
+	void *bad = memchr_inv(addr, page_pattern(tf, i), PAGE_SIZE);
+
+	kunmap_local(addr);
+	return !bad;
+}
+
 static bool test_folio_intact(const struct test_folio *tf, struct folio *folio)
 {
 	unsigned long i;
 
-	for (i = 0; i < folio_nr_pages(folio); i++) {
-		void *addr = kmap_local_folio(folio, i * PAGE_SIZE);
-		void *bad = memchr_inv(addr, page_pattern(tf, i), PAGE_SIZE);
-
-		kunmap_local(addr);
-		if (bad)
+	for (i = 0; i < folio_nr_pages(folio); i++)
+		if (!page_intact(tf, i, folio, i))
 			return false;
-	}
 	return true;
 }
 
@@ -314,18 +319,23 @@ void test_folio_unfork(struct test_folio *tf)
 }
 
 /*
- * The folio that a user of @tf would find, with a reference; NULL if it has no
- * users, or they find nothing.
+ * The folio that a user of @tf would find at one of its pages, with a reference; NULL
+ * if it has no users, or they find nothing.
  */
-static struct folio *find_as_user(struct test_folio *tf)
+static struct folio *find_page_as_user(struct test_folio *tf, unsigned long i)
 {
 	struct folio *found;
 
 	if (tf->file) {
-		found = filemap_get_folio(tf->file->f_mapping, 0);
+		found = filemap_get_folio(tf->file->f_mapping, i);
 		return IS_ERR(found) ? NULL : found;
 	}
-	return tf->addr ? folio_at(current->mm, tf->addr) : NULL;
+	return tf->addr ? folio_at(current->mm, tf->addr + i * PAGE_SIZE) : NULL;
+}
+
+static struct folio *find_as_user(struct test_folio *tf)
+{
+	return find_page_as_user(tf, 0);
 }
 
 /* Do all users of @tf find the folio? */
@@ -471,4 +481,35 @@ void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs)
 	if (tf->dst)
 		return;
 	expect_in_use(test, tf, tf->folio, extra_refs);
+}
+
+/**
+ * expect_split() - expect a large folio to live on in small ones
+ * @test: the running test; aborted if its user misses one of these
+ * @tf: a folio that took part in a migration and found no destination; takes part in
+ *	no other
+ *
+ * Its user finds them all, unharmed.  Some of them may have been migrated.
+ */
+void expect_split(struct kunit *test, struct test_folio *tf)
+{
+	unsigned long i;
+
+	KUNIT_EXPECT_NULL(test, tf->dst);
+	list_del_init(&tf->entry);
+	lru_add_drain_all();
+	for (i = 0; i < 1UL << tf->kind->order; i++) {
+		struct folio *piece = find_page_as_user(tf, i);
+
+		KUNIT_ASSERT_NOT_NULL(test, piece);
+		KUNIT_EXPECT_EQ(test, folio_order(piece), 0);
+		KUNIT_EXPECT_EQ(test, folio_ref_count(piece),
+				folio_expected_ref_count(piece) + 1);
+		KUNIT_EXPECT_FALSE(test, folio_test_locked(piece));
+		KUNIT_EXPECT_TRUE(test, folio_test_uptodate(piece));
+		KUNIT_EXPECT_TRUE(test, folio_test_lru(piece));
+		KUNIT_EXPECT_TRUE_MSG(test, page_intact(tf, i, piece, 0),
+				      "contents of page %lu have changed", i);
+		folio_put(piece);
+	}
 }
