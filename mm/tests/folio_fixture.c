@@ -282,6 +282,19 @@ void folio_wakeup_key_get(struct kunit *test)
 	test_cleanup(test, folio_wakeup_key_put, NULL);
 }
 
+/**
+ * folio_wakeup_key_keep() - keep folio_put_wakeup_key on if it is dear to switch
+ * @test: the running test
+ *
+ * For cases of very many migrations.  Each switches the key on and off, which patches
+ * code wherever folios are dropped, and an emulator translates that code again.
+ */
+void folio_wakeup_key_keep(struct kunit *test)
+{
+	if (waits_are_free() && !cpu_time_is_free())
+		folio_wakeup_key_get(test);
+}
+
 /* What each case must leave as it was. */
 struct folio_balance {
 	struct kunit *test;

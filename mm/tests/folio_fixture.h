@@ -361,6 +361,7 @@ void test_task_join(struct test_task *task);
 bool folio_has_wakeup_key(void);
 int folio_wakeup_key_count(void);
 void folio_wakeup_key_get(struct kunit *test);
+void folio_wakeup_key_keep(struct kunit *test);
 struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
 
 /* folio_kinds.c */

@@ -554,6 +554,7 @@ static void any_fault(struct kunit *test)
 	    !IS_ENABLED(CONFIG_FAILSLAB) || !IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC))
 		kunit_skip(test, "needs FAILSLAB and FAIL_PAGE_ALLOC in debugfs");
 
+	folio_wakeup_key_keep(test);
 	if (IS_ENABLED(CONFIG_FAIL_FOLIO_HOLD)) {
 		fail_folio_hold_borrow(test);
 		fail_folio_hold_last(USEC_PER_MSEC);

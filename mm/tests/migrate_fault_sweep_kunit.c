@@ -209,6 +209,7 @@ static void sweep(struct kunit *test)
 	    !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		kunit_skip(test, "DEBUG_VM warns of an attempt to split without THP");
 
+	folio_wakeup_key_keep(test);
 	fail_folio_hold_last(HOLD_US);
 	if (!(sweep->faults & HOLDS))
 		s->reasons = 0;
