@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What an administrator does, for KUnit tests: files of debugfs and sysfs, fault
- * injection, a swap device, and merging of equal pages.
+ * injection, a swap device, huge pages, and merging of equal pages.
  */
 
 #include <kunit/test.h>
@@ -9,6 +9,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
+#include <linux/hugetlb.h>
 #include <linux/kthread.h>
 #include <linux/major.h>
 #include <linux/mman.h>
@@ -17,6 +18,7 @@
 #include <linux/namei.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
 #include <linux/syscalls.h>
@@ -409,6 +411,58 @@ int test_swap_on(struct kunit *test)
 #else
 
 int test_swap_on(struct kunit *test)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif
+
+#ifdef CONFIG_HUGETLB_PAGE
+
+static int hugetlb_pool_set(unsigned int nr)
+{
+	char path[64], value[16];
+
+	snprintf(path, sizeof(path), "kernel/mm/hugepages/hugepages-%lukB/nr_hugepages",
+		 HPAGE_SIZE / SZ_1K);
+	snprintf(value, sizeof(value), "%u", nr);
+	return pseudo_file_write("sysfs", path, value);
+}
+
+static void hugetlb_pool_empty(void *data)
+{
+	struct kunit *test = data;
+
+	KUNIT_EXPECT_EQ(test, 0, hugetlb_pool_set(0));
+}
+
+/**
+ * test_hugetlb_pool() - have huge pages until the case ends
+ * @test: the running test
+ * @nr: how many, beside none that were there before
+ *
+ * Migration replaces pages of the pool by others.  These here are new, and movable.
+ *
+ * Return: 0 or a negative errno.
+ */
+int test_hugetlb_pool(struct kunit *test, unsigned int nr)
+{
+	unsigned int tries = HZ;
+	int ret;
+
+	/* The mm of the last case may outlive it a little. */
+	while (default_hstate.nr_huge_pages && tries--)
+		schedule_timeout_uninterruptible(1);
+	ret = hugetlb_pool_set(nr) ?:
+	      kunit_add_action_or_reset(test, hugetlb_pool_empty, test);
+	if (ret)
+		return ret;
+	return default_hstate.free_huge_pages == nr ? 0 : -ENOMEM;
+}
+
+#else
+
+int test_hugetlb_pool(struct kunit *test, unsigned int nr)
 {
 	return -EOPNOTSUPP;
 }

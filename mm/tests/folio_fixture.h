@@ -103,7 +103,7 @@ enum test_folio_state {
  * @order: the folio's order
  * @state: bits of &enum test_folio_state that hold for the folio, before its
  *	migration and after; the others do not
- * @mapcount: how many page table entries map the folio in use
+ * @mapcount: how many entries of page tables, or directories, map the folio in use
  * @make: fills in a &struct test_folio with a folio on which it holds a
  *	reference, returns 0 or a negative errno
  * @filled: called when the folio has got its contents, may be NULL; returns
@@ -134,6 +134,15 @@ extern const struct test_folio_kind test_folio_swap_mapped;
 extern const struct test_folio_kind test_folio_swapped_out;
 extern const struct test_folio_kind test_folio_ksm;
 extern const struct test_folio_kind test_folio_clean[NR_TEST_FOLIO_ORDERS];
+/* Each only where the kernel has such folios. */
+extern const struct test_folio_kind test_folio_anon_thp;
+extern const struct test_folio_kind test_folio_anon_thp_ptes;
+extern const struct test_folio_kind test_folio_anon_large;
+extern const struct test_folio_kind test_folio_shmem_thp;
+extern const struct test_folio_kind test_folio_shmem_large;
+extern const struct test_folio_kind test_folio_cma;
+/* Not among those that cases run for: there is no wait for it. */
+extern const struct test_folio_kind test_folio_hugetlb;
 
 /**
  * struct test_folio - a folio made for a test
@@ -369,6 +378,8 @@ struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
 int test_folio_kinds_init(struct kunit *test);
 const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
 int test_folio_unmap(struct test_folio *tf);
+unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
+				unsigned long size);
 struct folio *folio_at(struct mm_struct *mm, unsigned long addr);
 bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr);
 
@@ -392,6 +403,7 @@ void test_folio_find(struct kunit *test, struct test_folio *tf);
 void test_folio_fork(struct kunit *test, struct test_folio *tf);
 void test_folio_unfork(struct test_folio *tf);
 bool test_folio_has_users(const struct test_folio *tf);
+bool folio_is_put_back(const struct folio *folio);
 void expect_migrated(struct kunit *test, struct test_folio *tf);
 void expect_at_destination(struct kunit *test, struct test_folio *tf);
 void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs);
@@ -467,6 +479,7 @@ struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
 void fail_folio_hold_last(unsigned int us);
 u64 fail_folio_hold_fired(void);
 int test_swap_on(struct kunit *test);
+int test_hugetlb_pool(struct kunit *test, unsigned int nr);
 int test_ksm_run(struct kunit *test);
 int test_ksm_stop(void);
 

@@ -3,13 +3,21 @@
  * The kinds of folios that migration tells apart, and how each is made.
  */
 
+/* First: linux/memfd.h needs its types and does not include it. */
+#include <linux/mm.h>
+
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
+#include <linux/gfp.h>
 #include <linux/highmem.h>
+#include <linux/huge_mm.h>
+#include <linux/hugetlb.h>
+#include <linux/memfd.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
+#include <uapi/linux/memfd.h>
 
 #include "../internal.h"
 #include "../swap.h"
@@ -56,20 +64,18 @@ static bool can_be_had(unsigned int order)
 	return folio;
 }
 
-static int make_cache(struct kunit *test, struct test_folio *tf)
+/* Consumes the reference on @folio. */
+static int make_cache_of(struct test_folio *tf, struct folio *folio)
 {
 	struct address_space *mapping;
-	struct folio *folio;
 	int ret;
-
-	if (tf->kind->order > MAX_PAGE_ORDER)
-		return -EOPNOTSUPP;
 
 	tf->file = anon_inode_create_getfile("[folio_fixture]", &cache_fops,
 					     NULL, O_RDWR, NULL);
 	if (IS_ERR(tf->file)) {
 		ret = PTR_ERR(tf->file);
 		tf->file = NULL;
+		folio_put(folio);
 		return ret;
 	}
 	mapping = tf->file->f_mapping;
@@ -78,13 +84,6 @@ static int make_cache(struct kunit *test, struct test_folio *tf)
 	/* A split drops what is beyond the end of the file. */
 	i_size_write(mapping->host, PAGE_SIZE << tf->kind->order);
 
-	folio = folio_alloc(GFP_KERNEL, tf->kind->order);
-	if (!folio)
-		return -ENOMEM;
-	if (!can_be_had(tf->kind->order)) {
-		folio_put(folio);
-		return -ENOMEM;
-	}
 	ret = filemap_add_folio(mapping, folio, 0, GFP_KERNEL);
 	if (ret) {
 		folio_put(folio);
@@ -94,6 +93,23 @@ static int make_cache(struct kunit *test, struct test_folio *tf)
 	folio_unlock(folio);
 	tf->folio = folio;
 	return 0;
+}
+
+static int make_cache(struct kunit *test, struct test_folio *tf)
+{
+	struct folio *folio;
+
+	if (tf->kind->order > MAX_PAGE_ORDER)
+		return -EOPNOTSUPP;
+
+	folio = folio_alloc(GFP_KERNEL, tf->kind->order);
+	if (!folio)
+		return -ENOMEM;
+	if (!can_be_had(tf->kind->order)) {
+		folio_put(folio);
+		return -ENOMEM;
+	}
+	return make_cache_of(tf, folio);
 }
 
 static int dirty_cache(struct kunit *test, struct test_folio *tf)
@@ -151,6 +167,30 @@ static int map_anon(struct kunit *test, struct test_folio *tf,
 		return ret < 0 ? ret : -EFAULT;
 	tf->folio = page_folio(page);
 	return 0;
+}
+
+/**
+ * test_mmap_aligned() - map memory at a multiple of its size
+ * @test: the running test
+ * @file: what to map, shared; NULL for private anonymous memory
+ * @size: how much
+ *
+ * Return: the address or a negative errno.
+ */
+unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
+				unsigned long size)
+{
+	const unsigned long prot = PROT_READ | PROT_WRITE;
+	unsigned long addr;
+
+	addr = kunit_vm_mmap(test, NULL, 0, 2 * size, prot,
+			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	if (!addr || IS_ERR_VALUE(addr))
+		return -ENOMEM;
+	addr = ALIGN(addr, size);
+	if (!file)
+		return addr;
+	return kunit_vm_mmap(test, file, addr, size, prot, MAP_SHARED | MAP_FIXED, 0);
 }
 
 static int make_anon(struct kunit *test, struct test_folio *tf)
@@ -237,6 +277,125 @@ bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr)
 		folio_put(found);
 	return found == folio;
 }
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* Memory that is aligned and advised to be huge gets a large folio at its first fault. */
+static int map_large(struct kunit *test, struct test_folio *tf)
+{
+	const unsigned long size = PAGE_SIZE << tf->kind->order;
+	unsigned long addr;
+	struct page *page;
+	long ret;
+
+	/* As for KSM. */
+	if (!IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		return -EOPNOTSUPP;
+	addr = test_mmap_aligned(test, tf->file, size);
+	if (IS_ERR_VALUE(addr))
+		return addr;
+	tf->addr = addr;
+	tf->len = size;
+	ret = do_madvise(current->mm, tf->addr, size, MADV_HUGEPAGE);
+	if (ret)
+		return ret;
+	ret = get_user_pages_unlocked(tf->addr, 1, &page, FOLL_WRITE);
+	if (ret != 1)
+		return ret < 0 ? ret : -EFAULT;
+	tf->folio = page_folio(page);
+	/* Or khugepaged would come by. */
+	ret = do_madvise(current->mm, tf->addr, size, MADV_NOHUGEPAGE);
+	if (!ret && folio_order(tf->folio) != tf->kind->order)
+		ret = -EOPNOTSUPP;
+	if (ret)
+		folio_put(tf->folio);
+	return ret;
+}
+
+static int make_shmem_large(struct kunit *test, struct test_folio *tf)
+{
+	tf->file = shmem_kernel_file_setup("folio_fixture", PAGE_SIZE << tf->kind->order,
+					   EMPTY_VMA_FLAGS);
+	if (IS_ERR(tf->file)) {
+		int ret = PTR_ERR(tf->file);
+
+		tf->file = NULL;
+		return ret;
+	}
+	return map_large(test, tf);
+}
+
+/* As mprotect() of a part does. */
+static int map_by_ptes(struct kunit *test, struct test_folio *tf)
+{
+	struct mm_struct *mm = current->mm;
+
+	mmap_write_lock(mm);
+	split_huge_pmd_address(vma_lookup(mm, tf->addr), tf->addr, false);
+	mmap_write_unlock(mm);
+	return 0;
+}
+
+#endif
+
+#ifdef CONFIG_CMA
+/*
+ * Movable pages that need not be in ZONE_MOVABLE come from CMA while that is most of
+ * the free memory.
+ */
+static int make_cma(struct kunit *test, struct test_folio *tf)
+{
+	struct folio *folio;
+
+	/* Those at hand may be others. */
+	drain_local_pages(NULL);
+	folio = folio_alloc(GFP_USER | __GFP_MOVABLE, 0);
+	if (!folio)
+		return -ENOMEM;
+	if (!is_migrate_cma_page(folio_page(folio, 0))) {
+		folio_put(folio);
+		return -EOPNOTSUPP;
+	}
+	return make_cache_of(tf, folio);
+}
+#endif
+
+#ifdef CONFIG_HUGETLB_PAGE
+static int make_hugetlb(struct kunit *test, struct test_folio *tf)
+{
+	struct page *page;
+	long ret;
+
+	ret = test_hugetlb_pool(test, 1);
+	if (ret)
+		return ret;
+	tf->file = memfd_alloc_file("folio_fixture", MFD_HUGETLB);
+	if (IS_ERR(tf->file)) {
+		ret = PTR_ERR(tf->file);
+		tf->file = NULL;
+		return ret;
+	}
+	tf->len = PAGE_SIZE << tf->kind->order;
+	ret = vfs_truncate(&tf->file->f_path, tf->len);
+	if (ret)
+		return ret;
+	tf->addr = test_mmap_aligned(test, tf->file, tf->len);
+	if (IS_ERR_VALUE(tf->addr))
+		return tf->addr;
+	ret = get_user_pages_unlocked(tf->addr, 1, &page, FOLL_WRITE);
+	if (ret != 1)
+		return ret < 0 ? ret : -EFAULT;
+	tf->folio = page_folio(page);
+	return 0;
+}
+
+/* A folio of hugetlbfs, the only one there. */
+const struct test_folio_kind test_folio_hugetlb = {
+	.name = "hugetlb",
+	.order = HPAGE_SHIFT - PAGE_SHIFT,
+	.mapcount = 1,
+	.make = make_hugetlb,
+};
+#endif
 
 /* How long ksmd may take for two pages, in ticks. */
 #define KSM_AT_MOST	(10 * HZ)
@@ -383,6 +542,64 @@ const struct test_folio_kind test_folio_ksm = {
 	.filled = merge_twins,
 };
 
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#define ANON_LARGE	.state = TEST_FOLIO_ANON | TEST_FOLIO_SWAPBACKED,	\
+			.make = map_large
+
+/* An anonymous folio that one entry of a page middle directory maps. */
+const struct test_folio_kind test_folio_anon_thp = {
+	.name = "anon-thp",
+	.order = HPAGE_PMD_ORDER,
+	.mapcount = 1,
+	ANON_LARGE,
+};
+
+/* One of the same size that page table entries map. */
+const struct test_folio_kind test_folio_anon_thp_ptes = {
+	.name = "anon-thp-ptes",
+	.order = HPAGE_PMD_ORDER,
+	.mapcount = HPAGE_PMD_NR,
+	ANON_LARGE,
+	.filled = map_by_ptes,
+};
+
+/* A smaller one. */
+const struct test_folio_kind test_folio_anon_large = {
+	.name = "anon-order4",
+	.order = 4,
+	.mapcount = 1 << 4,
+	ANON_LARGE,
+};
+
+#define SHMEM_LARGE	.state = TEST_FOLIO_SWAPBACKED | TEST_FOLIO_DIRTY,	\
+			.make = make_shmem_large,				\
+			.filled = dirty_cache
+
+/* A folio of shmem that one entry of a page middle directory maps. */
+const struct test_folio_kind test_folio_shmem_thp = {
+	.name = "shmem-thp",
+	.order = HPAGE_PMD_ORDER,
+	.mapcount = 1,
+	SHMEM_LARGE,
+};
+
+/* A smaller one, mapped by page table entries. */
+const struct test_folio_kind test_folio_shmem_large = {
+	.name = "shmem-order4",
+	.order = 4,
+	.mapcount = 1 << 4,
+	SHMEM_LARGE,
+};
+#endif
+
+#ifdef CONFIG_CMA
+/* A page cache folio in the area of the contiguous memory allocator. */
+const struct test_folio_kind test_folio_cma = {
+	.name = "cma",
+	.make = make_cma,
+};
+#endif
+
 #define CLEAN(_order)	{					\
 		.name = "clean-order" #_order,			\
 		.order = _order,				\
@@ -416,6 +633,16 @@ static const struct test_folio_kind * const kinds[] = {
 	&test_folio_clean[7],
 	&test_folio_clean[8],
 	&test_folio_clean[9],
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&test_folio_anon_thp,
+	&test_folio_anon_thp_ptes,
+	&test_folio_anon_large,
+	&test_folio_shmem_thp,
+	&test_folio_shmem_large,
+#endif
+#ifdef CONFIG_CMA
+	&test_folio_cma,
+#endif
 };
 
 PARAM_ARRAY(kinds, "%s", (*p)->name);

@@ -11,6 +11,7 @@
 #include <linux/sched/mm.h>
 #include <linux/swap.h>
 #include <linux/workqueue.h>
+#include <uapi/linux/memfd.h>
 
 #include "../internal.h"
 #include "folio_fixture.h"
@@ -40,6 +41,18 @@ static const struct longterm_pin_param ways[] = {
 	{ &user_memory_memfd, &pin_way_unlocked },
 	{ &user_memory_memfd, &pin_way_try_fast },
 	{ &user_memory_memfd, &pin_way_folios },
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	{ &user_memory_thp, &pin_way_locked },
+	{ &user_memory_thp, &pin_way_try_fast },
+#endif
+#ifdef CONFIG_HUGETLB_PAGE
+	{ &user_memory_hugetlb, &pin_way_try_fast },
+	{ &user_memory_hugetlb, &pin_way_folios },
+#endif
+#ifdef CONFIG_CMA
+	{ &user_memory_cma, &pin_way_locked },
+	{ &user_memory_cma, &pin_way_folios },
+#endif
 };
 
 /* One way for each kind of memory. */
@@ -68,6 +81,12 @@ static const struct longterm_pin_param delays[] = {
 	{ &user_memory_memfd, &pin_way_try_fast, 100 },
 	{ &user_memory_memfd, &pin_way_folios, 10 },
 	{ &user_memory_memfd, &pin_way_folios, 900 },
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	{ &user_memory_thp, &pin_way_try_fast, 100 },
+#endif
+#ifdef CONFIG_CMA
+	{ &user_memory_cma, &pin_way_folios, 10 },
+#endif
 };
 
 #define WAY_DESC	"%s-%s", p->memory->name, p->way->name
@@ -80,11 +99,17 @@ PARAM_ARRAY(memories, WAY_DESC);
 PARAM_ARRAY(delays, DELAY_DESC);
 PARAM_ARRAY(writers, DELAY_DESC);
 
+/* How many pages to pin: as many as fit in a folio, if that is large. */
+static unsigned int nr_pages(const struct user_memory *memory)
+{
+	return max(NR_PAGES, 1 << memory->order);
+}
+
 /* Movable pages are moved out, pinned there, and given back. */
 static void moves_out(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
-	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct user_pages *up = user_pages_make(test, p->memory, nr_pages(p->memory));
 
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
 
@@ -97,10 +122,17 @@ static void moves_out(struct kunit *test)
 static void untouched_pages(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
-	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
+	struct user_pages *up = user_pages_map(test, p->memory, nr_pages(p->memory));
 
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
 
+	/* Huge pages come from a pool, and all of this one would have to move. */
+	if (p->memory->memfd_flags & MFD_HUGETLB) {
+		KUNIT_EXPECT_EQ(test, up->rc,
+				p->way == &pin_way_folios ? -ENOMEM : -EFAULT);
+		expect_pins(up, 0);
+		return;
+	}
 	expect_pinned(up);
 	expect_unpins(up);
 }
@@ -109,7 +141,7 @@ static void untouched_pages(struct kunit *test)
 static void already_outside(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
-	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct user_pages *up = user_pages_make(test, p->memory, nr_pages(p->memory));
 	struct folio *folios[NR_PAGES];
 	struct folio_hold *hold;
 	unsigned int i;
@@ -188,7 +220,7 @@ static void expect_pin_waits_for(struct user_pages *up, const struct pin_way *wa
 static void transient_reference(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
-	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct user_pages *up = user_pages_make(test, p->memory, nr_pages(p->memory));
 	struct folio_hold *hold = folio_hold(test,
 					     user_pages_folio(up, THE_PAGE), 1,
 					     p->delay_ms);
@@ -463,7 +495,7 @@ static void isolated_by_another(struct kunit *test)
 static void fatal_signal(struct kunit *test)
 {
 	const struct longterm_pin_param *p = test->param_value;
-	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct user_pages *up = user_pages_make(test, p->memory, nr_pages(p->memory));
 	struct folio *folio = user_pages_folio(up, THE_PAGE);
 
 	user_pages_pin_killed(up, p->way, FOLL_LONGTERM, 0);

@@ -5,6 +5,7 @@
  */
 
 #include <linux/sched/mm.h>
+#include <linux/shmem_fs.h>
 
 #include "../internal.h"
 #include "folio_fixture.h"
@@ -184,7 +185,7 @@ static void expect_lasting_reference_fails(struct kunit *test,
 	folio_migration_run(m);
 
 	/* These kinds count attempts. */
-	if (tf->file && kind != &test_folio_shmem)
+	if (tf->file && !shmem_mapping(tf->file->f_mapping))
 		KUNIT_EXPECT_EQ(test, tf->attempts, attempts);
 	if (!p->wait) {
 		expect_fails_until_dropped(test, m, tf, hold);
@@ -811,6 +812,60 @@ static void truncated_meanwhile(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, tf->src_refs, 0);
 }
 
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+static const struct {
+	const char *name;
+	bool held;
+} partly_mapped_params[] = {
+	{ "free", false },
+	{ "held", true },
+};
+
+PARAM_ARRAY(partly_mapped_params, "%s", p->name);
+
+/*
+ * A large folio of which only a part is mapped waits to be split.  Migration does
+ * that first, and moves the pieces; those without users are freed.  An extra reference
+ * prevents the split, and when it has gone the folio is moved as a whole.
+ */
+static void partly_mapped(struct kunit *test)
+{
+	const typeof(partly_mapped_params[0]) *p = test->param_value;
+	struct test_folio *tf = test_folio_make(test, &test_folio_anon_large);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
+	struct folio_hold *hold = NULL;
+
+	tf->len /= 2;
+	tf->mapcount /= 2;
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(tf->addr + tf->len, tf->len));
+	if (p->held) {
+		hold = folio_hold(test, tf->folio, 1, 50);
+		m->on_alloc = release_hold_on_alloc;
+		m->data = hold;
+	}
+	folio_migration_add(m, tf);
+	folio_migration_run(m);
+	if (p->held && !wait_promises()->wait) {
+		expect_failed_at_once(test, m, 1);
+		expect_unharmed(test, tf, 1);
+		folio_hold_join(hold);
+		folio_migration_again(m);
+	}
+
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 1 << tf->kind->order);
+	KUNIT_EXPECT_TRUE(test, list_empty(&m->from));
+	if (p->held && wait_promises()->wait) {
+		folio_hold_join(hold);
+		expect_took_hold(test, m, hold);
+		expect_migrated(test, tf);
+	} else {
+		expect_did_not_wait(test, m);
+		expect_split(test, tf);
+	}
+}
+#endif
+
 static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(no_extra_reference, test_folio_kinds),
 	KUNIT_CASE_PARAM_ARRAY_SLOW(every_kind_waits, test_folio_kinds),
@@ -835,6 +890,9 @@ static struct kunit_case migrate_longterm_pin_cases[] = {
 	KUNIT_CASE_SLOW(mapped_again_meanwhile),
 	KUNIT_CASE(unmapped_meanwhile),
 	KUNIT_CASE(truncated_meanwhile),
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	KUNIT_CASE_PARAM_ARRAY(partly_mapped, partly_mapped_params),
+#endif
 	{}
 };
 

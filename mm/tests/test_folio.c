@@ -6,6 +6,7 @@
 
 #include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/hugetlb.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 
@@ -401,6 +402,19 @@ static bool state_known(const struct test_folio *tf, enum test_folio_state state
 	return state != TEST_FOLIO_DIRTY || !tf->kind->mapcount;
 }
 
+/**
+ * folio_is_put_back() - is a folio where users of memory may isolate it?
+ * @folio: the folio
+ *
+ * Return: false while it is isolated, or in a batch on its way to the LRU.
+ */
+bool folio_is_put_back(const struct folio *folio)
+{
+	if (folio_test_hugetlb(folio))
+		return folio_test_hugetlb_migratable((struct folio *)folio);
+	return folio_test_lru(folio);
+}
+
 /* What holds for a folio in use, at its source or destination. */
 static void expect_in_use(struct kunit *test, struct test_folio *tf,
 			  struct folio *folio, int extra_refs)
@@ -416,7 +430,7 @@ static void expect_in_use(struct kunit *test, struct test_folio *tf,
 	KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
 	KUNIT_EXPECT_FALSE(test, folio_test_writeback(folio));
 	KUNIT_EXPECT_TRUE(test, folio_test_uptodate(folio));
-	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+	KUNIT_EXPECT_TRUE(test, folio_is_put_back(folio));
 	for (i = 0; i < ARRAY_SIZE(folio_states); i++)
 		if (state_known(tf, folio_states[i].state))
 			KUNIT_EXPECT_EQ_MSG(test, folio_states[i].holds(folio),
@@ -486,22 +500,23 @@ void expect_unharmed(struct kunit *test, struct test_folio *tf, int extra_refs)
 /**
  * expect_split() - expect a large folio to live on in small ones
  * @test: the running test; aborted if its user misses one of these
- * @tf: a folio that took part in a migration and found no destination; takes part in
- *	no other
+ * @tf: a folio that took part in a migration; takes part in no other
  *
  * Its user finds them all, unharmed.  Some of them may have been migrated.
  */
 void expect_split(struct kunit *test, struct test_folio *tf)
 {
+	const unsigned long len = tf->len ?: PAGE_SIZE << tf->kind->order;
 	unsigned long i;
 
 	KUNIT_EXPECT_NULL(test, tf->dst);
 	list_del_init(&tf->entry);
-	lru_add_drain_all();
-	for (i = 0; i < 1UL << tf->kind->order; i++) {
+	for (i = 0; i < len / PAGE_SIZE; i++) {
 		struct folio *piece = find_page_as_user(tf, i);
 
 		KUNIT_ASSERT_NOT_NULL(test, piece);
+		/* That it was found may have put it in a batch. */
+		lru_add_drain_all();
 		KUNIT_EXPECT_EQ(test, folio_order(piece), 0);
 		KUNIT_EXPECT_EQ(test, folio_ref_count(piece),
 				folio_expected_ref_count(piece) + 1);

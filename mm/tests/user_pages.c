@@ -6,8 +6,10 @@
 /* First: linux/memfd.h needs its types and does not include it. */
 #include <linux/mm.h>
 
+#include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/hrtimer.h>
+#include <linux/hugetlb.h>
 #include <linux/kthread.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
@@ -20,6 +22,7 @@
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/wait_bit.h>
+#include <uapi/linux/memfd.h>
 
 #include "../internal.h"
 #include "folio_fixture.h"
@@ -50,6 +53,36 @@ const struct user_memory user_memory_private = {
 	.memfd = true,
 	.flags = MAP_PRIVATE,
 };
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* Private anonymous memory in transparent huge pages. */
+const struct user_memory user_memory_thp = {
+	.name = "thp",
+	.flags = MAP_PRIVATE | MAP_ANONYMOUS,
+	.order = HPAGE_PMD_ORDER,
+};
+#endif
+
+#ifdef CONFIG_HUGETLB_PAGE
+/* A shared mapping of a memfd of hugetlbfs. */
+const struct user_memory user_memory_hugetlb = {
+	.name = "hugetlb",
+	.memfd = true,
+	.memfd_flags = MFD_HUGETLB,
+	.flags = MAP_SHARED,
+	.order = HPAGE_SHIFT - PAGE_SHIFT,
+};
+#endif
+
+#ifdef CONFIG_CMA
+/* A shared mapping of a memfd, allocated where CMA lends its pages. */
+const struct user_memory user_memory_cma = {
+	.name = "cma",
+	.memfd = true,
+	.flags = MAP_SHARED,
+	.cma = true,
+};
+#endif
 
 static long pin_locked(struct user_pages *up, unsigned int gup_flags)
 {
@@ -208,18 +241,30 @@ struct user_pages *user_pages_map(struct kunit *test,
 	up->pins_before = folio_fixture_pins();
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, user_pages_release, up));
 
+	if (memory->memfd_flags & MFD_HUGETLB)
+		KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, nr >> memory->order));
 	if (memory->memfd) {
-		struct file *file = memfd_alloc_file("user_pages", 0);
+		struct file *file = memfd_alloc_file("user_pages", memory->memfd_flags);
 
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
 		up->file = file;
 		KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path,
 						      nr * PAGE_SIZE));
+		/* Without __GFP_HIGHMEM, so not from ZONE_MOVABLE. */
+		if (memory->cma)
+			mapping_set_gfp_mask(file->f_mapping, GFP_USER | __GFP_MOVABLE);
 	}
-	up->addr = kunit_vm_mmap(test, up->file, 0, nr * PAGE_SIZE,
-				 PROT_READ | PROT_WRITE, memory->flags, 0);
+	if (memory->order)
+		up->addr = test_mmap_aligned(test, up->file, nr * PAGE_SIZE);
+	else
+		up->addr = kunit_vm_mmap(test, up->file, 0, nr * PAGE_SIZE,
+					 PROT_READ | PROT_WRITE, memory->flags, 0);
 	KUNIT_ASSERT_NE(test, up->addr, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(up->addr));
+	/* Without madvise() there is no do_madvise() to link to. */
+	if (IS_ENABLED(CONFIG_ADVISE_SYSCALLS) && memory->order && !memory->memfd)
+		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr,
+						    nr * PAGE_SIZE, MADV_HUGEPAGE));
 	return up;
 }
 
@@ -301,8 +346,8 @@ void user_pages_fill(struct user_pages *up, unsigned int nr)
  * @memory: the kind of memory
  * @nr: how many pages
  *
- * Return: the pages, with known contents, on the LRU and in ZONE_MOVABLE;
- * unpinned when the case ends.
+ * Return: the pages, with known contents, on the LRU and where longterm pins may not
+ * be; unpinned when the case ends.
  */
 struct user_pages *user_pages_make(struct kunit *test,
 				   const struct user_memory *memory,
@@ -311,14 +356,21 @@ struct user_pages *user_pages_make(struct kunit *test,
 	struct user_pages *up = user_pages_map(test, memory, nr);
 	unsigned int i;
 
+	/* Pages at hand may not be those of CMA. */
+	if (memory->cma)
+		drain_local_pages(NULL);
 	user_pages_fill(up, nr);
 	lru_add_drain_all();
 	for (i = 0; i < nr; i++) {
 		struct folio *folio = user_pages_folio(up, i);
 
 		KUNIT_ASSERT_NOT_NULL(test, folio);
-		KUNIT_ASSERT_TRUE(test, folio_is_zone_movable(folio));
-		KUNIT_ASSERT_TRUE(test, folio_test_lru(folio));
+		KUNIT_ASSERT_EQ(test, folio_order(folio), memory->order);
+		if (memory->cma)
+			KUNIT_ASSERT_TRUE(test, is_migrate_cma_page(&folio->page));
+		else
+			KUNIT_ASSERT_TRUE(test, folio_is_zone_movable(folio));
+		KUNIT_ASSERT_TRUE(test, folio_is_put_back(folio));
 	}
 	return up;
 }
@@ -556,6 +608,14 @@ static void expect_intact(struct user_pages *up)
 	kunit_kfree(test, buf);
 }
 
+/* A small folio counts a pin as many references, a large one each pinned page as one. */
+static int refs_of_pins(const struct user_pages *up, struct folio *folio, int pins)
+{
+	if (!folio_has_pincount(folio))
+		return pins * GUP_PIN_COUNTING_BIAS;
+	return up->way == &pin_way_folios ? pins : pins * folio_nr_pages(folio);
+}
+
 /**
  * expect_page_pinned() - expect a user page to be the pinned one, and to be
  * where longterm pins may be
@@ -575,8 +635,9 @@ void expect_page_pinned(struct user_pages *up, unsigned int i, int pins)
 	KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(folio));
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
 			folio_expected_ref_count(folio) +
-			pins * GUP_PIN_COUNTING_BIAS);
-	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+			refs_of_pins(up, folio, pins));
+	KUNIT_EXPECT_EQ(test, folio_order(folio), up->memory->order);
+	KUNIT_EXPECT_TRUE(test, folio_is_put_back(folio));
 }
 
 /**
@@ -587,7 +648,11 @@ void expect_page_pinned(struct user_pages *up, unsigned int i, int pins)
  */
 void expect_pinned(struct user_pages *up)
 {
-	KUNIT_EXPECT_EQ(up->test, up->rc, up->nr);
+	unsigned int nr = up->nr;
+
+	if (up->way == &pin_way_folios)
+		nr >>= up->memory->order;
+	KUNIT_EXPECT_EQ(up->test, up->rc, nr);
 	expect_some_pinned(up);
 }
 
@@ -634,7 +699,7 @@ void expect_not_pinned(struct user_pages *up)
 		KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
 				folio_expected_ref_count(folio));
 		KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
-		KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+		KUNIT_EXPECT_TRUE(test, folio_is_put_back(folio));
 	}
 }
 

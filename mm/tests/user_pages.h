@@ -19,18 +19,28 @@
  * struct user_memory - a kind of user memory
  * @name: short name without spaces, for parameter descriptions
  * @memfd: it is that of a memfd
+ * @memfd_flags: of the memfd
  * @flags: of the mapping
+ * @order: of its folios
+ * @cma: it lies in the area of the contiguous memory allocator, else in ZONE_MOVABLE
  */
 struct user_memory {
 	const char *name;
 	bool memfd;
+	unsigned int memfd_flags;
 	unsigned long flags;
+	unsigned int order;
+	bool cma;
 };
 
 extern const struct user_memory user_memory_anon;
 extern const struct user_memory user_memory_shmem;
 extern const struct user_memory user_memory_memfd;
 extern const struct user_memory user_memory_private;
+/* Each only where the kernel has such memory. */
+extern const struct user_memory user_memory_thp;
+extern const struct user_memory user_memory_hugetlb;
+extern const struct user_memory user_memory_cma;
 
 /**
  * struct user_pages - pages of the test's mm, and what is pinned of them
