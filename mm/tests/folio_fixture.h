@@ -38,6 +38,7 @@ struct test_folio;
  * @recounts: a wait notices when the number of expected references changes
  * @waking_drops: the kinds of drops that wake a waiter, a bit for each
  *	&enum folio_drop_kind
+ * @hugetlb: also for folios of hugetlbfs
  * @per_folio: these are for each folio that is held, one after the other
  * @retries_after_wait: after each wait comes an attempt, also after the last
  * @holds_folio: the folio is locked and unmapped during the wait, or in the
@@ -55,6 +56,7 @@ struct wait_promises {
 	unsigned int sync_attempts;
 	bool recounts;
 	unsigned int waking_drops;
+	bool hugetlb;
 	bool per_folio;
 	bool retries_after_wait;
 	bool holds_folio;

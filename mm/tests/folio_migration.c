@@ -3,6 +3,7 @@
  * Calls of migrate_pages() for KUnit tests, and what is expected of them.
  */
 
+#include <linux/hugetlb.h>
 #include <linux/kthread.h>
 #include <linux/pagemap.h>
 #include <linux/sched/task.h>
@@ -44,6 +45,17 @@ static void folio_migration_halt(struct folio_migration *m)
 	folio_migration_begin(m);
 }
 
+static struct folio *alloc_dst(struct folio *src)
+{
+	struct hstate *h;
+
+	if (!folio_test_hugetlb(src))
+		return folio_alloc(GFP_KERNEL, folio_order(src));
+	h = folio_hstate(src);
+	return alloc_hugetlb_folio_nodemask(h, folio_nid(src), NULL,
+					    htlb_modify_alloc_mask(h, GFP_USER), true);
+}
+
 static struct folio *get_dst(struct folio *src, unsigned long private)
 {
 	struct folio_migration *m = (struct folio_migration *)private;
@@ -61,7 +73,7 @@ static struct folio *get_dst(struct folio *src, unsigned long private)
 	if (m->fail_alloc_order && folio_order(src) >= m->fail_alloc_order)
 		return NULL;
 
-	dst = folio_alloc(GFP_KERNEL, folio_order(src));
+	dst = alloc_dst(src);
 	if (!dst) {
 		m->nr_failed_allocs++;
 		m->unserved = tf;

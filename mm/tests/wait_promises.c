@@ -20,6 +20,7 @@ static const struct wait_promises tables[] = {
 		.sync_attempts = 7,
 		.recounts = false,
 		.waking_drops = BIT(FOLIO_DROP_PUT),
+		.hugetlb = false,
 		.per_folio = true,
 		.retries_after_wait = false,
 		.holds_folio = true,
