@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for the fast way to pin user pages, which takes no lock: when it does
+ * the work, and what it leaves to the slow one.
+ *
+ * mmap_lock tells them apart.  While another task holds it for writing the slow way
+ * waits.
+ */
+
+#include <linux/hugetlb.h>
+#include <linux/mmap_lock.h>
+#include <linux/seqlock.h>
+
+#include "folio_fixture.h"
+#include "user_pages.h"
+
+#define NR_PAGES	4
+
+/* How long a task that needs no lock may take, in ticks. */
+#define UNLOCKED_AT_MOST	HZ
+
+/* What is special about the pages. */
+enum {
+	OUTSIDE = BIT(0),	/* they lie where longterm pins may be */
+	UNTOUCHED = BIT(1),	/* nobody has faulted them in */
+	SHARED = BIT(2),	/* a child process maps them as well */
+	FORKING = BIT(3),	/* the mm is being copied */
+	READ_ONLY = BIT(4),	/* they are pinned for reading */
+};
+
+struct fast_param {
+	const char *name;
+	const struct user_memory *memory;
+	unsigned int gup_flags;
+	unsigned int how;
+	bool fast;
+};
+
+static const struct fast_param params[] = {
+	{ "short", &user_memory_anon, 0, 0, true },
+	{ "short-untouched", &user_memory_anon, 0, UNTOUCHED, false },
+	{ "short-forking", &user_memory_anon, 0, FORKING, false },
+	{ "short-shared", &user_memory_anon, 0, SHARED | READ_ONLY, false },
+	{ "short-shared-file", &user_memory_shmem, 0, SHARED, true },
+	{ "movable", &user_memory_anon, FOLL_LONGTERM, 0, false },
+	{ "outside", &user_memory_anon, FOLL_LONGTERM, OUTSIDE, true },
+	{ "outside-memfd", &user_memory_memfd, FOLL_LONGTERM, OUTSIDE, true },
+	{ "outside-to-read", &user_memory_anon, FOLL_LONGTERM, OUTSIDE | READ_ONLY, true },
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	{ "thp-movable", &user_memory_thp, FOLL_LONGTERM, 0, false },
+	{ "thp-outside", &user_memory_thp, FOLL_LONGTERM, OUTSIDE, true },
+#endif
+#ifdef CONFIG_HUGETLB_PAGE
+	{ "hugetlb-movable", &user_memory_hugetlb, FOLL_LONGTERM, 0, false },
+	{ "hugetlb-outside", &user_memory_hugetlb, FOLL_LONGTERM, OUTSIDE, true },
+#endif
+#ifdef CONFIG_CMA
+	{ "cma", &user_memory_cma, FOLL_LONGTERM, 0, false },
+#endif
+};
+
+PARAM_ARRAY(params, "%s", p->name);
+
+struct pinner {
+	const struct fast_param *param;
+	struct user_pages *up;
+	struct completion done;
+};
+
+static void pin(struct user_pages *up, const struct fast_param *p)
+{
+	if (p->how & READ_ONLY)
+		user_pages_pin_read_only(up, &pin_way_try_fast, p->gup_flags);
+	else
+		user_pages_pin(up, &pin_way_try_fast, p->gup_flags);
+}
+
+static void pinner_fn(struct test_task *task)
+{
+	struct pinner *pinner = task->data;
+
+	test_task_await_go(task);
+	pin(pinner->up, pinner->param);
+	complete_all(&pinner->done);
+}
+
+static void await_go(struct test_task *task)
+{
+	test_task_await_go(task);
+}
+
+static struct user_pages *make_pages(struct kunit *test, const struct fast_param *p)
+{
+	const unsigned int nr = max(NR_PAGES, 1 << p->memory->order);
+	struct user_pages *up;
+
+	if (p->how & UNTOUCHED)
+		return user_pages_map(test, p->memory, nr);
+	up = user_pages_make(test, p->memory, nr);
+	if (p->how & OUTSIDE) {
+		user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+		KUNIT_ASSERT_EQ(test, up->rc, nr);
+		user_pages_unpin(up);
+	}
+	if (p->how & SHARED)
+		test_task_start(test, await_go, NULL, 0);
+	return up;
+}
+
+/* Pins beside a writer; returns whether that could be done before it was over. */
+static bool pin_beside_writer(struct kunit *test, struct pinner *pinner)
+{
+	const bool forking = pinner->param->how & FORKING;
+	struct mm_struct *mm = current->mm;
+	struct test_task *task;
+	bool done;
+
+	init_completion(&pinner->done);
+	task = test_task_start(test, pinner_fn, pinner, CLONE_VM);
+	mmap_write_lock(mm);
+	/* As copy_page_range() does. */
+	if (forking)
+		raw_write_seqcount_begin(&mm->write_protect_seq);
+	test_task_go(task);
+	done = wait_for_completion_timeout(&pinner->done, UNLOCKED_AT_MOST);
+	if (forking)
+		raw_write_seqcount_end(&mm->write_protect_seq);
+	mmap_write_unlock(mm);
+	wait_for_completion(&pinner->done);
+	return done;
+}
+
+/* Needs no lock for pages that are mapped and may stay, and pins the same as ever. */
+static void needs_no_lock(struct kunit *test)
+{
+	const struct fast_param *p = test->param_value;
+	struct pinner pinner = { .param = p, .up = make_pages(test, p) };
+	struct user_pages *up = pinner.up;
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, pin_beside_writer(test, &pinner), p->fast);
+
+	KUNIT_EXPECT_EQ(test, up->rc, up->nr);
+	expect_pins(up, up->nr);
+	for (i = 0; i < up->rc; i++) {
+		struct folio *folio = page_folio(up->pages[i]);
+
+		KUNIT_EXPECT_PTR_EQ(test, folio, user_pages_folio(up, i));
+		KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(folio));
+	}
+	if (p->gup_flags & FOLL_LONGTERM)
+		expect_pinned(up);
+	expect_unpins(up);
+}
+
+/* What the fast way has pinned stays, and the slow way pins the rest. */
+static void leaves_rest_to_slow_way(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	struct folio *folios[NR_PAGES / 2];
+	struct page *pages[NR_PAGES / 2];
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, NR_PAGES / 2,
+			pin_user_pages_unlocked(up->addr, NR_PAGES / 2, pages,
+						FOLL_WRITE | FOLL_LONGTERM));
+	for (i = 0; i < NR_PAGES / 2; i++)
+		folios[i] = page_folio(pages[i]);
+	unpin_user_pages(pages, NR_PAGES / 2);
+	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
+
+	expect_pinned(up);
+	for (i = 0; i < NR_PAGES / 2; i++)
+		KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, i), folios[i]);
+	expect_unpins(up);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
+
+/* Without the slow way there is no more than what comes before the first gap. */
+static void fast_only(struct kunit *test)
+{
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	struct page *pages[NR_PAGES];
+	int rc, i;
+
+	KUNIT_EXPECT_EQ(test, 0, get_user_pages_fast_only(up->addr, NR_PAGES,
+							  FOLL_WRITE, pages));
+	for (i = 0; i < NR_PAGES; i++)
+		if (i != NR_PAGES / 2)
+			user_pages_write(up, i, 0xa5);
+
+	rc = get_user_pages_fast_only(up->addr, NR_PAGES, FOLL_WRITE, pages);
+	for (i = 0; i < rc; i++)
+		test_cleanup(test, put_page_action, pages[i]);
+	KUNIT_EXPECT_EQ(test, rc, NR_PAGES / 2);
+	for (i = 0; i < rc; i++)
+		KUNIT_EXPECT_PTR_EQ(test, page_folio(pages[i]), user_pages_folio(up, i));
+	KUNIT_EXPECT_NULL(test, user_pages_folio(up, NR_PAGES / 2));
+}
+
+static struct kunit_case gup_fast_cases[] = {
+	KUNIT_CASE_PARAM_ARRAY_SLOW(needs_no_lock, params),
+	KUNIT_CASE(leaves_rest_to_slow_way),
+	KUNIT_CASE(fast_only),
+	{}
+};
+
+static struct kunit_suite gup_fast_suite = {
+	.name = "gup_fast",
+	.init = user_pages_init,
+	.test_cases = gup_fast_cases,
+};
+
+kunit_test_suite(gup_fast_suite);
+
+MODULE_DESCRIPTION("KUnit tests for pins of user pages without a lock");
+MODULE_LICENSE("GPL");
