@@ -9,4 +9,5 @@ QEMU_ARCH = QemuArchParams(linux_arch="x86_64",
 			   kernel_path="vmlinux",	# through PVH: nothing has to be compressed
 			   # Without ACPI no clocksource has a watchdog, and timers would stay as coarse as ticks.
 			   kernel_command_line="console=ttyS0 nokaslr tsc=reliable panic=-1",
-			   extra_qemu_params=["-bios", "qboot.rom"])
+			   # A triple fault ends QEMU without a word; the event tells that it ended by itself.
+			   extra_qemu_params=["-bios", "qboot.rom", "-trace", "vm_state_notify"])

@@ -2,7 +2,7 @@
 """Captured kernel logs (data/*.log) and what to do to them.
 
 They come from UML 7.3.4 with a suite of misbehaving cases, in virtual time, with KASAN, UBSAN,
-lockdep and kmemleak; lines about devices were taken out of the boot. The parser is that of the
+lockdep and kmemleak, and, those whose names begin with x86, from QEMU; lines about devices were taken out of the boot. The parser is that of the
 kernel under test, or of the one that was prepared last: `make prepare` gets one, no build is needed.
 """
 

@@ -2,14 +2,22 @@
 """Booting: the console and nothing else, and an end to every boot."""
 
 import os
+import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from fakes import write
 from pinwait.kernel import boot
+from pinwait.kernel.build import Built
+from pinwait.kernel.profile import Profile
+from pinwait.kernel.sandbox import Sandbox
+from pinwait.source.store import Kernel
 from pinwait.util import proc
 from pinwait.util.errors import CannotJudge
+from pinwait.util.progress import Progress
 
 CHATTER = """
 print("[10:00:00] Starting KUnit Kernel (1/1)...")
@@ -70,10 +78,37 @@ def test_home_is_private_and_goes(tmp_path):
 	assert not os.path.exists(console.lines[0].text)
 
 
+@pytest.mark.parametrize("said", ["qemu: could not open kernel file '/obj/vmlinux': No such file or directory",
+				  "qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory",
+				  "/pinwait/qemu/qemu-system-x86_64-tcg: 13: exec: qemu-system-x86_64: not found"])
+def test_qemu_that_starts_no_kernel(tmp_path, said):
+	with pytest.raises(CannotJudge, match=f"did not start the kernel:\n{re.escape(said)}"):
+		_boot(tmp_path, CHATTER + f"print({said!r})")
+
+
+def test_warning_of_qemus_is_no_reason_not_to_read_on(tmp_path):
+	lines = ["qemu-system-x86_64: warning: some feature is missing", "Linux version 7.3.4"]
+	assert [line.text for line in _boot(tmp_path, CHATTER + f"for line in {lines!r}: print(line)").lines] == lines
+
+
+def test_serial_line_ends_as_any_other(tmp_path):
+	console = _boot(tmp_path, CHATTER + "import sys; sys.stdout.flush(); sys.stdout.buffer.write(b'Linux version 7\\r\\n\\r\\nx\\r\\n')")
+	assert [line.text for line in console.lines] == ["Linux version 7", "", "x"]
+	assert (tmp_path / "kernel.log").read_bytes() == b"Linux version 7\n\nx\n"
+
+
+def _how(tmp_path, qemu_config=None, closed=False):
+	write(tmp_path, {"tree/tools/testing/kunit/kunit.py": CHATTER + "print('Linux')"})
+	found = Profile("p", "", (), "um", (), 20, True, 1, qemu_config=qemu_config)
+	(tmp_path / "obj").mkdir()
+	box = Sandbox(True, (tmp_path / "tree",)) if closed else None
+	return boot.Boot(Kernel("x", tmp_path / "tree", "7.3", "", ""), Built(tmp_path / "obj", ""), found, box=box)
+
+
 def test_noexec(tmp_path, monkeypatch):
 	monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_flag=os.ST_NOEXEC))
 	with pytest.raises(CannotJudge, match="mounted noexec.*set TMPDIR"):
-		_boot(tmp_path, CHATTER)
+		_how(tmp_path).run(tmp_path, Progress())
 
 
 @pytest.mark.parametrize("given, kept", [
@@ -89,6 +124,8 @@ def test_callers_temporary_folders_do_not_lead_uml_astray(tmp_path, monkeypatch,
 	assert [line.text for line in console.lines] == [f"TMPDIR {kept.format(tmp_path)}", "TMP ", "TEMP "]
 
 
-def test_sandbox_has_a_place_of_its_own(tmp_path, monkeypatch):
+@pytest.mark.parametrize("qemu_config, closed", [(None, True), (Path("/machine.py"), False)])
+def test_where_noexec_does_not_matter(tmp_path, monkeypatch, qemu_config, closed):
+	"""A sandbox has a place of its own, and QEMU maps no file that it runs from."""
 	monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_flag=os.ST_NOEXEC))
-	assert boot.boot([sys.executable, "-c", CHATTER + "print('Linux')"], 20, tmp_path, confined=True).lines
+	assert _how(tmp_path, qemu_config, closed).run(tmp_path, Progress()).lines

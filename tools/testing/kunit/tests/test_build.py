@@ -13,7 +13,7 @@ import fakes
 import pytest
 
 from pinwait.kernel import build
-from pinwait.kernel.profile import Profile, load
+from pinwait.kernel.profile import Profile, expected_cases, load, names
 from pinwait.util.errors import CannotJudge, UsageError
 from pinwait.util.progress import Progress
 from pinwait.util.project import CONFIGS
@@ -339,10 +339,11 @@ def test_counts_new_objects(tmp_path):
 	assert build.count_objects(tmp_path, (tmp_path / "y.o").stat().st_mtime + 100) == 0
 
 
-@pytest.mark.parametrize("name", ["uml", "uml-rt", "uml-smp", "uml-kasan", "uml-debug"])
+@pytest.mark.parametrize("name", names(CONFIGS))
 def test_committed_profiles(name):
 	profile = load(CONFIGS, name)
-	assert profile.virtual_time == ("time-travel=inf-cpu" in profile.kernel_args)
+	assert name == "uml-stubs" or profile.virtual_time == ("time-travel=inf-cpu" in profile.kernel_args or "-icount" in profile.qemu_args.split())
+	assert profile.binary == ("vmlinux" if profile.qemu_config else "linux")
 
 
 TABLE = 'description = "d"\nkunitconfigs = ["a.config"]\narch = "um"\nkernel_args = []\nvirtual_time = true\nobjects = 1\n'
@@ -354,6 +355,11 @@ TABLE = 'description = "d"\nkunitconfigs = ["a.config"]\narch = "um"\nkernel_arg
 	(f"[b]\n{TABLE}timeout = true", "needs 'timeout', a int"),
 	(f"[b]\n{TABLE}timeout = 1\ncolour = 1", "unknown key 'colour'"),
 	(f"[b]\n{TABLE}timeout = 1".replace("a.config", "c.config"), "c.config, which does not exist"),
+	(f"[b]\n{TABLE}timeout = 1\nqemu_version = '10'", "needs 'qemu_version', a int"),
+	(f"[b]\n{TABLE}timeout = 1\nqemu_config = 'b.py'", "b.py, which does not exist"),
+	("[b]\nkernel = 'a'", "boots the kernel of 'a', which is no profile"),
+	(f"[a]\nkernel = 'c'\n[b]\nkernel = 'a'\n[c]\n{TABLE}timeout = 1", "boots the kernel of 'a', which is no profile with a kernel of its own"),
+	(f"[a]\n{TABLE}timeout = 1\n[b]\nkernel = 'a'\narch = 'x86_64'", "boots the kernel of 'a', and cannot have other arch"),
 	("[b", "profiles.toml: "),
 ])
 def test_wrong_profiles(tmp_path, text, why):
@@ -361,6 +367,29 @@ def test_wrong_profiles(tmp_path, text, why):
 	with pytest.raises(UsageError) as caught:
 		load(tmp_path, "b")
 	assert why in str(caught.value)
+
+
+BOTH = f"[a]\n{TABLE}timeout = 1\nqemu_config = 'm.py'\n[b]\nkernel = 'a'\nqemu_args = '-smp 2'\nvirtual_time = false\n"
+
+
+def test_profile_that_boots_the_kernel_of_another(bench, tmp_path):
+	fakes.write(tmp_path, {"profiles.toml": BOTH, "a.config": "", "m.py": "one"})
+	first, second = load(tmp_path, "a"), load(tmp_path, "b")
+	assert second == replace(first, name="b", qemu_args="-smp 2", virtual_time=False) and first.binary == "vmlinux"
+	requests = [replace(bench.request, profile=found) for found in (first, second)]
+	one, other = ((build.object_folder(bench.root, bench.kernel, request), build.identity(bench.kernel, bench.kernel.base_commit, request))
+		      for request in requests)
+	assert one == other
+	(tmp_path / "m.py").write_text("another machine")
+	assert build.identity(bench.kernel, bench.kernel.base_commit, requests[0]) != one[1]
+
+
+def test_words_for_a_profile_are_for_all_that_boot_its_kernel(tmp_path):
+	fakes.write(tmp_path, {"profiles.toml": BOTH + f"[c]\n{TABLE}timeout = 1\n[d]\n{TABLE}timeout = 1\nwords = 'a'\n", "expected-cases.txt": "s.one\ns.two skip:a\ns.three skip:b\ns.four only:a\n"})
+	cases = expected_cases(tmp_path)
+	assert {name: [case.id for case in cases.select(name) if not cases.skips(case, name)] for name in names(tmp_path)} == {
+		"a": ["s.one", "s.three", "s.four"], "b": ["s.one", "s.four"], "c": ["s.one", "s.two", "s.three"],
+		"d": ["s.one", "s.three", "s.four"]}
 
 
 def test_callers_variables_do_not_change_what_is_compiled(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 
+import fakes
 import pytest
 
 from pinwait.kernel import quick
@@ -64,3 +65,27 @@ def test_command_is_kunits(tmp_path):
 	assert quick.command(chatter, tmp_path / "linux") == [str(tmp_path / "linux"), "kunit.filter_glob=a b", "kunit.enable=1", "mem=1G"]
 	with pytest.raises(CannotJudge, match="does not show"):
 		quick.command(chatter[:1], tmp_path / "linux")
+
+
+def test_qemu_gets_another_kernel(tmp_path):
+	chatter = ["$ qemu-system-x86_64-tcg -m 1024 -kernel /obj/vmlinux -append 'kunit.enable=1 console=ttyS0' -no-reboot"]
+	assert quick.command(chatter, tmp_path / "vmlinux") == ["qemu-system-x86_64-tcg", "-m", "1024", "-kernel", str(tmp_path / "vmlinux"),
+							     "-append", "kunit.enable=1 console=ttyS0", "-no-reboot"]
+
+
+def test_program_of_a_profile_is_found_and_its_serial_line_read(tmp_path, monkeypatch):
+	fakes.programs(monkeypatch, tmp_path / "bin", {"qemu-system-test": "printf '[    0.010000] ok 1 a\\r\\n[    0.02] not ok 2 b\\r\\n'; exec sleep 60"})
+	monkeypatch.setenv("PATH", "/usr/bin:/bin")
+	booted = quick.run(["qemu-system-test"], 20, 60, programs=(tmp_path / "bin",))
+	assert booted.failed and [line.text for line in booted.lines] == ["[    0.010000] ok 1 a", "[    0.02] not ok 2 b"]
+
+
+def test_processor_time_of_what_a_wrapper_starts_is_limited(tmp_path, monkeypatch):
+	fakes.programs(monkeypatch, tmp_path / "bin", {"qemu-system-test": f"exec {sys.executable} -c 'while True: pass'"})
+	booted = quick.run(["qemu-system-test"], 1, 60)
+	assert booted.hung and quick.NEARLY <= booted.seconds < 5
+
+
+def test_qemu_that_starts_no_kernel_kills_no_mutant():
+	with pytest.raises(CannotJudge, match="did not start the kernel:\nqemu: could not open kernel file"):
+		_boot("print('qemu: could not open kernel file: No such file or directory')")

@@ -7,7 +7,7 @@ import pytest
 
 from logs import changed, inserted, judge, lines_of, listed, read
 from pinwait.log import verdict
-from pinwait.log.results import Outcome, Status
+from pinwait.log.results import Ending, Outcome, Status
 from pinwait.util.errors import UsageError
 
 TWO = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
@@ -332,3 +332,53 @@ def test_the_log_is_left_as_it_was_read(tmp_path):
 	log, again = read(lines_of("oops")), read(lines_of("oops"))
 	seen, _ = verdict.judge(log, listed(tmp_path, "splat.aaa", "splat.oopses", "splat.zzz"), "uml")
 	assert log == again != seen
+
+
+class TestQemu:
+	"""Boots in QEMU, which tells on the same console why it starts and ends."""
+
+	def test_pass(self, tmp_path):
+		answer, log = judge(tmp_path, lines_of("x86-ok"), "splat.ok_first")
+		assert (answer.reason, log.ending, log.splats, log.errors) == ("1 of 1 cases", Ending.FINISHED, [], [])
+
+	def test_oops(self, tmp_path):
+		answer, log = judge(tmp_path, lines_of("x86-oops"), "splat.oopses")
+		assert answer.exit_code == 1 and log.cases[0].status is Status.FAIL and log.ending is Ending.FINISHED
+		assert {(splat.kind, splat.case) for splat in log.splats} == {("fault", "splat.oopses")}
+
+	def test_panic_that_reboots(self, tmp_path):
+		answer, log = judge(tmp_path, lines_of("x86-panic"), "splat.panics")
+		assert answer.exit_code == 1 and "kernel panic in splat.panics" in answer.reason and log.ending is Ending.PANIC
+
+	def test_triple_fault_before_the_first_case(self, tmp_path):
+		"""The kernel prints later than it runs, so its last lines are lost."""
+		answer, log = judge(tmp_path, lines_of("x86-reset"), "splat.triple_faults")
+		assert log.ending is Ending.RESET
+		assert (answer.exit_code, answer.reason) == (2, "the machine was reset before the first test, as by a triple fault")
+
+	def _reset(self):
+		lines = lines_of("x86-ok")
+		lines[-5:-1] = []
+		return lines
+
+	def test_triple_fault_in_a_case(self, tmp_path):
+		answer, log = judge(tmp_path, self._reset(), "splat.triple_faults")
+		assert (answer.exit_code, log.ending) == (1, Ending.RESET)
+		assert answer.reason.startswith("the machine was reset in splat.triple_faults, as by a triple fault")
+		assert log.cases[0].status is Status.CRASH and log.cases[0].text.startswith("the machine was reset while this case ran")
+
+	def test_triple_fault_in_the_middle_of_a_line(self, tmp_path):
+		lines = self._reset()
+		lines[-2:] = [lines[-2] + lines[-1]]
+		assert read(lines).ending is Ending.RESET
+
+	def test_hang(self, tmp_path):
+		answer, log = judge(tmp_path, lines_of("x86-hang"), "splat.spins", timed_out=True)
+		assert (answer.exit_code, log.ending) == (1, Ending.HANG) and "kernel hung in splat.spins until the time limit" in answer.reason
+
+	@pytest.mark.parametrize("end", [-1, -2])
+	def test_qemu_that_is_killed(self, tmp_path, end):
+		"""By SIGTERM, which it tells, or by SIGKILL, of which it cannot."""
+		lines = lines_of("x86-hang")
+		answer, log = judge(tmp_path, lines if end == -1 else lines[:end], "splat.spins")
+		assert (answer.exit_code, log.ending) == (2, Ending.TRUNCATED) and "was the kernel killed?" in answer.reason

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..kernel import build, profile, relink
+from ..kernel import build, profile, qemu, relink
 from ..log import verdict
 from ..mutation import corpus, promises
 from ..source import series
@@ -131,7 +131,7 @@ def in_profile(session: Session, name: str) -> Session:
 	"""Return a session in another profile that is part of the same run."""
 	other = copy.copy(session)
 	other.options = replace(session.options, profile=name)
-	other.profile = profile.load(CONFIGS, name)
+	other.profile = qemu.provided(profile.load(CONFIGS, name), session.options.build_root)
 	other.folder = session.folder / name
 	other.folder.mkdir()
 	return other

@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..kernel import build, profile
+from ..kernel import build, profile, qemu
 from ..source import patches, series, usertree
 from ..gate.states import STUBS_PROFILE
 from ..kernel.boot import Boot
 from ..kernel.build import Built, Request
+from ..kernel.profile import Profile
 from ..source.options import Options
 from ..source.store import Kernel, Store, tarball_name
 from ..util.errors import UsageError
@@ -52,8 +53,16 @@ def _stages(options: Options, profiles: Sequence[str], boots: str, root: Path) -
 		yield "configure", shlex.join(build.configure_command(kernel, obj, request))
 		yield "build", shlex.join(build.build_command(kernel, obj, request))
 		if name != STUBS_PROFILE:
-			yield "boot", f"{boots}: {shlex.join(boot.command())}"
+			yield "boot", f"{boots}{_machine(request.profile)}: {shlex.join(boot.command())}"
 	yield "report", str(options.build_root / "results")
+
+
+def _machine(chosen: Profile) -> str:
+	"""Say which QEMU boots a profile's kernel, and where kunit.py finds the program that starts it."""
+	if not chosen.qemu_config:
+		return ""
+	newer = f" {chosen.qemu_version} or newer" if chosen.qemu_version else ""
+	return f", in QEMU{newer}, with {qemu.WRAPPERS} first in PATH"
 
 
 def _kernel(options: Options) -> tuple[Kernel, str]:

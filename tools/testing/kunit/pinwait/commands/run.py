@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-from ..kernel import build, profile
+from ..kernel import build, profile, qemu
 from ..log import expected, verdict
 from ..source import series
 from ..util import deps
@@ -34,7 +34,7 @@ def list_tests(options: Options) -> int:
 	"""Build, and print the kernel's cases as KUnit itself lists them; return the exit code."""
 	deps.ensure(deps.RUN)
 	progress = Progress()
-	chosen = profile.load(CONFIGS, options.profile)
+	chosen = qemu.provided(profile.load(CONFIGS, options.profile), options.build_root)
 	request = build.Request(chosen, options.jobs, options.kconfig_add, options.make_options)
 	with prepared(options, progress) as ready:
 		done = build.build(ready.kernel, ready.commit, request, options.build_root,

@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..kernel import build, profile
-from ..log import expected
+from ..kernel import build, profile, qemu
 from ..report import summary
 from ..source import series
 from ..util import outputs, proc
@@ -34,7 +33,7 @@ class Session:
 		self.options = options
 		self.subcommand = subcommand
 		self.progress = Progress()
-		self.profile = profile.load(CONFIGS, options.profile)
+		known = profile.load(CONFIGS, options.profile)
 		now = datetime.datetime.now(datetime.UTC)
 		self.info = RunInfo(kernel_version="", base_commit="", base="", dirty=False, series=options.named_series,
 				    patches=[], profile=options.profile, filter=options.filter,
@@ -45,8 +44,9 @@ class Session:
 		self.chatter: list[str] = []	# kunit.py's own lines at the last boot
 		self.told = False	# the verdict is written; later errors must not change it
 		series.check_name(options.series_root, options.named_series or series.NONE)
-		self.cases = expected.load(CONFIGS / "expected-cases.txt")
+		self.cases = profile.expected_cases(CONFIGS)
 		self.cases.select(options.profile, options.filter)
+		self.profile = qemu.provided(known, options.build_root)
 		self.folder = new_folder(options.build_root / "results",
 					  "-".join([f"{now:%Y%m%dT%H%M%SZ}", options.profile, options.named_series or "kdir",
 						    *([options.mutant.replace("/", "%")] if options.mutant else [])]))

@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..kernel import build, profile, sandbox
-from ..log import expected
+from ..kernel import build, profile, qemu, sandbox
 from ..report import words
 from ..source import b4, ground, mails, patches, series, usertree, worktree
 from ..util import deps, outputs, proc, shard
@@ -106,7 +105,7 @@ class _Gate:
 	def __init__(self, options: Options, asked: Asked, progress: Progress):
 		self.options, self.asked, self.progress = options, asked, progress
 		self.root = options.build_root / "gate"
-		self.profiles = {name: profile.load(CONFIGS, name)
+		self.profiles = {name: qemu.provided(profile.load(CONFIGS, name), options.build_root)
 				 for name in dict.fromkeys([*asked.profiles, *MORE_PROFILES])}
 		self.checks = self._chosen_checks()
 		self.patches: list[Patch] = []
@@ -272,7 +271,7 @@ class _Gate:
 		box = Sandbox(closed, (kernel.tree, PROJECT / "lib", PROJECT / kunit, tools),
 			      {kernel.tree / name: tools / name for name in (kunit, *lint.CALLED)})
 		self.judgement.isolation = sandbox.DESCRIPTION if closed else ""
-		cases = expected.load(CONFIGS / "expected-cases.txt")
+		cases = profile.expected_cases(CONFIGS)
 
 		@functools.cache
 		def promised(commit: str) -> str:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..log import ktap
@@ -17,17 +17,17 @@ from ..source.store import Kernel
 from ..util.errors import CannotJudge
 from ..util.proc import kill_descendants, run
 from ..util.progress import Progress
-from ..util.project import PROJECT
 from .build import Built, kunit_command, machine
 from .profile import Profile
 from .sandbox import Sandbox
 
-QEMU = PROJECT / "tools/testing/kunit/qemu"	# the programs that kunit.py starts as QEMU
 TEMPORARY = ("TMPDIR", "TMP", "TEMP")	# where UML looks for the name of a folder
 GRACE = 15	# seconds after the timeout; a kunit.py that still runs then hangs itself
 # Lines that kunit.py adds to the console: one before it, and some after it.
 STARTED = re.compile(r"^\$ .*kunit\.enable=1")
 OVER = re.compile(r"^\[\d\d:\d\d:\d\d\] Elapsed time: ")
+# A line of QEMU's that says why it starts no machine, or of the shell's that QEMU is gone.
+QEMU_FAILED = re.compile(r"(?:\S*/)?qemu(?:-system-\S+)?: ")
 TIMED_OUT = re.compile(r"^Command '\[.*\]' timed out after [\d.]+ seconds$")
 
 
@@ -54,8 +54,11 @@ class Boot:
 	def run(self, folder: Path, progress: Progress) -> Console:
 		"""Boot once; keep the console in folder. Raises CannotJudge if no kernel started."""
 		with progress.stage("boot", f"profile {self.profile.name}"):
-			argv = self.box.command(self.command(), [self.built.obj]) if self.box else self.command()
-			return boot(argv, self._limit, folder, bool(self.box and self.box.closed))
+			box = self.box and replace(self.box, readable=(*self.box.readable, *self.profile.programs))
+			if not (box and box.closed or self.profile.qemu_config):	# a sandbox has its own /dev/shm
+				check_executable(Path(temporary_folder() or "/dev/shm"))
+			argv = box.command(self.command(), [self.built.obj]) if box else self.command()
+			return boot(argv, self._limit, folder, self.profile.programs)
 
 	def read(self, console: Console) -> LogResult:
 		"""Return the results in a console."""
@@ -64,7 +67,7 @@ class Boot:
 	def cases(self) -> list[str]:
 		"""Return the kernel's cases, as KUnit lists them."""
 		with tempfile.TemporaryDirectory(prefix="pinwait-") as home:
-			listed = run([*self.command(), "--list_tests"], env=environment(home))
+			listed = run([*self.command(), "--list_tests"], env=environment(home, self.profile.programs))
 		return re.findall(r"^[^\s.]+\.[^\s.]+$", listed, re.MULTILINE)
 
 	@property
@@ -80,14 +83,12 @@ class Boot:
 			*([self.filter] if self.filter else [])]
 
 
-def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False) -> Console:
+def boot(argv: Sequence[str], timeout: int, folder: Path, programs: Sequence[Path] = ()) -> Console:
 	"""Run a boot command; write kernel.log and kernel.times in folder as lines come.
 
-	timeout is in wall seconds; confined tells that argv runs in a sandbox, which has its own /dev/shm. The end of the boot
-	kills all children of the caller, not only the boot's. Raises CannotJudge if no kernel started.
+	timeout is in wall seconds; programs are folders that come before the caller's PATH. The end of the boot kills all
+	children of the caller, not only the boot's. Raises CannotJudge if no kernel started.
 	"""
-	if not confined:
-		check_executable(Path(temporary_folder() or "/dev/shm"))
 	console = Console()
 	# UML makes its control folder in HOME, which may be missing or shared with other boots. To name
 	# the folder on the command line would make every log different.
@@ -95,7 +96,7 @@ def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False
 	     open(folder / "kernel.log", "wb") as log, open(folder / "kernel.times", "wb") as times:
 		process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
 					   stderr=subprocess.STDOUT,
-					   env={**os.environ, **environment(home)})
+					   env={**os.environ, **environment(home, programs)})
 
 		def watch() -> None:
 			try:
@@ -111,7 +112,8 @@ def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False
 			assert process.stdout
 			start: float | None = None
 			for raw in process.stdout:
-				text = raw.rstrip(b"\n").decode("utf-8", "backslashreplace")
+				line = raw.rstrip(b"\r\n")	# a serial line ends in both
+				text = line.decode("utf-8", "backslashreplace")
 				if TIMED_OUT.match(text):
 					console.timed_out = True
 				elif start is None or OVER.match(text):
@@ -121,22 +123,29 @@ def boot(argv: Sequence[str], timeout: int, folder: Path, confined: bool = False
 				else:
 					wall = time.monotonic() - start
 					console.lines.append(LogLine(text, wall))
-					log.write(raw)
+					log.write(line + b"\n")
 					times.write(b"%.6f\n" % wall)
 		except BaseException:
 			kill_descendants()
 			raise
 		finally:
 			watcher.join()
-	if not console.lines and not console.timed_out:
-		raise CannotJudge("kunit.py did not start the kernel:\n" + "\n".join(console.chatter[-5:]))
+	if not console.timed_out:
+		check_started(console.lines, console.chatter)
 	return console
 
 
-def environment(home: str) -> dict[str, str]:
-	"""Return the variables that replace the caller's in the environment of a boot."""
+def check_started(lines: Sequence[LogLine], chatter: Sequence[str] = ("no line",)) -> None:
+	"""Check that a kernel ran. Raises CannotJudge if there is no line of it, only QEMU's, or kunit.py's (chatter)."""
+	said = [line.text for line in lines]
+	if all(QEMU_FAILED.match(text) for text in said):
+		raise CannotJudge("kunit.py did not start the kernel:\n" + "\n".join((said or chatter)[-5:]))
+
+
+def environment(home: str, programs: Sequence[Path] = ()) -> dict[str, str]:
+	"""Return the variables that replace the caller's in the environment of a boot that needs programs in some folders."""
 	return {**dict.fromkeys(TEMPORARY, ""), TEMPORARY[0]: temporary_folder(), "HOME": home, "PYTHONUNBUFFERED": "1",
-		"PYTHONIOENCODING": "utf-8:backslashreplace", "PATH": f"{QEMU}:{os.environ.get('PATH', os.defpath)}"}
+		"PYTHONIOENCODING": "utf-8:backslashreplace", "PATH": os.pathsep.join([*map(str, programs), os.environ.get("PATH", os.defpath)])}
 
 
 def temporary_folder() -> str:

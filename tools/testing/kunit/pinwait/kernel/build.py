@@ -349,7 +349,8 @@ def compiler_of(request: Request) -> str:
 
 def identity(kernel: Kernel, commit: str, request: Request) -> str:
 	"""Return everything that a build depends on, as text."""
-	configs = [path.read_text(encoding="utf-8") for path in request.profile.kunitconfigs]
+	machine = [request.profile.qemu_config] if request.profile.qemu_config else []
+	configs = [path.read_text(encoding="utf-8") for path in (*request.profile.kunitconfigs, *machine)]
 	return json.dumps([kernel.git("rev-parse", f"{commit}^{{tree}}"), request.profile.arch, configs,
 			   list(request.kconfig_add), [*base_options(), *request.make_options],
 			   compiler_of(request)], indent=1)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..log import expected
+from ..log.expected import Expected
 from ..util.errors import UsageError
 
 FIELDS: dict[str, type] = {"description": str, "kunitconfigs": list, "arch": str, "kernel_args": list,
 			   "timeout": int, "virtual_time": bool, "objects": int}
-OPTIONAL: dict[str, type] = {"kernel": str, "qemu_config": str, "qemu_args": str}
+OPTIONAL: dict[str, type] = {"kernel": str, "qemu_config": str, "qemu_args": str, "qemu_version": int, "words": str}
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Profile:
 	kernel: str = ""	# the profile whose kernel it boots, "" for its own
 	qemu_config: Path | None = None		# kunit.py's description of the machine; None for UML
 	qemu_args: str = ""
+	qemu_version: int = 0	# the oldest QEMU that runs it as it should
+	programs: tuple[Path, ...] = ()	# folders of the programs that a boot needs, found by qemu.provided()
 
 	@property
 	def binary(self) -> str:
@@ -43,7 +47,7 @@ def load(configs: Path, name: str) -> Profile:
 	if name not in tables:
 		listed = "\n".join(f"  {key}: {table.get('description', '')}" for key, table in tables.items())
 		raise UsageError(f"unknown profile '{name}'; there are:\n{listed}")
-	table = tables[name]
+	table = _inherited(tables, name, file)
 	known = FIELDS | OPTIONAL
 	for key in sorted(FIELDS.keys() | table.keys()):
 		if key not in known:
@@ -57,7 +61,17 @@ def load(configs: Path, name: str) -> Profile:
 			raise UsageError(f"{file}: [{name}] names {path}, which does not exist")
 	return Profile(name, table["description"], fragments, table["arch"], tuple(table["kernel_args"]),
 		       table["timeout"], table["virtual_time"], table["objects"], table.get("kernel", name), qemu_config,
-		       table.get("qemu_args", ""))
+		       table.get("qemu_args", ""), table.get("qemu_version", 0))
+
+
+def expected_cases(configs: Path) -> Expected:
+	"""Return the list of expected cases. Raises UsageError if it, or profiles.toml, cannot be read.
+
+	A profile has the words of another, too: of the one whose kernel it boots, or that it names.
+	"""
+	tables = _tables(configs)[1]
+	return expected.load(configs / "expected-cases.txt", {
+		name: str(table.get("words", table.get("kernel", name))) for name, table in tables.items()})
 
 
 def described(configs: Path) -> dict[str, str]:
@@ -68,6 +82,19 @@ def described(configs: Path) -> dict[str, str]:
 def names(configs: Path) -> list[str]:
 	"""Return the names of all profiles. Raises UsageError if they cannot be read."""
 	return list(_tables(configs)[1])
+
+
+def _inherited(tables: dict[str, Any], name: str, file: Path) -> dict[str, Any]:
+	"""Return a profile's table; it has the keys, too, of the one whose kernel it boots, but may not build another kernel."""
+	table = tables[name]
+	owner = table.get("kernel", name)
+	if owner == name:
+		return dict(table)
+	if not isinstance(tables.get(owner), dict) or "kernel" in tables[owner]:
+		raise UsageError(f"{file}: [{name}] boots the kernel of '{owner}', which is no profile with a kernel of its own")
+	if changed := sorted({"kunitconfigs", "arch", "qemu_config"} & table.keys()):
+		raise UsageError(f"{file}: [{name}] boots the kernel of '{owner}', and cannot have other {', '.join(changed)}")
+	return {**tables[owner], **table}
 
 
 def _tables(configs: Path) -> tuple[Path, dict[str, Any]]:

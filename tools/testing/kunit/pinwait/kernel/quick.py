@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boot a UML kernel as kunit.py does, without it, and only until something fails.
+"""Boot a kernel as kunit.py does, without it, and only until something fails.
 
 Most boots of a mutant end at the first failing case. A hang is detected by processor time, so that a slow or
 busy machine causes no false hangs.
@@ -40,12 +40,15 @@ def command(chatter: Sequence[str], binary: Path) -> list[str]:
 	"""Return the command that starts another kernel as kunit.py did, from the line that kunit.py prints. Raises CannotJudge."""
 	for text in chatter:
 		if boot.STARTED.match(text):
-			return [str(binary), *shlex.split(text.removeprefix("$ "))[1:]]
+			words = shlex.split(text.removeprefix("$ "))
+			words[words.index("-kernel") + 1 if "-kernel" in words else 0] = str(binary)
+			return words
 	raise CannotJudge("kunit.py does not show how it starts a kernel")
 
 
-def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> Booted:
-	"""Boot until a result fails, or to the end if whole. processor and wall are limits in seconds.
+def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False, programs: Sequence[Path] = ()) -> Booted:
+	"""Boot until a result fails, or to the end if whole. processor and wall are limits in seconds; programs are
+	folders that come before the caller's PATH. Raises CannotJudge if QEMU started no kernel.
 
 	A kernel that ends just before the limit also counts as hung; its log tells that it did not hang.
 	The end of the boot kills all children of the caller, not only the boot's.
@@ -55,7 +58,7 @@ def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> 
 		before = resource.getrusage(resource.RUSAGE_CHILDREN)
 		start = time.monotonic()
 		process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-					   env={**os.environ, **boot.environment(home)})
+					   env={**os.environ, **boot.environment(home, programs)})
 		resource.prlimit(process.pid, resource.RLIMIT_CPU, (processor, processor))
 
 		def watch() -> None:
@@ -71,7 +74,7 @@ def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> 
 		try:
 			assert process.stdout
 			for raw in process.stdout:
-				text = raw.rstrip(b"\n").decode("utf-8", "backslashreplace")
+				text = raw.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
 				booted.lines.append(LogLine(text, time.monotonic() - start))
 				if not whole and FAILED.match(text):
 					booted.failed = True
@@ -79,6 +82,8 @@ def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False) -> 
 		finally:
 			_end()
 			watcher.join()
+	if booted.lines and not booted.hung:
+		boot.check_started(booted.lines)
 	after = resource.getrusage(resource.RUSAGE_CHILDREN)
 	booted.seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 	# _end() waits for all children and may lose the exit code. The limit and the usage are measured differently: hence NEARLY.

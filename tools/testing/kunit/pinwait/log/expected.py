@@ -4,13 +4,16 @@
 One leaf a line, `suite.case` or `suite.case[param]`, in the order in which KUnit runs
 them, then any of the words `change`, `absent:SERIES[,SERIES]`, `skip:PROFILE[,PROFILE]` and
 `only:PROFILE[,PROFILE]`. `#` starts a comment.
+
+PROFILE means all profiles that boot the kernel of that one, or name it as `words` in profiles.toml, too.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 
 from ..util.errors import UsageError
 from .results import Case, Status
@@ -75,8 +78,8 @@ def selects(filter_glob: str, suite: str, name: str) -> bool:
 	return fnmatchcase(suite, suite_glob) and (not dot or fnmatchcase(name, name_glob))
 
 
-def load(path: Path) -> Expected:
-	"""Read the list.
+def load(path: Path, others: Mapping[str, str] = MappingProxyType({})) -> Expected:
+	"""Read the list; others has by profile another one whose words it has, too.
 
 	Raises UsageError if the file is missing or empty, or a line of it is malformed.
 	"""
@@ -89,7 +92,7 @@ def load(path: Path) -> Expected:
 		entry = line.split("#")[0].strip()
 		if not entry:
 			continue
-		case = _parse(entry, f"{path}:{number}")
+		case = _parse(entry, f"{path}:{number}", others)
 		if case.id in cases:
 			raise UsageError(f"{path}:{number}: {case.id} is listed twice; remove one line")
 		cases[case.id] = case
@@ -98,7 +101,7 @@ def load(path: Path) -> Expected:
 	return Expected(path, cases)
 
 
-def _parse(entry: str, where: str) -> ExpectedCase:
+def _parse(entry: str, where: str, others: Mapping[str, str]) -> ExpectedCase:
 	match = _ENTRY.fullmatch(entry)
 	if not match:
 		raise UsageError(f"{where}: '{entry}' is not suite.case or suite.case[param]")
@@ -113,5 +116,7 @@ def _parse(entry: str, where: str) -> ExpectedCase:
 		else:
 			raise UsageError(f"{where}: unknown word '{word}'; known: change, absent:SERIES[,SERIES], "
 					 "skip:PROFILE[,PROFILE], only:PROFILE[,PROFILE]")
+	for key in ("skip", "only"):
+		lists[key].update([profile for profile, other in others.items() if other in lists[key]])
 	return ExpectedCase(entry[:match.start("words")].rstrip(), match["suite"], match["name"], match["param"],
 			    change, *(frozenset(names) for names in lists.values()))

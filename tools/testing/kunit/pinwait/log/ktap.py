@@ -27,6 +27,8 @@ LAST_LINES = 15
 
 # Lines from before the console was up are printed late, with the level in front.
 _STAMP = re.compile(r"(?:<\d>)?\[ *(\d+\.\d{6})\](?:\[ *[TC]\d+\])? ?")
+# QEMU tells when the machine stops, and the signal if it is told to end; a reset that the kernel did not announce is a fault.
+_STOPPED, _ENDED = "vm_state_notify running 0 ", re.compile(r"qemu-system-\S+: terminating on signal ")
 _ERROR_LINE = re.compile(r"\[[\d:]+\] \[ERROR\] Test: (.*)")
 # A failed assertion, with the name of its case. KUnit loses it if it belongs to neither a parameter nor a plain case, for
 # example in param_exit, and if the case skips after it.
@@ -123,7 +125,10 @@ def _ending(texts: Sequence[str], timed_out: bool) -> Ending:
 		return Ending.PANIC
 	if any(text.startswith("reboot: ") for text in texts):
 		return Ending.FINISHED
-	return Ending.HANG if timed_out else Ending.TRUNCATED
+	if timed_out:
+		return Ending.HANG
+	reset = any(_STOPPED in text for text in texts) and not any(_ENDED.search(text) for text in texts)
+	return Ending.RESET if reset else Ending.TRUNCATED
 
 
 def _last(values: Sequence[float | None]) -> float | None:
@@ -277,6 +282,7 @@ def _unfinished(result: LogResult, scan: _Scan, texts: Sequence[str], stamps: Se
 	why = {
 		Ending.PANIC: "the kernel panicked while this case ran",
 		Ending.HANG: "this case did not return before the time limit",
+		Ending.RESET: "the machine was reset while this case ran, as by a triple fault",
 		Ending.TRUNCATED: "the log ends while this case ran",
 		Ending.FINISHED: "the kernel shut down while this case ran",
 	}[result.ending]

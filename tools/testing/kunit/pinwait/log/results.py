@@ -23,6 +23,7 @@ class Ending(enum.Enum):
 	FINISHED = "finished"
 	PANIC = "panic"
 	HANG = "hang"
+	RESET = "reset"		# the machine began anew without a word of the kernel: a triple fault
 	TRUNCATED = "truncated"
 
 

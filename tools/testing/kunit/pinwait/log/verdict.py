@@ -93,6 +93,7 @@ def _no_tests(log: LogResult) -> Verdict:
 	why = {
 		Ending.PANIC: f"the kernel panicked before the first test: {panic}",
 		Ending.HANG: "the kernel hung before the first test, until the time limit",
+		Ending.RESET: "the machine was reset before the first test, as by a triple fault",
 	}.get(log.ending) or "; ".join(log.errors) or "the kernel ran no test: there is no KTAP in its log"
 	last = next((line for line in reversed(log.last_lines) if line.strip()), "")
 	return Verdict(Outcome.CANNOT_JUDGE, why + (f"; last line: {last}" if log.ending is Ending.HANG else ""))
@@ -156,6 +157,8 @@ def _ending_fault(log: LogResult, crashed: list[str]) -> list[str]:
 		return [f"kernel panic{where}"]
 	if log.ending is Ending.HANG:
 		return [f"kernel hung{where} until the time limit"]
+	if log.ending is Ending.RESET:
+		return [f"the machine was reset{where}, as by a triple fault"]
 	if log.ending is Ending.FINISHED and crashed:
 		return [f"the kernel shut down{where}"]
 	return []

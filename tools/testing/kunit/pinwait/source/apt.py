@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Kernel source packages from the Debian archive, without root and without touching the
+"""Packages from the Debian archive, mostly kernel sources, without root and without touching the
 machine's apt configuration."""
 
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,10 @@ class View:
 	def apt(self, program: str, *args: str, cwd: Path | None = None) -> str:
 		"""Run an apt program on this view. Raises CommandFailed."""
 		return run([program, *self.options, *args], cwd=cwd, env={"LC_ALL": "C"})
+
+	def update(self) -> None:
+		"""Fetch a private view's lists. Raises CommandFailed."""
+		self.apt("apt-get", "-o", "APT::Sandbox::User=root", "update")
 
 	def versions(self, package: str) -> list[str]:
 		"""Return a package's versions, newest first."""
@@ -90,6 +94,19 @@ class Archive:
 		deb = next(partial.glob("*.deb"))
 		return deb.rename(self.cache / deb.name)
 
+	def newest(self, packages: Sequence[str], suite: str) -> list[Path]:
+		"""Fetch packages in their newest versions in a suite, which the machine's lists need not have; return the .debs.
+
+		Raises CannotJudge.
+		"""
+		for view in self._suite_views(suite, View((), private=False), View(self._lists("machine"), private=True)):
+			try:
+				view.update()
+				return [self.download(Candidate(view, name, next(iter(view.versions(name)), "none"))) for name in packages]
+			except CommandFailed as error:
+				self.note(error)
+		raise CannotJudge(self.errors[0] if self.errors else "this machine's package sources name no archive of Debian")
+
 	def failure(self, kernel: str) -> CannotJudge | UsageError:
 		"""Explain why no candidate was found."""
 		if self.errors:
@@ -114,7 +131,7 @@ class Archive:
 	def _in_view(self, view: View, package: str, kernel: str) -> Iterator[Candidate]:
 		try:
 			if view.private:
-				view.apt("apt-get", "-o", "APT::Sandbox::User=root", "update")
+				view.update()
 			versions = view.versions(package)
 			self.seen.update(re.findall(r"^linux-source-(\d\S*)", view.apt(
 				"apt-cache", "search", "--names-only", "^linux-source-[0-9]"), re.MULTILINE))
@@ -131,7 +148,7 @@ class Archive:
 		try:
 			uris = _debian_uris(machine)
 			if not uris:
-				refreshed.apt("apt-get", "-o", "APT::Sandbox::User=root", "update")
+				refreshed.update()
 				uris = _debian_uris(refreshed)
 		except CommandFailed as error:
 			self.note(error)

@@ -33,6 +33,7 @@ CHECK = GATE | PARSER | {
 	"python3-pytest": "import pytest", "python3-pytest-xdist": "import xdist", "python3-pytest-repeat": "import pytest_repeat",
 	"python3-jsonschema": "import jsonschema", "python3-yaml": "import yaml",
 }
+QEMU = {"qemu-system-x86": "qemu-system-x86_64"}	# only for profiles that boot in it
 COVERAGE = {"gcovr": "gcovr"}
 STRESS = {"stress-ng": "stress-ng"}
 # dpkg's states of an installed package, also while another apt runs. A package that is only unpacked does not count.

@@ -7,13 +7,13 @@ import pytest
 
 import asked
 import rows
-from pinwait.log import expected
+from pinwait.kernel.profile import expected_cases
 from pinwait.log.expected import ExpectedCase
 from pinwait.log.results import Outcome as Verdict, Status, leaf_id
 from pinwait.util.project import CONFIGS
 from steps import Outcome
 
-LISTED = expected.load(CONFIGS / "expected-cases.txt")
+LISTED = expected_cases(CONFIGS)
 
 
 def parametrize(metafunc: pytest.Metafunc, glob: str = "", change: bool = False) -> None:
