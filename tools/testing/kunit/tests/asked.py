@@ -9,6 +9,7 @@ import pytest
 from gate_corpus import entries
 from gate_corpus.entries import Entry
 from gate_corpus.verdicts import Verdicts
+from pinwait.commands import check
 from pinwait.source.options import Options
 from pinwait.util import buildroot
 from pinwait.util.errors import UsageError
@@ -42,6 +43,11 @@ def options_of(config: pytest.Config) -> Options:
 	"""Return what the tool is to be asked for."""
 	given = {name: value for name in (*TEXTS, *LISTS, "jobs") if (value := config.getoption(name))}
 	return Options(**given, build_root=Path(os.environ.get(buildroot.VARIABLE) or buildroot.DEFAULT).resolve())
+
+
+def profiles_of(config: pytest.Config) -> list[str]:
+	"""Return the profiles that the suites are to be booted in: the one that was asked for, or the default and one in QEMU."""
+	return check.profiles_of(options_of(config).profile)
 
 
 def inputs_of(config: pytest.Config) -> list[Entry]:

@@ -39,9 +39,9 @@ def _checked(monkeypatch, tmp_path, capfd):
 	monkeypatch.setattr(check.deps, "ensure", lambda packages: None)
 	monkeypatch.setattr(check, "_tree", lambda *_args: {})
 
-	def start(files, jobs=1, **more):
+	def start(files, jobs=1, profile="uml", **more):
 		fakes.write(tmp_path / "tests", {name: HEAD + text for name, text in files.items()})
-		code = check.check(Options(build_root=tmp_path / "build", jobs=jobs), **more)
+		code = check.check(Options(build_root=tmp_path / "build", jobs=jobs, profile=profile), **more)
 		output = capfd.readouterr().out
 		return code, output.splitlines()[-1], output
 	return start
@@ -128,6 +128,17 @@ def test_choice(checked):
 	assert checked(files)[:2] == (1, "7 passed, 2 failed")
 	code, last, output = checked(files, chosen=check.Chosen(last_failed=True))
 	assert (code, last) == (1, "0 passed, 2 failed"), output
+
+
+@pytest.mark.parametrize("asked_for, kernels, profiles, needs_qemu", [
+	("uml", True, ["uml", "x86_64"], True), ("uml", False, ["uml", "x86_64"], False), ("uml-rt", True, ["uml-rt"], False),
+	("x86_64-smp", True, ["x86_64-smp"], True)])
+def test_one_boot_is_in_qemu(checked, monkeypatch, asked_for, kernels, profiles, needs_qemu):
+	installed = []
+	monkeypatch.setattr(check.deps, "ensure", installed.append)
+	checked({"test_a.py": GOOD}, build_kernels=kernels, profile=asked_for)
+	assert check.profiles_of(asked_for) == profiles
+	assert bool(installed[0].keys() & check.deps.QEMU.keys()) is needs_qemu
 
 
 def test_one_worker_has_all_that_need_the_worktree(checked, tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..kernel import build
+from ..kernel import build, profile
 from ..util import buildroot, deps
 from ..gate.lint import export_tools
 from ..source.options import Options
@@ -17,13 +17,14 @@ from ..source.prepared import prepared
 from ..source.store import Kernel, Store
 from ..util.errors import PinwaitError, UsageError
 from ..util.progress import Progress
-from ..util.project import PROJECT
+from ..util.project import CONFIGS, PROJECT
 
 PARSED = "tools/testing/kunit"	# of a kernel: where its parser is
 KUNIT = PROJECT / "tools/testing/kunit"
 # Variables that name to the tests the worktree, and a copy of its kunit_parser.py, which patches under test may change.
 TREE, PARSER = "PINWAIT_TREE", "PINWAIT_PARSER"
 CACHE = "PYTHONPYCACHEPREFIX"
+QEMU_PROFILE = "x86_64"	# booted beside the default profile
 INPUTS = 8		# of the gate's corpus that are judged by `make check`
 ABSENT = "absent: "	# begins why a test of what the kernel is listed as not having does not count
 FAILED, NOTHING, WRONG_USE = 1, 5, 4	# exit codes of pytest
@@ -48,7 +49,8 @@ def check(options: Options, chosen: Chosen = Chosen(), build_kernels: bool = Tru
 
 	The last line is `N passed, N failed`.
 	"""
-	deps.ensure(deps.RUN | deps.CHECK)
+	in_qemu = build_kernels and any(profile.load(CONFIGS, name).qemu_config for name in profiles_of(options.profile))
+	deps.ensure(deps.RUN | deps.CHECK | (deps.QEMU if in_qemu else {}))
 	folder = options.build_root / "check"
 	folder.mkdir(parents=True, exist_ok=True)
 	outcome = folder / "junit.xml"
@@ -65,6 +67,11 @@ def check(options: Options, chosen: Chosen = Chosen(), build_kernels: bool = Tru
 	print(f"all of it: {outcome}" + (f"; {absent} tests are of what the kernel is listed as not having" if absent else ""))
 	print(f"{passed} passed, {failed} failed")
 	return 1 if failed else 0
+
+
+def profiles_of(asked: str) -> list[str]:
+	"""Return the profiles that the suites are booted in: the default one and one in QEMU, or only another that was asked for."""
+	return [asked, QEMU_PROFILE] if asked == Options.profile else [asked]
 
 
 def check_gate(options: Options, names: Sequence[str], sample: int, shard: str, resume: bool, chosen: Chosen = Chosen()) -> int:

@@ -202,7 +202,7 @@ def _epilog(name: str, groups: Sequence[Callable[[argparse.ArgumentParser], None
 	"""Return the end of a subcommand's help: examples, and the profiles if it takes any."""
 	lines = ["examples:", *(f"  pinwait.py {name} {words}".rstrip() for words in EXAMPLES[name])]
 	if _build_options in groups or _gate_options in groups:
-		lines += ["", "profiles:", *(f"  {profile:10} {text}" for profile, text in described(CONFIGS).items())]
+		lines += ["", "profiles:", *(f"  {profile:14} {text}" for profile, text in described(CONFIGS).items())]
 	return "\n".join(lines)
 
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The suites on a kernel with the series: each listed case passes, and the summary is what its schema says."""
+"""The suites on a kernel with the series, in UML and in QEMU: each listed case passes, and the summary is what its schema says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from jsonschema import Draft202012Validator
 
+import asked
 from kernel import cases
 from pinwait.log.expected import ExpectedCase
 from pinwait.report import summary
@@ -13,13 +15,19 @@ from steps import Outcome, Step
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-	cases.parametrize(metafunc)
+	names = asked.profiles_of(metafunc.config)
+	if "case" in metafunc.fixturenames:
+		there = [(name, case) for name in names for case in cases.LISTED.select(name)]
+		ids = [case.id if name == names[0] else f"{name}:{case.id}" for name, case in there]
+		metafunc.parametrize("ran, case", there, indirect=["ran"], ids=ids)
+	else:
+		metafunc.parametrize("ran", names, indirect=True)
 
 
 @pytest.fixture(name="ran", scope="session")
-def _ran(step: Callable[[str], Step]) -> Outcome:
-	begun = step("run")
-	return begun.tool("run", begun.options)
+def _ran(request: pytest.FixtureRequest, step: Callable[[str], Step]) -> Outcome:
+	begun = step(f"run-{request.param}")
+	return begun.tool("run", replace(begun.options, profile=request.param))
 
 
 def test_verdict(ran: Outcome) -> None:
