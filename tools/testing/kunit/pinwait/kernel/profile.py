@@ -12,6 +12,7 @@ from ..util.errors import UsageError
 
 FIELDS: dict[str, type] = {"description": str, "kunitconfigs": list, "arch": str, "kernel_args": list,
 			   "timeout": int, "virtual_time": bool, "objects": int}
+SUITES = ".kunitconfig"	# file that turns the suites on
 OPTIONAL: dict[str, type] = {"kernel": str, "qemu_config": str, "qemu_args": str, "qemu_version": int, "words": str}
 
 
@@ -62,6 +63,11 @@ def load(configs: Path, name: str) -> Profile:
 	return Profile(name, table["description"], fragments, table["arch"], tuple(table["kernel_args"]),
 		       table["timeout"], table["virtual_time"], table["objects"], table.get("kernel", name), qemu_config,
 		       table.get("qemu_args", ""), table.get("qemu_version", 0))
+
+
+def booted(configs: Path) -> list[str]:
+	"""Return the names of the profiles that have the suites. Raises UsageError if they cannot be read."""
+	return [name for name in names(configs) if any(path.name == SUITES for path in load(configs, name).kunitconfigs)]
 
 
 def expected_cases(configs: Path) -> Expected:

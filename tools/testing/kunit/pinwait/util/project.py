@@ -11,6 +11,7 @@ CONFIGS = PROJECT / "lib/kunit-configs"
 MUTANTS = PROJECT / "tools/testing/mutants"
 GENERATED = MUTANTS / "generated"
 PROMISES = PROJECT / "tools/testing/promises.toml"
+SKIPS = PROJECT / "tools/testing/skips.toml"
 PROGRAM = str(PROJECT / "tools/testing/kunit/pinwait.py")
 
 
