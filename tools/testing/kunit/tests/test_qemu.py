@@ -134,6 +134,7 @@ def test_newer_one_is_fetched_once(machine, tmp_path, capfd):
 	programs = qemu.provided(NEEDS, tmp_path / "build").programs
 	assert "fetching QEMU from bookworm-backports: the installed one is 7.2.22, and 10 is needed" in capfd.readouterr().err
 	assert programs == (qemu.WRAPPERS, tmp_path / "build/cache/qemu")
+	assert qemu.provided(NEEDS, tmp_path / "build").emulator == "10.0.2"
 	assert [name.rsplit("/", 1)[1] for name in (here / "unpacked").read_text().split()] == [f"{name}.deb" for name in qemu.PACKAGES]
 	env = {**os.environ, **boot.environment(str(tmp_path), programs)}
 	said = subprocess.run([_program(NEEDS)[0], "-m", "a b"], env=env, check=True, capture_output=True, text=True).stdout
@@ -144,7 +145,8 @@ def test_newer_one_is_fetched_once(machine, tmp_path, capfd):
 
 def test_new_enough_one_is_taken(machine, tmp_path):
 	machine({qemu.PROGRAM: _version("10.0.2"), "apt-get": "exit 1", "apt-cache": "exit 1"})
-	assert qemu.provided(NEEDS, tmp_path).programs == (qemu.WRAPPERS,)
+	found = qemu.provided(NEEDS, tmp_path)
+	assert (found.programs, found.emulator) == ((qemu.WRAPPERS,), "10.0.2")
 
 
 @pytest.mark.parametrize("scripts, why", [

@@ -148,3 +148,11 @@ def test_result_that_another_lane_removes_meanwhile(trials, monkeypatch):
 	monkeypatch.setattr(type(result.folder), "iterdir", lambda folder: [folder / "gone", *iterdir(folder)])
 	trials._keep(result)
 	assert attempt._newest_first(result.folder.parent) == [result.folder]
+
+
+@pytest.mark.parametrize("other", [{"name": "x"}, {"qemu_args": "-smp 2"}, {"kernel_args": ("numa=fake=2",)}, {"emulator": "10.0.2"}])
+def test_result_of_another_machine_with_the_same_kernel(trials, other):
+	_attempt(trials)
+	trials.request = replace(trials.request, profile=replace(trials.request.profile, kernel="uml", **other))
+	assert not _attempt(trials).cached and trials.booted == 2
+	assert _attempt(trials).cached

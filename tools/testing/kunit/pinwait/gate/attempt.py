@@ -192,7 +192,7 @@ class Trials:
 		write_whole(self.folder(commit) / f"{name}.json", json.dumps(content))
 
 	def _folder(self, commit: str, promises: str) -> Path:
-		key = "\n".join([build.identity(self.kernel, commit, self.request), *self.arguments(promises), str(self.timeout),
+		key = "\n".join([build.identity(self.kernel, commit, self.request), self.request.profile.machine, *self.arguments(promises), str(self.timeout),
 				 self.expected.path.read_text(encoding="utf-8"), tool_identity()])
 		return self.root / "results" / hashlib.sha256(key.encode()).hexdigest()[:24]
 

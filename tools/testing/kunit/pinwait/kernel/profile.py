@@ -31,7 +31,14 @@ class Profile:
 	qemu_config: Path | None = None		# kunit.py's description of the machine; None for UML
 	qemu_args: str = ""
 	qemu_version: int = 0	# the oldest QEMU that runs it as it should
-	programs: tuple[Path, ...] = ()	# folders of the programs that a boot needs, found by qemu.provided()
+	# Found by qemu.provided():
+	programs: tuple[Path, ...] = ()	# folders of the programs that a boot needs
+	emulator: str = ""	# which QEMU it is
+
+	@property
+	def machine(self) -> str:
+		"""All that makes a boot another one, of the same kernel: the arguments of both, and QEMU's version."""
+		return repr([self.name, self.kernel_args, self.qemu_args, self.emulator])
 
 	@property
 	def binary(self) -> str:

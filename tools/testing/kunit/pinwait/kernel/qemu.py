@@ -34,9 +34,11 @@ def provided(profile: Profile, build_root: Path) -> Profile:
 		return profile
 	try:
 		deps.ensure(deps.QEMU)
-		if version(PROGRAM) >= (profile.qemu_version,):
-			return replace(profile, programs=(WRAPPERS,))
-		return replace(profile, programs=(WRAPPERS, _newer(build_root / "cache", profile.qemu_version)))
+		there = version(PROGRAM)
+		if there >= (profile.qemu_version,):
+			return replace(profile, programs=(WRAPPERS,), emulator=_dotted(there))
+		place = _newer(build_root / "cache", profile.qemu_version)
+		return replace(profile, programs=(WRAPPERS, place), emulator=_dotted(version(place / PROGRAM)))
 	except CannotJudge as error:
 		raise CannotJudge(f"profile {profile.name} boots in QEMU: {error}") from error
 
@@ -53,13 +55,17 @@ def version(program: str | Path) -> tuple[int, ...]:
 	return tuple(map(int, found[1].split(".")))
 
 
+def _dotted(numbers: tuple[int, ...]) -> str:
+	return ".".join(map(str, numbers))
+
+
 def _newer(cache: Path, least: int) -> Path:
 	"""Return the folder of a QEMU from the backports for this Debian, whose libraries the installed one needs as well.
 
 	It is not installed: other programs of this machine may need the older one.
 	"""
 	place = cache / "qemu"
-	old = ".".join(map(str, version(PROGRAM)))
+	old = _dotted(version(PROGRAM))
 	suite = f"{platform.freedesktop_os_release().get('VERSION_CODENAME', 'unknown')}-backports"
 	with lock(cache / "qemu.lock", "a newer QEMU being fetched"):
 		if not place.exists():
@@ -71,7 +77,7 @@ def _newer(cache: Path, least: int) -> Path:
 						  f"fetched from {suite}: {error}") from error
 	there = version(place / PROGRAM)
 	if there < (least,):
-		raise CannotJudge(f"it needs version {least} or newer, and there is only {'.'.join(map(str, max(there, version(PROGRAM))))}")
+		raise CannotJudge(f"it needs version {least} or newer, and there is only {_dotted(max(there, version(PROGRAM)))}")
 	return place
 
 
