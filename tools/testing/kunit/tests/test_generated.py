@@ -72,7 +72,7 @@ def test_file_that_gcov_does_not_know_has_to_be_tried():
 	Asked(names=("a:b",), record=True), Asked(functions=("f",), record=True)])
 def test_choice_that_makes_no_sense(asked):
 	with pytest.raises(UsageError):
-		generated._check(asked)
+		generated._check(asked, "uml")
 
 
 def _fate(name, outcome, digest=""):
@@ -108,11 +108,17 @@ def test_verdict_is_about_the_record(outcome, verdict, said):
 	assert generated.judged([_fate("a", outcome)], None).outcome is Outcome.PASS
 
 
+def test_record_is_of_the_default_profile():
+	with pytest.raises(UsageError, match="a record is of profile uml"):
+		generated._check(generated.Asked(record=True), "x86_64")
+
+
 def test_record_is_of_the_same_seed_unless_mutants_are_named(tmp_path, monkeypatch):
 	monkeypatch.setattr(generated, "SCORES", tmp_path)
 	record = Record("rfc", "7.3.4", "s", 1, {"a": "killed"})
 	score.place(tmp_path, "rfc", "7.3.4").write_text(score.text_of(record, ""), encoding="utf-8")
-	job = {"series": "rfc", "kernel": "7.3.4", "seed": "s", "names": []}
+	job = {"series": "rfc", "kernel": "7.3.4", "seed": "s", "names": [], "profile": "uml"}
+	assert generated.recorded(job | {"profile": "x86_64"}) is None
 	assert generated.recorded(job) == record and generated.recorded(job | {"seed": "t", "names": ["a"]}) == record
 	assert generated.recorded(job | {"seed": "t"}) is None and generated.recorded(job | {"kernel": "7.3.5"}) is None
 

@@ -79,6 +79,8 @@ def test_virtual_time_is_quite_virtual():
 		assert found.virtual_time == ("-icount" in words)
 		if found.virtual_time:
 			assert "shift=0,sleep=off" in words and "clock=vm" in words[words.index("-rtc") + 1] and "-seed" in words
+		else:	# and the suites are not told that it is
+			assert not [word for word in found.kernel_args if "virtual_time" in word]
 
 
 def test_several_cpus_with_virtual_time_need_a_newer_qemu():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Kernels made beside a build: they differ where they should, and the build does not."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -23,9 +24,10 @@ def _origin(tmp_path):
 	tree, obj = tmp_path / "src", tmp_path / "obj"
 	fakes.write(tree, {"mm/a.c": "a\n", "mm/b.c": "b\n", "include/linux/a.h": "h\n", "scripts/link-vmlinux.sh": LINK})
 	fakes.write(obj, {"mm/a.o": "a\n", "vmlinux.unstripped": "a\na\n", "vmlinux.a": "", ".config": "", "table": "old\n",
+			  ".vmlinux.unstripped.cmd": 'savedcmd_vmlinux.unstripped := link-vmlinux.sh "ld" "-m x" "-z y" "vmlinux.unstripped";  true\n',
 			  "mm/.a.o.cmd": f"savedcmd_mm/a.o := tr -d '$$' <{tree}/mm/a.c >mm/a.o\n\n"
 					 f"deps_mm/a.o := \\\n  {tree}/mm/a.c \\\n  {tree}/include/linux/a.h \\\n"})
-	return relink.Base(tree, obj, {"LD": "ld"})
+	return relink.Base(tree, obj, {}, "linux")
 
 
 @pytest.fixture(name="bench")
@@ -43,16 +45,52 @@ def test_same_source_gives_the_same_kernel(bench, tmp_path):
 	assert bench.is_original()
 
 
+SORTS = LINK + """cp "$4" .symbols
+scripts/sorttable -s .symbols "$4"
+"""
+
+
+def test_tables_are_sorted_behind_each_link(origin, tmp_path):
+	"""The kernel does not sort those of its unwinder, and would read what a bare link leaves."""
+	fakes.write(origin.tree, {"scripts/link-vmlinux.sh": SORTS})
+	fakes.write(origin.obj, {"scripts/sorttable": '#!/bin/sh\necho "sorted by $(cat $2 | tr -d "\\n")" >>$3\n'})
+	(origin.obj / "scripts/sorttable").chmod(0o755)
+	bench = relink.Bench(replace(origin, env={"NM": "echo"}), tmp_path / "bench", ["mm/a.c"], ["mm/a.o"])
+	bench.link(tmp_path / "log")
+	assert bench.binary.read_text() == "a\na\nsorted by aa\n"
+	bench.replace("mm/a.c", "x\n")
+	bench.compile(["mm/a.o"], tmp_path / "log")
+	bench.relink(tmp_path / "log")
+	assert bench.binary.read_text() == "a\nx\nsorted by -S linux\n"
+
+
+def test_kernel_for_qemu_is_stripped_behind_each_link(origin, tmp_path):
+	origin = replace(origin, binary="vmlinux", strip="tr a-z A-Z <vmlinux.unstripped >vmlinux")
+	bench = relink.Bench(origin, tmp_path / "bench", ["mm/a.c"], ["mm/a.o"])
+	bench.link(tmp_path / "log")
+	assert bench.is_original() and bench.binary.name == "vmlinux" and bench.binary.read_text() == "A\nA\n"
+	bench.replace("mm/a.c", "x\n")
+	bench.compile(["mm/a.o"], tmp_path / "log")
+	bench.relink(tmp_path / "log")
+	assert not bench.is_original() and bench.binary.read_text() == "A\nX\n"
+
+
+def test_linker_gets_the_flags_that_kbuild_gave_it(origin, bench, tmp_path):
+	fakes.write(origin.tree, {"scripts/link-vmlinux.sh": LINK + 'echo "flags: $1 $2 $3"\n'})
+	bench.link(tmp_path / "log")
+	assert "flags: ld -m x -z y\n" in (tmp_path / "log").read_text()
+
+
 def test_only_the_bench_differs(origin, bench, tmp_path):
 	before = _state(origin)
 	bench.link(tmp_path / "log")
 	bench.replace("mm/a.c", "x$\n")
 	assert bench.compile(["mm/a.o"], tmp_path / "log") is True
 	bench.relink(tmp_path / "log")
-	assert (bench.obj / relink.BINARY).read_text() == "a\nx\n"	# the table is the original's
+	assert (bench.binary).read_text() == "a\nx\n"	# the table is the original's
 	assert not bench.is_original()
 	bench.link(tmp_path / "log")
-	assert (bench.obj / relink.BINARY).read_text() == "x\nx\n"
+	assert (bench.binary).read_text() == "x\nx\n"
 	assert _state(origin) == before
 	bench.restore("mm/a.c", ["mm/a.o"])
 	assert bench.compile(["mm/a.o"], tmp_path / "log") is False

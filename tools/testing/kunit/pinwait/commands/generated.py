@@ -66,7 +66,7 @@ def generated(options: Options, asked: Asked) -> int:
 
 	Raises CannotJudge if the suite does not pass without a mutant.
 	"""
-	_check(asked)
+	_check(asked, options.profile)
 	deps.ensure(deps.RUN | deps.PARSER)
 	session = Session(options, "mutants")
 	with session.recorded():
@@ -81,12 +81,14 @@ def generated(options: Options, asked: Asked) -> int:
 	return code
 
 
-def _check(asked: Asked) -> None:
+def _check(asked: Asked, profile: str) -> None:
 	"""Raise UsageError for contradictory options."""
 	if asked.sample < 0 or asked.names and (asked.sample or asked.functions or asked.seed):
 		raise UsageError("a sample is a number of mutants; names take neither a sample nor a seed nor functions")
 	if asked.record and (asked.names or asked.functions or asked.shard.count > 1):
 		raise UsageError("a record needs a whole sample, without names, functions and shards")
+	if asked.record and profile != Options.profile:
+		raise UsageError(f"a record is of profile {Options.profile}")
 
 
 def _words(asked: Asked) -> str:
@@ -164,7 +166,7 @@ class Reach:
 @dataclass(frozen=True)
 class _Limits:
 	"""The results of the kernel without a mutant, and the limits for a mutant's boot."""
-	argv: list[str]
+	chatter: list[str]	# of kunit.py, which shows how a kernel is started
 	statuses: dict[str, Status]
 	errors: set[str]
 	processor: int
@@ -187,13 +189,13 @@ class _Shop(mutants.Shop):
 		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
 		# Boot it again in the way of mutants.
-		argv = quick.command(session.chatter, bench.obj / relink.BINARY)
-		booted = quick.run(argv, session.timeout, session.timeout, whole=True)
+		argv = quick.command(session.chatter, bench.binary)
+		booted = quick.run(argv, session.timeout, session.timeout, True, session.profile.programs)
 		again = self.read(booted)
 		statuses = {case.id: case.status for case in log.cases}
 		if statuses != {case.id: case.status for case in again.cases}:
 			raise CannotJudge("the kernel without a mutant gives other results without kunit.py")
-		self.limits = _Limits(argv[1:], statuses, set(again.errors), max(LEAST_CPU, math.ceil(CPU_FACTOR * booted.seconds)))
+		self.limits = _Limits(session.chatter, statuses, set(again.errors), max(LEAST_CPU, math.ceil(CPU_FACTOR * booted.seconds)))
 		return log
 
 	def read(self, booted: quick.Booted) -> LogResult:
@@ -234,7 +236,8 @@ class _Shop(mutants.Shop):
 		except CannotJudge as error:
 			fate.outcome, fate.killer = score.NO_LINK, _first_lines(error)
 			return
-		booted = quick.run([str(bench.obj / relink.BINARY), *self.limits.argv], self.limits.processor, self.session.timeout)
+		booted = quick.run(quick.command(self.limits.chatter, bench.binary), self.limits.processor, self.session.timeout,
+				   programs=self.session.profile.programs)
 		fate.outcome, fate.killer = settle(self.read(booted), booted, self.limits.statuses, self.limits.errors)
 		if fate.outcome in (score.HUNG, score.DEAD):
 			write_whole(self.session.folder / "mutants" / f"{file_name(item.name)}.log",
@@ -339,7 +342,7 @@ class _Trial:
 		shop.objects = {variant.file: shop.objects[variant.name] for variant in chosen}
 		try:
 			log = shop.prove()
-			if not self.made.asked.names:
+			if self._is_whole():
 				shop.reach = self._reach()
 				self._darkness(shop.reach)
 			left = [variant for variant in chosen if variant.name not in self.known]
@@ -348,9 +351,13 @@ class _Trial:
 		finally:
 			shutil.rmtree(shop.scratch, ignore_errors=True)
 		same = [variant for variant in chosen if self.known[variant.name].outcome == score.SAME_OBJECT]
-		if same and not self.made.asked.names:
+		if same and self._is_whole():
 			self._elsewhere(same, shop.reach)
 		return score.settled([self.known[variant.name] for variant in chosen]), log
+
+	def _is_whole(self) -> bool:
+		"""Tell whether to ask what gcov and other profiles say, too; both are UML's, and know nothing of another architecture."""
+		return not self.made.asked.names and not self.session.profile.qemu_config
 
 	def job(self) -> dict[str, Any]:
 		"""Return the data that shards and interrupted runs of one job share."""
@@ -523,6 +530,8 @@ def _tell(session: Session, made: _Made, job: Mapping[str, Any], fates: Sequence
 
 def recorded(job: Mapping[str, Any]) -> score.Record | None:
 	"""Return the record to compare a job with: of its series, kernel and, unless mutants were named, seed."""
+	if job["profile"] != Options.profile:
+		return None	# a record is of the default profile
 	record = score.load(score.place(SCORES, job["series"], job["kernel"]))
 	return record if record and (job["names"] or record.seed == job["seed"]) else None
 

@@ -27,7 +27,7 @@ TARGET = "pinwait-environment"
 # Files at the top of the object folder that the link reads; it writes others there.
 INPUTS = {"vmlinux.a", ".vmlinux.export.o", ".config", ".kunitconfig"}
 LINKED = "vmlinux.unstripped"	# from the link script, in the object folder
-BINARY = "linux"	# the kernel that a bench links
+VMLINUX = "vmlinux"	# the same without the sections that QEMU would load beside the kernel
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Base:
 	tree: Path
 	obj: Path
 	env: Mapping[str, str]
+	binary: str	# the file that is booted
+	strip: str = ""	# the command that makes it of what is linked; "": it is what is linked, with sections that are not loaded
 
 
 def base(kernel: Kernel, obj: Path, request: build.Request, build_root: Path) -> Base:
@@ -54,7 +56,8 @@ def base(kernel: Kernel, obj: Path, request: build.Request, build_root: Path) ->
 	for name in (*build.FROM_MAKE, "MAKEFILES", "KBUILD_VERBOSE"):
 		env.pop(name, None)
 	# The link script calls make to renew the version's object, which must not change here.
-	return Base(kernel.tree.resolve(), obj.resolve(), {**env, "MAKE": "true"})
+	return Base(kernel.tree.resolve(), obj.resolve(), {**env, "MAKE": "true"}, request.profile.binary,
+		    _command_of(obj, VMLINUX) if request.profile.binary == VMLINUX else "")
 
 
 def objects(obj: Path, file: str, rebuild: Sequence[str]) -> list[str]:
@@ -85,6 +88,8 @@ class Bench:
 		self.origin, self.flags = origin, flags
 		self.tree, self.obj = folder / "tree", folder / "obj"
 		self.last_link = ""
+		self.binary = self.obj / origin.binary	# the kernel that is linked here
+		self.linked = self.obj / LINKED if origin.strip else self.binary
 		shutil.rmtree(folder, ignore_errors=True)
 		_mirror(origin.tree, self.tree, sources)
 		_mirror(origin.obj, self.obj, compiled)
@@ -122,21 +127,31 @@ class Bench:
 
 	def link(self, log: Path) -> None:
 		"""Link the kernel with its own symbol table. Raises CannotJudge."""
-		script = self.origin.tree / "scripts/link-vmlinux.sh"
-		self._run(["sh", str(script), self.origin.env["LD"], "", "", BINARY], log, KBUILD_VERBOSE="1")
-		traced = re.findall(rf"^\+ (.* -o {BINARY} .*)$", log.read_text(encoding="utf-8"), re.MULTILINE)
-		if not traced:
+		linker, flags, more = shlex.split(_command_of(self.origin.obj, LINKED))[1:4]
+		script, name = self.origin.tree / "scripts/link-vmlinux.sh", self.linked.name
+		self._run(["sh", str(script), linker, flags, more, name], log, KBUILD_VERBOSE="1")
+		traced = log.read_text(encoding="utf-8")
+		links = re.findall(rf"^\+ (.* -o {name} .*)$", traced, re.MULTILINE)
+		if not links:
 			raise CannotJudge(f"the link script does not show its last link: {log}")
-		self.last_link = traced[-1]
+		# Tables that the kernel searches without having sorted them; the script does not show where the symbols go.
+		sorts = re.findall(rf"^\+ (\S*/sorttable -s (\S+) {name})$", traced, re.MULTILINE)[-1:]
+		self.last_link = " && ".join([links[-1], *(f"$NM -S {name} >{symbols} && {command}" for command, symbols in sorts)])
+		self._strip(log)
 
 	def relink(self, log: Path) -> None:
-		"""Repeat only the last step of link(), with that link's symbol table, which is wrong for back traces only."""
+		"""Repeat only the last steps of link(), with that link's symbol table, which is wrong for back traces only."""
 		assert self.last_link, "link() comes first"
 		self._run(["sh", "-c", self.last_link], log)
+		self._strip(log)
 
 	def is_original(self) -> bool:
 		"""Tell whether the linked kernel is byte for byte the original."""
-		return filecmp.cmp(self.obj / BINARY, self.origin.obj / LINKED, shallow=False)
+		return filecmp.cmp(self.linked, self.origin.obj / LINKED, shallow=False)
+
+	def _strip(self, log: Path) -> None:
+		if self.origin.strip:
+			self._run(["sh", "-c", self.origin.strip], log)
 
 	def _command(self, name: str) -> str:
 		"""Return the command that compiled an object, with the mirrored source tree."""
@@ -173,6 +188,11 @@ def _mirror(source: Path, target: Path, files: Iterable[str]) -> None:
 def _noted(obj: Path, name: str) -> Path:
 	"""Return the path of Kbuild's .cmd file of an object."""
 	return (obj / name).with_name(f".{Path(name).name}.cmd")
+
+
+def _command_of(obj: Path, name: str) -> str:
+	"""Return the command that made a file at the top of the object folder."""
+	return _saved(obj, name).splitlines()[0].partition(" := ")[2].replace("$$", "$")
 
 
 def _saved(obj: Path, name: str) -> str:
