@@ -1,0 +1,773 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for page table entries in page migration: each entry of a folio is
+ * found, wherever it is, and is afterwards what it was; no others are touched.
+ */
+
+/* First: linux/memfd.h needs its types and does not include it. */
+#include <linux/mm.h>
+
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/highmem.h>
+#include <linux/leafops.h>
+#include <linux/memfd.h>
+#include <linux/mman.h>
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/sched/mm.h>
+#include <linux/swapops.h>
+#include <linux/uaccess.h>
+
+#include "../internal.h"
+#include "folio_fixture.h"
+#include "user_pages.h"
+
+/**
+ * struct move - a migration of one folio
+ * @test: the running test
+ * @dst: where it was to go
+ * @meanwhile: called when the destination is asked for, may be NULL
+ * @data: for @meanwhile
+ * @rc: what migrate_pages() returned
+ */
+struct move {
+	struct kunit *test;
+	struct folio *dst;
+	void (*meanwhile)(struct move *m);
+	void *data;
+	int rc;
+};
+
+static struct folio *move_dst(struct folio *src, unsigned long private)
+{
+	struct move *m = (struct move *)private;
+
+	if (m->meanwhile)
+		m->meanwhile(m);
+	m->dst = folio_alloc(GFP_KERNEL, folio_order(src));
+	return m->dst;
+}
+
+/* Puts it back if it fails. */
+static void move(struct move *m, struct folio *folio, enum migrate_mode mode)
+{
+	LIST_HEAD(from);
+
+	lru_add_drain_all();
+	m->rc = -EBUSY;
+	if (isolate_folio_to_list(folio, &from))
+		m->rc = migrate_pages(&from, move_dst, NULL, (unsigned long)m, mode,
+				      MR_SYSCALL, NULL);
+	putback_movable_pages(&from);
+	lru_add_drain_all();
+}
+
+static struct folio *expect_moves(struct kunit *test, struct folio *folio)
+{
+	struct move m = { .test = test };
+
+	move(&m, folio, MIGRATE_SYNC);
+	KUNIT_EXPECT_EQ(test, m.rc, 0);
+	return m.rc ? folio : m.dst;
+}
+
+static pte_t *locked_pte(unsigned long addr, spinlock_t **ptl)
+{
+	return get_locked_pte(current->mm, addr, ptl);
+}
+
+static pte_t read_pte(struct kunit *test, unsigned long addr)
+{
+	pte_t *ptep, pte = __pte(0);
+	spinlock_t *ptl = NULL;
+
+	mmap_read_lock(current->mm);
+	ptep = locked_pte(addr, &ptl);
+	if (ptep) {
+		pte = ptep_get(ptep);
+		pte_unmap_unlock(ptep, ptl);
+	}
+	mmap_read_unlock(current->mm);
+	KUNIT_ASSERT_NOT_NULL(test, ptep);
+	return pte;
+}
+
+/* What an entry says, in bits. */
+#define PTE_W		BIT(0)
+#define PTE_D		BIT(1)
+#define PTE_Y		BIT(2)
+#define PTE_X	BIT(3)
+
+static unsigned int pte_state(struct kunit *test, unsigned long addr)
+{
+	pte_t pte = read_pte(test, addr);
+	struct page *page;
+
+	KUNIT_ASSERT_TRUE(test, pte_present(pte));
+	page = pte_page(pte);
+	return (pte_write(pte) ? PTE_W : 0) | (pte_dirty(pte) ? PTE_D : 0) |
+	       (pte_young(pte) ? PTE_Y : 0) |
+	       (PageAnon(page) && PageAnonExclusive(page) ? PTE_X : 0);
+}
+
+/* Without what only migration and fork() may change. */
+static void set_pte_state(struct kunit *test, unsigned long addr, unsigned int state)
+{
+	struct vm_area_struct *vma;
+	spinlock_t *ptl = NULL;
+	pte_t *ptep, pte;
+
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	ptep = vma ? locked_pte(addr, &ptl) : NULL;
+	if (ptep) {
+		pte = ptep_clear_flush(vma, addr, ptep);
+		pte = pte_mkold(pte_mkclean(pte_wrprotect(pte)));
+		if (state & PTE_Y)
+			pte = pte_mkyoung(pte);
+		if (state & PTE_D)
+			pte = pte_mkdirty(pte);
+		if (state & PTE_W)
+			pte = pte_mkwrite(pte, vma);
+		set_pte_at(current->mm, addr, ptep, pte);
+		pte_unmap_unlock(ptep, ptl);
+	}
+	mmap_read_unlock(current->mm);
+	KUNIT_ASSERT_NOT_NULL(test, ptep);
+}
+
+/* The bits that are lost where a migration entry has no room for them. */
+static unsigned int lost_bits(void)
+{
+	return migration_entry_supports_ad() ? 0 : PTE_Y | PTE_D;
+}
+
+struct move_param {
+	const struct user_memory *memory;
+	bool fails;
+};
+
+static const struct move_param moves[] = {
+	{ &user_memory_anon, false },
+	{ &user_memory_anon, true },
+	{ &user_memory_memfd, false },
+	{ &user_memory_memfd, true },
+};
+
+PARAM_ARRAY(moves, "%s%s", p->memory->name, p->fails ? "-fails" : "");
+
+/* Moves a page whose entry is in some state, or tries to. */
+static void move_in_state(struct kunit *test, const struct move_param *p, unsigned int state)
+{
+	const bool anon = p->memory == &user_memory_anon;
+	struct user_pages *up = user_pages_make(test, p->memory, 1);
+	struct folio *folio = user_pages_folio(up, 0);
+	struct anon_vma *anon_vma = anon ? folio_anon_vma(folio) : NULL;
+	const int anon_vma_refs = anon ? atomic_read(&anon_vma->refcount) : 0;
+	const int counter = mm_counter(folio);
+	const long rss = get_mm_counter_sum(current->mm, counter);
+	struct move m = { .test = test };
+	unsigned int due = state & ~lost_bits();
+
+	set_pte_state(test, up->addr, state);
+	folio_clear_dirty(folio);
+	if (p->fails)
+		test_folio_get(test, folio);
+	move(&m, folio, MIGRATE_SYNC_LIGHT);
+
+	KUNIT_EXPECT_EQ(test, m.rc, p->fails);
+	/* Nobody has to be told of writes to shared memory. */
+	due |= anon ? PTE_X : PTE_W;
+	KUNIT_EXPECT_EQ_MSG(test, pte_state(test, up->addr), due, "from %x", state);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), p->fails ? folio : m.dst);
+	KUNIT_EXPECT_EQ(test, folio_test_dirty(user_pages_folio(up, 0)), !!(state & PTE_D));
+	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, counter), rss);
+	if (p->fails)
+		test_folio_put(test, folio);
+	if (folio_fixture_virtual_time())
+		KUNIT_EXPECT_EQ(test, folio_ref_count(p->fails ? m.dst : folio), 0);
+	if (anon) {
+		KUNIT_EXPECT_PTR_EQ(test, folio_anon_vma(user_pages_folio(up, 0)),
+				    anon_vma);
+		KUNIT_EXPECT_EQ(test, atomic_read(&anon_vma->refcount), anon_vma_refs);
+	}
+	expect_not_pinned(up);
+}
+
+/*
+ * An entry is after a migration what it was before, also if the migration fails, and
+ * a dirty one has not lost its data.
+ */
+static void entry_stays(struct kunit *test)
+{
+	unsigned int state;
+
+	for (state = 0; state <= (PTE_W | PTE_D | PTE_Y); state++)
+		move_in_state(test, test->param_value, state);
+}
+
+static void wait_for_go(struct test_task *task)
+{
+	test_task_await_go(task);
+}
+
+/* A page that is common since a fork is exclusive to nobody, wherever it moves. */
+static void common_stays_common(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
+	struct test_task *child = test_task_start(test, wait_for_go, NULL, 0);
+	struct folio *folio = user_pages_folio(up, 0);
+
+	KUNIT_ASSERT_EQ(test, pte_state(test, up->addr) & (PTE_W | PTE_X), 0);
+	folio = expect_moves(test, folio);
+	KUNIT_EXPECT_EQ(test, pte_state(test, up->addr) & (PTE_W | PTE_X), 0);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 2);
+	test_task_go(child);
+	test_task_join(child);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 1);
+	expect_not_pinned(up);
+}
+
+/* A pinned page is exclusive for good: it is not even unmapped. */
+static void pinned_stays(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
+	struct move m = { .test = test };
+	struct folio *folio;
+	unsigned int state;
+
+	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
+	expect_pinned(up);
+	folio = user_pages_folio(up, 0);
+	state = pte_state(test, up->addr);
+	move(&m, folio, MIGRATE_ASYNC);
+	KUNIT_EXPECT_EQ(test, m.rc, 1);
+	KUNIT_EXPECT_EQ(test, pte_state(test, up->addr), state);
+	KUNIT_EXPECT_TRUE(test, state & PTE_X);
+	expect_pinned(up);
+	expect_unpins(up);
+}
+
+/* How far from the first another mapping of a file lies, which has no page table. */
+static const unsigned long distances[] = { PMD_SIZE, PUD_SIZE };
+
+PARAM_ARRAY(distances, "%luM", *p >> 20);
+
+/* A mapping that nobody has touched has no entry to find, and does not stop the walk. */
+static void untouched_mapping(struct kunit *test)
+{
+	const unsigned long *distance = test->param_value;
+	struct user_pages *up = user_pages_make(test, &user_memory_memfd, 2);
+	unsigned long low, high, page = PAGE_SIZE;
+	struct folio *folio;
+	u8 found;
+
+	low = vm_mmap(up->file, up->addr + *distance, 2 * page, PROT_READ,
+		      MAP_SHARED | MAP_FIXED_NOREPLACE, 0);
+	KUNIT_ASSERT_EQ(test, low, up->addr + *distance);
+	high = vm_mmap(up->file, low + *distance, 2 * page, PROT_READ,
+		       MAP_SHARED | MAP_FIXED_NOREPLACE, 0);
+	KUNIT_ASSERT_EQ(test, high, low + *distance);
+
+	folio = expect_moves(test, user_pages_folio(up, 1));
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 1);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 1), folio);
+	KUNIT_EXPECT_EQ(test, 0, copy_from_user(&found, (void __user *)(high + page), 1));
+	KUNIT_EXPECT_EQ(test, found, user_pages_pattern(up, 1));
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 2);
+	expect_moves(test, folio);
+	expect_not_pinned(up);
+	vm_munmap(low, 2 * page);
+	vm_munmap(high, 2 * page);
+}
+
+#define ORDER		2
+#define NR_PAGES	BIT(ORDER)
+
+/**
+ * struct large - a large folio of a file, mapped page by page
+ * @test: the running test
+ * @file: the file, of which it is all
+ * @folio: the folio
+ * @other: what faults give from now on, NULL for pages of the folio
+ */
+struct large {
+	struct kunit *test;
+	struct file *file;
+	struct folio *folio;
+	struct page *other;
+};
+
+static vm_fault_t large_fault(struct vm_fault *vmf)
+{
+	struct large *large = vmf->vma->vm_file->private_data;
+
+	if (large->other) {
+		get_page(large->other);
+		vmf->page = large->other;
+		return 0;
+	}
+	if (vmf->pgoff >= folio_nr_pages(large->folio))
+		return VM_FAULT_SIGBUS;
+	folio_get(large->folio);
+	vmf->page = folio_page(large->folio, vmf->pgoff);
+	return 0;
+}
+
+static const struct vm_operations_struct large_ops = {
+	.fault = large_fault,
+};
+
+static int large_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &large_ops;
+	return 0;
+}
+
+static const struct file_operations large_fops = {
+	.owner = THIS_MODULE,
+	.mmap = large_mmap,
+};
+
+static const struct address_space_operations large_aops = {
+	.dirty_folio = filemap_dirty_folio,
+	.migrate_folio = filemap_migrate_folio,
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(fput_action, __fput_sync, struct file *);
+KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
+
+static u8 pattern(unsigned int i)
+{
+	return 0x50 + i;
+}
+
+static struct large *large_of(struct kunit *test, struct folio *folio)
+{
+	struct large *large = test_zalloc(test, sizeof(*large));
+	unsigned int i;
+
+	test_cleanup(test, put_page_action, folio_page(folio, 0));
+	large->test = test;
+	large->folio = folio;
+	large->file = anon_inode_create_getfile("[migrate_mapped]", &large_fops, large,
+						O_RDWR, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, large->file);
+	test_cleanup(test, fput_action, large->file);
+	large->file->f_mapping->a_ops = &large_aops;
+	for (i = 0; i < folio_nr_pages(folio); i++) {
+		void *addr = kmap_local_folio(folio, i * PAGE_SIZE);
+
+		memset(addr, pattern(i), PAGE_SIZE);
+		kunmap_local(addr);
+	}
+	KUNIT_ASSERT_EQ(test, 0, filemap_add_folio(large->file->f_mapping, folio, 0,
+						   GFP_KERNEL));
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	/* The page cache has its own. */
+	kunit_release_action(test, put_page_action, folio_page(folio, 0));
+	lru_add_drain_all();
+	return large;
+}
+
+static struct large *large_make(struct kunit *test)
+{
+	struct folio *folio = folio_alloc(GFP_HIGHUSER_MOVABLE, ORDER);
+
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	return large_of(test, folio);
+}
+
+/* Maps pages and touches them. */
+static unsigned long large_map(struct large *large, unsigned long addr,
+			       unsigned int first, unsigned int nr, unsigned long flags)
+{
+	struct kunit *test = large->test;
+	unsigned int i;
+	u8 found;
+
+	addr = kunit_vm_mmap(test, large->file, addr, nr * PAGE_SIZE,
+			     PROT_READ | PROT_WRITE, MAP_SHARED | flags,
+			     first * PAGE_SIZE);
+	KUNIT_ASSERT_NE(test, addr, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	for (i = 0; i < nr; i++)
+		KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)
+						       (addr + i * PAGE_SIZE), 1));
+	return addr;
+}
+
+static void expect_maps(struct large *large, unsigned long addr, unsigned int first,
+			unsigned int nr)
+{
+	struct kunit *test = large->test;
+	unsigned int i;
+	u8 found = 0;
+
+	for (i = 0; i < nr; i++) {
+		pte_t pte = read_pte(test, addr + i * PAGE_SIZE);
+
+		KUNIT_EXPECT_TRUE(test, pte_present(pte));
+		if (pte_present(pte))
+			KUNIT_EXPECT_PTR_EQ(test, pte_page(pte),
+					    folio_page(large->folio, first + i));
+		KUNIT_EXPECT_EQ(test, 0, copy_from_user(&found, (void __user *)
+						       (addr + i * PAGE_SIZE), 1));
+		KUNIT_EXPECT_EQ(test, found, pattern(first + i));
+	}
+}
+
+static void expect_large(struct large *large, int mapcount)
+{
+	struct kunit *test = large->test;
+	struct folio *folio = large->folio;
+
+	KUNIT_EXPECT_PTR_EQ(test, filemap_get_entry(large->file->f_mapping, 0), folio);
+	folio_put(folio);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), mapcount);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), folio_expected_ref_count(folio));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
+			folio_nr_pages(folio) + mapcount);
+	KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
+	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+}
+
+/* The pages of a large folio that a mapping has. */
+struct part {
+	const char *name;
+	unsigned int first;
+	unsigned int nr;
+	unsigned int before_table;	/* how many of them lie in another page table */
+};
+
+static const struct part parts[] = {
+	{ "all", 0, NR_PAGES },
+	{ "first", 0, 1 },
+	{ "last", NR_PAGES - 1, 1 },
+	{ "middle", 1, 2 },
+	{ "two-tables", 0, NR_PAGES, 1 },
+	{ "two-tables-last", 1, 3, 2 },
+};
+
+PARAM_ARRAY(parts, "%s", p->name);
+
+/* Each page of a large folio is found at its place, in each mapping. */
+static void part_of_large(struct kunit *test)
+{
+	const struct part *part = test->param_value;
+	struct large *large = large_make(test);
+	unsigned long all = large_map(large, 0, 0, NR_PAGES, 0);
+	unsigned long addr = 0, flags = 0;
+	struct move m = { .test = test };
+	struct folio *folio = large->folio;
+
+	if (part->before_table) {
+		addr = ALIGN_DOWN(all, PMD_SIZE) - PMD_SIZE - part->before_table * PAGE_SIZE;
+		flags = MAP_FIXED;
+	}
+	addr = large_map(large, addr, part->first, part->nr, flags);
+	expect_large(large, NR_PAGES + part->nr);
+
+	/* Undone, all is as before. */
+	test_folio_get(test, folio);
+	move(&m, folio, MIGRATE_SYNC);
+	KUNIT_EXPECT_EQ(test, m.rc, 1);
+	test_folio_put(test, folio);
+	expect_maps(large, all, 0, NR_PAGES);
+	expect_maps(large, addr, part->first, part->nr);
+	expect_large(large, NR_PAGES + part->nr);
+
+	large->folio = expect_moves(test, folio);
+	KUNIT_EXPECT_PTR_NE(test, large->folio, folio);
+	expect_maps(large, all, 0, NR_PAGES);
+	expect_maps(large, addr, part->first, part->nr);
+	expect_large(large, NR_PAGES + part->nr);
+	vm_munmap(addr, part->nr * PAGE_SIZE);
+	expect_large(large, NR_PAGES);
+}
+
+/* A mapping that is touched in part has holes, which the walk steps over. */
+static void holes_in_large(struct kunit *test)
+{
+	struct large *large = large_make(test);
+	unsigned long addr = large_map(large, 0, 0, NR_PAGES, 0);
+	const unsigned long hole = addr + PAGE_SIZE;
+
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, hole, PAGE_SIZE, MADV_DONTNEED));
+	expect_large(large, NR_PAGES - 1);
+	large->folio = expect_moves(test, large->folio);
+	KUNIT_EXPECT_TRUE(test, pte_none(read_pte(test, hole)));
+	expect_large(large, NR_PAGES - 1);
+	expect_maps(large, addr, 0, 1);
+	expect_maps(large, addr + 2 * PAGE_SIZE, 2, 2);
+
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, addr, NR_PAGES * PAGE_SIZE,
+					    MADV_DONTNEED));
+	expect_large(large, 0);
+	large->folio = expect_moves(test, large->folio);
+	expect_large(large, 0);
+}
+
+/* What of a large folio is pinned for long. */
+static const struct part pins[] = {
+	{ "all", 0, NR_PAGES },
+	{ "first", 0, 1 },
+	{ "last", NR_PAGES - 1, 1 },
+	{ "middle", 1, 2 },
+};
+
+PARAM_ARRAY(pins, "%s", p->name);
+
+/* The whole folio leaves ZONE_MOVABLE, and each page counts as often as it is pinned. */
+static void large_pinned(struct kunit *test)
+{
+	const struct part *part = test->param_value;
+	struct large *large = large_make(test);
+	unsigned long addr = large_map(large, 0, 0, NR_PAGES, 0);
+	const long before = folio_fixture_pins();
+	struct page *pages[NR_PAGES] = {};
+	struct folio *folio;
+	unsigned int i;
+	long rc;
+
+	if (!folio_is_zone_movable(large->folio))
+		kunit_skip(test, "no ZONE_MOVABLE");
+	rc = pin_user_pages_fast(addr + part->first * PAGE_SIZE, part->nr,
+				 FOLL_WRITE | FOLL_LONGTERM, pages);
+	KUNIT_ASSERT_EQ(test, rc, part->nr);
+	folio = page_folio(pages[0]);
+	KUNIT_EXPECT_PTR_NE(test, folio, large->folio);
+	KUNIT_EXPECT_FALSE(test, folio_is_zone_movable(folio));
+	KUNIT_EXPECT_EQ(test, folio_order(folio), ORDER);
+	large->folio = folio;
+	for (i = 0; i < part->nr; i++)
+		KUNIT_EXPECT_PTR_EQ(test, pages[i], folio_page(folio, part->first + i));
+	lru_add_drain_all();
+	KUNIT_EXPECT_EQ(test, atomic_read(&folio->_pincount), part->nr);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
+			folio_expected_ref_count(folio) + part->nr);
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins() - before, part->nr);
+	expect_maps(large, addr, 0, NR_PAGES);
+
+	unpin_user_pages(pages, rc);
+	KUNIT_EXPECT_EQ(test, atomic_read(&folio->_pincount), 0);
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), before);
+	expect_large(large, NR_PAGES);
+}
+
+/* The neighbour of a page in memory, which another mapping has in its place. */
+static const int neighbours[] = { -1, 1 };
+
+PARAM_ARRAY(neighbours, "%s", *p < 0 ? "before" : "behind");
+
+/* A private copy is not the page, even if it is its neighbour in memory. */
+static void neighbour_is_no_page(struct kunit *test)
+{
+	const int *side = test->param_value;
+	struct page *pages = alloc_pages(GFP_KERNEL, 2);
+	struct page *page = pages + 1, *copy = page + *side;
+	unsigned long addr, copy_addr;
+	struct large *large;
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	split_page(pages, 2);
+	test_cleanup(test, put_page_action, pages);
+	test_cleanup(test, put_page_action, pages + 2);
+	test_cleanup(test, put_page_action, pages + 3);
+	large = large_of(test, page_folio(page));
+	addr = large_map(large, 0, 0, 1, 0);
+	large->other = copy;
+	copy_addr = large_map(large, 0, 0, 1, 0);
+
+	large->folio = expect_moves(test, large->folio);
+	expect_maps(large, addr, 0, 1);
+	expect_large(large, 1);
+	KUNIT_EXPECT_PTR_EQ(test, pte_page(read_pte(test, copy_addr)), copy);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(page_folio(copy)), 1);
+}
+
+/* What somebody else has unmapped stays so, if he has the lock. */
+static void unmapped_by_another(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
+	struct folio *folio = user_pages_folio(up, 0);
+	struct move m = { .test = test };
+
+	test_folio_get(test, folio);
+	test_folio_lock(test, folio);
+	try_to_migrate(folio, 0);
+	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
+	move(&m, folio, MIGRATE_ASYNC);
+	KUNIT_EXPECT_EQ(test, m.rc, 1);
+	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
+	KUNIT_EXPECT_FALSE(test, pte_present(read_pte(test, up->addr)));
+	KUNIT_EXPECT_TRUE(test, folio_test_locked(folio));
+
+	remove_migration_ptes(folio, folio, 0);
+	test_folio_unlock(test, folio);
+	test_folio_put(test, folio);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), folio);
+	expect_not_pinned(up);
+}
+
+static void set_vm_flags(struct kunit *test, unsigned long addr, vm_flags_t flags,
+			 bool on)
+{
+	struct vm_area_struct *vma;
+
+	mmap_write_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	if (vma && on)
+		vm_flags_set(vma, flags);
+	else if (vma)
+		vm_flags_clear(vma, flags);
+	mmap_write_unlock(current->mm);
+	KUNIT_ASSERT_NOT_NULL(test, vma);
+}
+
+/* The stack that exec() prepares moves itself: its pages stay where they are. */
+static void temporary_stack(struct kunit *test)
+{
+	const vm_flags_t flags = VM_GROWSDOWN | VM_STACK_INCOMPLETE_SETUP;
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
+	struct folio *folio = user_pages_folio(up, 0);
+	struct move m = { .test = test };
+
+	set_vm_flags(test, up->addr, flags, true);
+	move(&m, folio, MIGRATE_SYNC);
+	set_vm_flags(test, up->addr, flags, false);
+	KUNIT_EXPECT_EQ(test, m.rc, 1);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), folio);
+	expect_not_pinned(up);
+	expect_moves(test, folio);
+	expect_not_pinned(up);
+}
+
+/**
+ * struct rmap_writer - changes the mappings of a folio, for a while
+ * @anon_vma: the lock that it holds meanwhile, or
+ * @mapping: this one
+ * @has: complete when it has the lock
+ */
+struct rmap_writer {
+	struct anon_vma *anon_vma;
+	struct address_space *mapping;
+	struct completion has;
+};
+
+#define WRITER_MS	50
+
+static int rmap_writer_fn(void *data)
+{
+	struct rmap_writer *w = data;
+
+	if (w->anon_vma)
+		anon_vma_lock_write(w->anon_vma);
+	else
+		i_mmap_lock_write(w->mapping);
+	complete_all(&w->has);
+	schedule_timeout_uninterruptible(msecs_to_jiffies(WRITER_MS));
+	if (w->anon_vma)
+		anon_vma_unlock_write(w->anon_vma);
+	else
+		i_mmap_unlock_write(w->mapping);
+	return 0;
+}
+
+static const struct user_memory *const writers[] = {
+	&user_memory_anon, &user_memory_memfd,
+};
+
+PARAM_ARRAY(writers, "%s", (*p)->name);
+
+/* Migration waits for who changes the mappings, and owes nothing afterwards. */
+static void mappings_change(struct kunit *test)
+{
+	const struct user_memory *const *memory = test->param_value;
+	struct user_pages *up = user_pages_make(test, *memory, 1);
+	struct rmap_writer *w = test_zalloc(test, sizeof(*w));
+	struct folio *folio = user_pages_folio(up, 0);
+	int refs = 0;
+
+	init_completion(&w->has);
+	if (folio_test_anon(folio)) {
+		w->anon_vma = folio_anon_vma(folio);
+		refs = atomic_read(&w->anon_vma->refcount);
+	} else {
+		w->mapping = folio->mapping;
+	}
+	test_thread(test, rmap_writer_fn, w, "rmap_writer");
+	wait_for_completion(&w->has);
+
+	folio = expect_moves(test, folio);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), folio);
+	if (w->anon_vma) {
+		KUNIT_EXPECT_FALSE(test, rwsem_is_locked(&w->anon_vma->root->rwsem));
+		KUNIT_EXPECT_EQ(test, atomic_read(&w->anon_vma->refcount), refs);
+	} else {
+		KUNIT_EXPECT_FALSE(test, rwsem_is_locked(&w->mapping->i_mmap_rwsem));
+	}
+	expect_not_pinned(up);
+}
+
+static const struct user_memory locked_memfd = {
+	.name = "mlocked",
+	.memfd = true,
+	.flags = MAP_SHARED | MAP_LOCKED,
+};
+
+/* A page that two mappings lock is still locked when one of them goes. */
+static void mlocked_twice(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &locked_memfd, 1);
+	struct folio *folio = user_pages_folio(up, 0);
+	unsigned long second;
+
+	second = vm_mmap(up->file, 0, PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_LOCKED, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(second));
+	lru_add_drain_all();
+	KUNIT_ASSERT_TRUE(test, folio_test_unevictable(folio));
+	KUNIT_ASSERT_EQ(test, folio->mlock_count, 2);
+
+	folio = expect_moves(test, folio);
+	KUNIT_EXPECT_TRUE(test, folio_test_mlocked(folio));
+	KUNIT_EXPECT_TRUE(test, folio_test_unevictable(folio));
+	KUNIT_EXPECT_EQ(test, folio->mlock_count, 2);
+	expect_not_pinned(up);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(second, PAGE_SIZE));
+	lru_add_drain_all();
+	KUNIT_EXPECT_TRUE(test, folio_test_mlocked(folio));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(up->addr, PAGE_SIZE));
+	lru_add_drain_all();
+	KUNIT_EXPECT_FALSE(test, folio_test_mlocked(folio));
+	KUNIT_EXPECT_FALSE(test, folio_test_unevictable(folio));
+}
+
+static struct kunit_case migrate_mapped_cases[] = {
+	KUNIT_CASE_PARAM_ARRAY(entry_stays, moves),
+	KUNIT_CASE(common_stays_common),
+	KUNIT_CASE(pinned_stays),
+	KUNIT_CASE_PARAM_ARRAY(untouched_mapping, distances),
+	KUNIT_CASE_PARAM_ARRAY(part_of_large, parts),
+	KUNIT_CASE(holes_in_large),
+	KUNIT_CASE_PARAM_ARRAY(large_pinned, pins),
+	KUNIT_CASE_PARAM_ARRAY(neighbour_is_no_page, neighbours),
+	KUNIT_CASE(unmapped_by_another),
+	KUNIT_CASE(temporary_stack),
+	KUNIT_CASE_PARAM_ARRAY(mappings_change, writers),
+	KUNIT_CASE(mlocked_twice),
+	{}
+};
+
+static struct kunit_suite migrate_mapped_suite = {
+	.name = "migrate_mapped",
+	.init = user_pages_init,
+	.test_cases = migrate_mapped_cases,
+};
+
+kunit_test_suite(migrate_mapped_suite);
+
+MODULE_DESCRIPTION("KUnit tests for page table entries in page migration");
+MODULE_LICENSE("GPL");
