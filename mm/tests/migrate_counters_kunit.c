@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for what page migration leaves behind: the counters of nodes, zones and
+ * events, destinations that were not used, and the state of the task.
+ */
+
+#include <linux/blkdev.h>
+#include <linux/file.h>
+#include <linux/major.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+#include <linux/swap.h>
+
+#include "../internal.h"
+#include "counters.h"
+#include "folio_fixture.h"
+
+/* What tells of folios in use, and must not change when they move. */
+static const enum node_stat_item node_items[] = {
+	NR_INACTIVE_ANON, NR_ACTIVE_ANON, NR_INACTIVE_FILE, NR_ACTIVE_FILE, NR_UNEVICTABLE,
+	NR_ISOLATED_ANON, NR_ISOLATED_FILE, NR_ANON_MAPPED, NR_FILE_MAPPED, NR_FILE_PAGES,
+	NR_FILE_DIRTY, NR_WRITEBACK, NR_SHMEM,
+#ifdef CONFIG_SWAP
+	NR_SWAPCACHE,
+#endif
+};
+
+/* The same of zones. */
+static const enum zone_stat_item zone_items[] = {
+	NR_ZONE_INACTIVE_ANON, NR_ZONE_ACTIVE_ANON, NR_ZONE_INACTIVE_FILE,
+	NR_ZONE_ACTIVE_FILE, NR_ZONE_UNEVICTABLE, NR_ZONE_WRITE_PENDING, NR_MLOCK,
+};
+
+static void expect_nodes_unchanged(const struct counters *before)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(node_items); i++)
+		expect_node_change(before, node_items[i], 0);
+}
+
+static void expect_zone_sums_unchanged(const struct counters *before)
+{
+	const struct counters *now = counters_read(before->test);
+	unsigned int i, zone;
+
+	for (i = 0; i < ARRAY_SIZE(zone_items); i++) {
+		long change = 0;
+
+		for (zone = 0; zone < MAX_NR_ZONES; zone++)
+			change += now->zone[zone][zone_items[i]] -
+				  before->zone[zone][zone_items[i]];
+		KUNIT_EXPECT_EQ_MSG(before->test, change, 0, "%s",
+				    zone_stat_name(zone_items[i]));
+	}
+}
+
+/* Kinds that live on, and lie in ZONE_MOVABLE if there is one. */
+static const struct test_folio_kind *const kinds[] = {
+	&test_folio_shmem, &test_folio_dirty, &test_folio_private, &test_folio_anon_mapped,
+	&test_folio_anon_shared, &test_folio_mlocked, &test_folio_swap_mapped,
+	&test_folio_ksm, &test_folio_clean[0], &test_folio_clean[2], &test_folio_clean[9],
+};
+
+PARAM_ARRAY(kinds, "%s", (*p)->name);
+
+static const struct test_folio_kind *kind_param(struct kunit *test)
+{
+	const struct test_folio_kind *const *kind = test->param_value;
+
+	return *kind;
+}
+
+static void isolated_count(struct folio_migration *m)
+{
+	struct test_folio *tf = list_first_entry(&m->folios, struct test_folio, entry);
+	const long nr = folio_nr_pages(tf->folio);
+	const bool is_file = folio_is_file_lru(tf->folio);
+
+	expect_node_change(m->data, NR_ISOLATED_FILE, is_file ? nr : 0);
+	expect_node_change(m->data, NR_ISOLATED_ANON, is_file ? 0 : nr);
+}
+
+/* A folio that moves takes its counts along, whatever zone it goes to. */
+static void move_is_counted(struct kunit *test)
+{
+	const struct test_folio_kind *kind = kind_param(test);
+	struct test_folio *tf = test_folio_make(test, kind);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
+	const long nr = folio_nr_pages(tf->folio);
+	enum zone_type from = folio_zonenum(tf->folio), to;
+	struct counters *before;
+	enum lru_list lru;
+
+	lru_add_drain_all();
+	lru = folio_lru_list(tf->folio);
+	before = counters_read(test);
+	m->data = before;
+	m->on_alloc = isolated_count;
+	folio_migration_add(m, tf);
+	folio_migration_run(m);
+	lru_add_drain_all();
+
+	KUNIT_ASSERT_EQ(test, m->rc, 0);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, nr);
+	expect_events(before, PGMIGRATE_SUCCESS, nr);
+	expect_events(before, PGMIGRATE_FAIL, 0);
+	to = folio_zonenum(tf->dst);
+	expect_nodes_unchanged(before);
+	expect_zone_sums_unchanged(before);
+	if (from != to) {
+		expect_zone_change(before, from, NR_ZONE_LRU_BASE + lru, -nr);
+		expect_zone_change(before, to, NR_ZONE_LRU_BASE + lru, nr);
+	}
+	expect_migrated(test, tf);
+}
+
+/* One that does not move keeps them. */
+static void failure_is_counted(struct kunit *test)
+{
+	const struct test_folio_kind *kind = kind_param(test);
+	struct test_folio *tf = test_folio_make(test, kind);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_COMPACTION);
+	const long nr = folio_nr_pages(tf->folio);
+	enum zone_type zone = folio_zonenum(tf->folio);
+	struct counters *before;
+	unsigned int i;
+
+	lru_add_drain_all();
+	before = counters_read(test);
+	test_folio_get(test, tf->folio);
+	folio_migration_add(m, tf);
+	folio_migration_run(m);
+	folio_migration_putback(m);
+	test_folio_put(test, tf->folio);
+	lru_add_drain_all();
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 0);
+	expect_events(before, PGMIGRATE_SUCCESS, 0);
+	expect_events(before, PGMIGRATE_FAIL, nr);
+	expect_nodes_unchanged(before);
+	for (i = 0; i < ARRAY_SIZE(zone_items); i++)
+		expect_zone_change(before, zone, zone_items[i], 0);
+}
+
+/**
+ * struct mover - a migration whose destinations are watched
+ * @gfp: where from they are taken
+ * @lock_dst: they are locked by somebody else
+ * @nr: how many folios there are
+ * @asked: how many destinations have been asked for
+ * @most: of how many folios at once the destination had been asked for and the folio
+ *	not been moved
+ * @src: the folios
+ * @mapping: whose only folio each is, if @most is asked for
+ * @dst: their destinations, in the order of asking
+ * @locked_back: how many destinations came back locked
+ */
+struct mover {
+	gfp_t gfp;
+	bool lock_dst;
+	unsigned int nr;
+	unsigned int asked;
+	unsigned int most;
+	struct folio **src;
+	struct address_space **mapping;
+	struct folio **dst;
+	unsigned int locked_back;
+};
+
+static struct folio *mover_dst(struct folio *src, unsigned long private)
+{
+	struct mover *mover = (struct mover *)private;
+	struct folio *dst = folio_alloc(mover->gfp, folio_order(src));
+	unsigned int i, waiting = 0;
+
+	for (i = 0; i < mover->nr; i++)
+		waiting += mover->dst[i] && mover->mapping[i] &&
+			   xa_load(&mover->mapping[i]->i_pages, 0) == mover->src[i];
+	mover->most = max(mover->most, waiting);
+	mover->asked++;
+	if (!dst)
+		return NULL;
+	if (mover->lock_dst)
+		folio_lock(dst);
+	for (i = 0; i < mover->nr; i++)
+		if (mover->src[i] == src)
+			mover->dst[i] = dst;
+	return dst;
+}
+
+static void mover_back(struct folio *dst, unsigned long private)
+{
+	struct mover *mover = (struct mover *)private;
+
+	mover->locked_back += folio_test_locked(dst);
+	if (mover->lock_dst)
+		folio_unlock(dst);
+	folio_put(dst);
+}
+
+static struct mover *mover_make(struct kunit *test, unsigned int nr)
+{
+	struct mover *mover = test_zalloc(test, sizeof(*mover));
+
+	mover->gfp = GFP_KERNEL;
+	mover->nr = nr;
+	mover->src = test_zalloc(test, array_size(nr, sizeof(*mover->src)));
+	mover->mapping = test_zalloc(test, array_size(nr, sizeof(*mover->mapping)));
+	mover->dst = test_zalloc(test, array_size(nr, sizeof(*mover->dst)));
+	return mover;
+}
+
+static int mover_run(struct kunit *test, struct mover *mover, enum migrate_mode mode,
+		     bool gives_back)
+{
+	LIST_HEAD(from);
+	unsigned int i;
+	int rc;
+
+	lru_add_drain_all();
+	for (i = 0; i < mover->nr; i++) {
+		bool isolated = isolate_folio_to_list(mover->src[i], &from);
+
+		KUNIT_EXPECT_TRUE(test, isolated);
+	}
+	rc = migrate_pages(&from, mover_dst, gives_back ? mover_back : NULL,
+			   (unsigned long)mover, mode, MR_SYSCALL, NULL);
+	putback_movable_pages(&from);
+	lru_add_drain_all();
+	return rc;
+}
+
+/* Why a folio does not get to its destination. */
+struct obstacle {
+	const char *name;
+	const struct test_folio_kind *kind;
+	bool held;
+	bool locked;
+	bool dst_locked;
+	bool writeback;
+	int error;
+};
+
+static const struct obstacle obstacles[] = {
+	{ "held", &test_folio_anon_mapped, .held = true },
+	{ "held-file", &test_folio_clean[0], .held = true },
+	{ "locked", &test_folio_anon_mapped, .locked = true },
+	{ "destination-locked", &test_folio_anon_mapped, .dst_locked = true },
+	{ "writeback", &test_folio_clean[0], .writeback = true },
+	{ "error", &test_folio_clean[2], .error = -EIO },
+};
+
+PARAM_ARRAY(obstacles, "%s", p->name);
+
+static void start_writeback(struct folio *folio)
+{
+	folio_lock(folio);
+	folio_start_writeback(folio);
+	folio_unlock(folio);
+}
+
+/* The destination goes back as it came, and with nobody to give it to is freed. */
+static void destination_goes_back(struct kunit *test)
+{
+	const struct obstacle *o = test->param_value;
+	struct test_folio *tf = test_folio_make(test, o->kind);
+	struct mover *mover = mover_make(test, 1);
+	struct folio *folio = tf->folio;
+	unsigned int i;
+
+	mover->src[0] = folio;
+	mover->lock_dst = o->dst_locked;
+	tf->migrate_error = o->error;
+	for (i = 0; i < 2; i++) {
+		const bool gives_back = i || o->dst_locked;
+
+		if (o->locked)
+			folio_lock(folio);
+		if (o->writeback)
+			start_writeback(folio);
+		if (!o->held)
+			test_folio_let_go(tf);
+		KUNIT_EXPECT_EQ(test, 1, mover_run(test, mover, MIGRATE_ASYNC, gives_back));
+		if (!o->held)
+			test_folio_find(test, tf);
+		if (o->locked)
+			folio_unlock(folio);
+		if (o->writeback)
+			folio_end_writeback(folio);
+		KUNIT_EXPECT_PTR_EQ(test, tf->folio, folio);
+		KUNIT_ASSERT_NOT_NULL(test, mover->dst[0]);
+		KUNIT_EXPECT_EQ(test, mover->locked_back, o->dst_locked ? mover->asked : 0);
+		if (folio_fixture_virtual_time())
+			KUNIT_EXPECT_EQ(test, folio_ref_count(mover->dst[0]), 0);
+		expect_unharmed(test, tf, 1);
+	}
+}
+
+/* More folios than one batch takes. */
+#define NR_BATCHED	512
+#define NR_MANY		(NR_BATCHED + 60)
+
+static const unsigned int orders[] = { 0, 3 };
+
+PARAM_ARRAY(orders, "order%u", *p);
+
+/* Only so many pages are unmapped and locked at once. */
+static void batch_is_limited(struct kunit *test)
+{
+	const unsigned int *order = test->param_value;
+	const unsigned int nr = NR_MANY >> *order, batch = NR_BATCHED >> *order;
+	struct mover *mover = mover_make(test, nr);
+	struct counters *before;
+	unsigned int i;
+
+	if (nr_free_pages() < 4 * NR_MANY)
+		kunit_skip(test, "too little memory");
+	for (i = 0; i < nr; i++) {
+		struct test_folio *tf = test_folio_make(test, &test_folio_clean[*order]);
+
+		mover->src[i] = tf->folio;
+		mover->mapping[i] = tf->file->f_mapping;
+		test_folio_let_go(tf);
+	}
+	before = counters_read(test);
+	KUNIT_EXPECT_EQ(test, 0, mover_run(test, mover, MIGRATE_ASYNC, false));
+	KUNIT_EXPECT_EQ(test, mover->asked, nr);
+	/* All of a batch but the one that the last destination is for. */
+	KUNIT_EXPECT_EQ(test, mover->most, batch - 1);
+	expect_events(before, PGMIGRATE_SUCCESS, (long)nr << *order);
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_PTR_EQ(test, xa_load(&mover->mapping[i]->i_pages, 0),
+				    mover->dst[i]);
+}
+
+static void bdev_put(void *data)
+{
+	struct file *file = data;
+
+	filemap_write_and_wait(file->f_mapping);
+	invalidate_mapping_pages(file->f_mapping, 0, -1);
+	bdev_fput(file);
+}
+
+/* What waits to be written does so in the zone that it has moved to. */
+static void dirty_of_device(struct kunit *test)
+{
+	struct mover *mover = mover_make(test, 1);
+	struct address_space *mapping;
+	enum zone_type from, to;
+	struct counters *before;
+	struct folio *folio;
+	struct file *file;
+
+	file = bdev_file_open_by_dev(MKDEV(RAMDISK_MAJOR, 1), BLK_OPEN_READ | BLK_OPEN_WRITE,
+				     NULL, NULL);
+	if (IS_ERR(file))
+		kunit_skip(test, "no RAM disk");
+	test_cleanup(test, bdev_put, file);
+	mapping = file->f_mapping;
+	folio = read_mapping_folio(mapping, 3, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, folio);
+	from = folio_zonenum(folio);
+	lru_add_drain_all();
+	before = counters_read(test);
+
+	folio_lock(folio);
+	folio_mark_dirty(folio);
+	folio_unlock(folio);
+	expect_node_change(before, NR_FILE_DIRTY, 1);
+	expect_zone_change(before, from, NR_ZONE_WRITE_PENDING, 1);
+
+	mover->gfp = GFP_HIGHUSER_MOVABLE;
+	mover->src[0] = folio;
+	/* That of the page cache stays. */
+	folio_put(folio);
+	KUNIT_ASSERT_EQ(test, 0, mover_run(test, mover, MIGRATE_SYNC, false));
+	to = folio_zonenum(mover->dst[0]);
+	if (!IS_ENABLED(CONFIG_NUMA))
+		KUNIT_EXPECT_NE(test, from, to);
+	KUNIT_EXPECT_TRUE(test, folio_test_dirty(mover->dst[0]));
+	expect_node_change(before, NR_FILE_DIRTY, 1);
+	expect_node_change(before, NR_FILE_PAGES, 0);
+	if (from != to) {
+		expect_zone_change(before, from, NR_ZONE_WRITE_PENDING, 0);
+		expect_zone_change(before, to, NR_ZONE_WRITE_PENDING, 1);
+	}
+	KUNIT_EXPECT_EQ(test, 0, filemap_write_and_wait(mapping));
+	KUNIT_EXPECT_FALSE(test, folio_test_dirty(mover->dst[0]));
+	expect_node_change(before, NR_FILE_DIRTY, 0);
+	expect_zone_change(before, from, NR_ZONE_WRITE_PENDING, 0);
+	expect_zone_change(before, to, NR_ZONE_WRITE_PENDING, 0);
+}
+
+/* Who has waited in a migration runs on. */
+static void runs_on(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_shmem);
+	struct folio_migration *m = longterm_migration(test, MIGRATE_SYNC);
+	struct folio_hold *hold = folio_hold(test, tf->folio, 1, 20);
+
+	m->on_alloc = release_hold_on_alloc;
+	m->data = hold;
+	folio_migration_add(m, tf);
+	folio_migration_run(m);
+
+	KUNIT_EXPECT_EQ(test, get_current_state(), TASK_RUNNING);
+	__set_current_state(TASK_RUNNING);
+	KUNIT_EXPECT_EQ(test, m->rc, wait_promises()->wait ? 0 : 1);
+	folio_hold_join(hold);
+}
+
+/* Flags of a folio that a migration takes along. */
+static const enum pageflags flags[] = {
+	PG_referenced, PG_active, PG_workingset, PG_checked, PG_readahead,
+};
+
+static const char *const flag_names[] = {
+	"referenced", "active", "workingset", "checked", "readahead",
+};
+
+/* What is known of a folio's use is known of it afterwards. */
+static void flags_stay(struct kunit *test)
+{
+	struct test_folio *tf;
+	struct folio_migration *m;
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		tf = test_folio_make(test, &test_folio_clean[0]);
+		m = longterm_migration(test, MIGRATE_SYNC);
+		lru_add_drain_all();
+		for (j = 0; j < ARRAY_SIZE(flags); j++)
+			if (flags[j] != PG_active)
+				clear_bit(flags[j], &tf->folio->flags.f);
+		folio_migration_add(m, tf);
+		set_bit(flags[i], &tf->folio->flags.f);
+		folio_migration_run(m);
+		lru_add_drain_all();
+		KUNIT_ASSERT_EQ(test, m->rc, 0);
+		for (j = 0; j < ARRAY_SIZE(flags); j++)
+			KUNIT_EXPECT_EQ_MSG(test, test_bit(flags[j], &tf->dst->flags.f),
+					    i == j, "%s after %s", flag_names[j],
+					    flag_names[i]);
+		KUNIT_EXPECT_EQ(test, folio_lru_list(tf->dst),
+				flags[i] == PG_active ? LRU_ACTIVE_FILE : LRU_INACTIVE_FILE);
+		expect_migrated(test, tf);
+		for (j = 0; j < ARRAY_SIZE(flags); j++)
+			if (flags[j] != PG_active)
+				clear_bit(flags[j], &tf->dst->flags.f);
+	}
+}
+
+static struct kunit_case migrate_counters_cases[] = {
+	KUNIT_CASE_PARAM_ARRAY(move_is_counted, kinds),
+	KUNIT_CASE_PARAM_ARRAY(failure_is_counted, kinds),
+	KUNIT_CASE_PARAM_ARRAY(destination_goes_back, obstacles),
+	KUNIT_CASE_PARAM_ARRAY(batch_is_limited, orders),
+	KUNIT_CASE(dirty_of_device),
+	KUNIT_CASE(runs_on),
+	KUNIT_CASE(flags_stay),
+	{}
+};
+
+static struct kunit_suite migrate_counters_suite = {
+	.name = "migrate_counters",
+	.init = folio_fixture_init,
+	.test_cases = migrate_counters_cases,
+};
+
+kunit_test_suite(migrate_counters_suite);
+
+MODULE_DESCRIPTION("KUnit tests for what page migration leaves behind");
+MODULE_LICENSE("GPL");
