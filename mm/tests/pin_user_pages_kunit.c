@@ -10,7 +10,11 @@
 #include <linux/anon_inodes.h>
 #include <linux/highmem.h>
 #include <linux/memfd.h>
+#include <linux/mm_inline.h>
 #include <linux/mman.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 #include <linux/vmstat.h>
 
@@ -50,6 +54,11 @@ static const struct pin_param fork_ways[] = {
 	{ &user_memory_anon, &pin_way_remote, true },
 };
 
+static const struct pin_param remotes[] = {
+	{ &user_memory_anon, &pin_way_remote },
+	{ &user_memory_anon, &pin_way_remote, true },
+};
+
 static const struct pin_param memories[] = {
 	{ &user_memory_anon, &pin_way_locked },
 	{ &user_memory_shmem, &pin_way_try_fast },
@@ -72,6 +81,7 @@ static const struct pin_param read_only_memories[] = {
 
 PARAM_ARRAY(anon_ways, PIN_DESC);
 PARAM_ARRAY(fork_ways, PIN_DESC);
+PARAM_ARRAY(remotes, PIN_DESC);
 PARAM_ARRAY(memories, PIN_DESC);
 PARAM_ARRAY(read_only_memories, PIN_DESC);
 
@@ -219,6 +229,46 @@ static void fork_before_pin(struct kunit *test)
 	expect_unpins(up);
 }
 
+KUNIT_DEFINE_ACTION_WRAPPER(mmput_action, mmput, struct mm_struct *);
+
+/* The pages of another process are pinned, and it is the one that has pinned pages. */
+static void another_process(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+	const unsigned int flags = FOLL_LONGTERM | (p->read_only ? 0 : FOLL_WRITE);
+	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct folio *common = user_pages_folio(up, THE_PAGE);
+	struct forked *forked = forked_start(test, up);
+	struct task_struct *task = get_pid_task(forked->task->pid, PIDTYPE_PID);
+	struct mm_struct *mm;
+	int locked = 1;
+
+	KUNIT_ASSERT_NOT_NULL(test, task);
+	mm = get_task_mm(task);
+	put_task_struct(task);
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	test_cleanup(test, mmput_action, mm);
+
+	mmap_read_lock(mm);
+	up->rc = pin_user_pages_remote(mm, up->addr, NR_PAGES, flags, up->pages, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	KUNIT_ASSERT_EQ(test, up->rc, NR_PAGES);
+	up->way = &pin_way_remote;
+	expect_pins(up, NR_PAGES);
+	expect_exclusive(up);
+	KUNIT_EXPECT_TRUE(test, mm_flags_test(MMF_HAS_PINNED, mm));
+	KUNIT_EXPECT_FALSE(test, mm_flags_test(MMF_HAS_PINNED, current->mm));
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), common);
+
+	expect_device_finds(up, THE_PAGE, user_pages_pattern(up, THE_PAGE));
+	test_task_go(forked->task);
+	test_task_join(forked->task);
+	KUNIT_EXPECT_PTR_EQ(test, forked->folio, page_folio(up->pages[THE_PAGE]));
+	expect_unpins(up);
+	KUNIT_EXPECT_TRUE(test, mm_flags_test(MMF_HAS_PINNED, mm));
+}
+
 /* A pin for reading moves pages as well, and sees what is written afterwards. */
 static void read_only(struct kunit *test)
 {
@@ -328,6 +378,190 @@ static void data_stays_dirty(struct kunit *test)
 	}
 	mmap_read_unlock(current->mm);
 	KUNIT_EXPECT_TRUE(test, dirty);
+}
+
+/*
+ * All but pin_user_pages() mark pages accessed, and dirty at once when they are pinned
+ * for writing: the page may be mapped clean.
+ */
+static void marks_what_it_touches(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+	const bool touches = p->way != &pin_way_locked;
+	struct user_pages *up = user_pages_map(test, &user_memory_shmem, NR_PAGES);
+	unsigned int i;
+	u8 found;
+
+	if (lru_gen_enabled())
+		kunit_skip(test, "accesses are counted in generations");
+	for (i = 0; i < NR_PAGES; i++)
+		KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)
+						       (up->addr + i * PAGE_SIZE), 1));
+	lru_add_drain_all();
+	for (i = 0; i < NR_PAGES; i++) {
+		folio_clear_dirty(user_pages_folio(up, i));
+		folio_clear_referenced(user_pages_folio(up, i));
+	}
+	user_pages_pin_read_only(up, p->way, 0);
+	KUNIT_ASSERT_EQ(test, up->rc, NR_PAGES);
+	for (i = 0; i < NR_PAGES; i++) {
+		struct folio *folio = page_folio(up->pages[i]);
+
+		KUNIT_EXPECT_FALSE(test, folio_test_dirty(folio));
+		KUNIT_EXPECT_EQ(test, folio_test_referenced(folio), touches);
+		folio_clear_referenced(folio);
+	}
+	user_pages_unpin(up);
+	user_pages_pin(up, p->way, 0);
+	KUNIT_ASSERT_EQ(test, up->rc, NR_PAGES);
+	for (i = 0; i < NR_PAGES; i++) {
+		struct folio *folio = page_folio(up->pages[i]);
+
+		KUNIT_EXPECT_EQ(test, folio_test_dirty(folio), touches);
+		KUNIT_EXPECT_EQ(test, folio_test_referenced(folio), touches);
+	}
+	expect_unpins(up);
+}
+
+static unsigned long map_over(struct user_pages *up, unsigned int first, unsigned int nr,
+			      unsigned long prot, unsigned long flags)
+{
+	const unsigned long addr = up->addr + first * PAGE_SIZE;
+	unsigned long got = vm_mmap(flags & MAP_ANONYMOUS ? NULL : up->file, addr,
+				    nr * PAGE_SIZE, prot, flags | MAP_FIXED,
+				    first * PAGE_SIZE);
+
+	KUNIT_ASSERT_EQ(up->test, got, addr);
+	return got;
+}
+
+/*
+ * By force, as debuggers do, what a private mapping must not write is copied, once: the
+ * next time the copy is there.
+ */
+static void by_force(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
+	struct folio *first, *again;
+	struct forked *forked;
+
+	map_over(up, 0, NR_PAGES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS);
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, -EFAULT);
+	user_pages_pin(up, p->way, FOLL_FORCE | FOLL_LONGTERM);
+	expect_pinned(up);
+	expect_exclusive(up);
+	first = user_pages_folio(up, THE_PAGE);
+	user_pages_unpin(up);
+	user_pages_pin(up, p->way, FOLL_FORCE | FOLL_LONGTERM);
+	expect_pinned(up);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), first);
+	user_pages_unpin(up);
+
+	/* What a fork has made common is copied. */
+	mm_flags_clear(MMF_HAS_PINNED, current->mm);
+	forked = forked_start(test, up);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), first);
+	user_pages_pin(up, p->way, FOLL_FORCE | FOLL_LONGTERM);
+	expect_pinned(up);
+	expect_exclusive(up);
+	again = user_pages_folio(up, THE_PAGE);
+	KUNIT_EXPECT_PTR_NE(test, again, first);
+	test_task_go(forked->task);
+	test_task_join(forked->task);
+	KUNIT_EXPECT_PTR_EQ(test, forked->folio, first);
+	expect_unpins(up);
+}
+
+/* What force cannot have: shared memory that must not be written. */
+static void not_by_force(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_map(test, &user_memory_memfd, NR_PAGES);
+
+	map_over(up, 0, NR_PAGES, PROT_READ, MAP_SHARED);
+	user_pages_pin(up, p->way, FOLL_FORCE | FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, -EFAULT);
+	user_pages_pin_read_only(up, p->way, FOLL_FORCE | FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
+	user_pages_unpin(up);
+
+	map_over(up, 0, NR_PAGES, PROT_NONE, MAP_SHARED);
+	user_pages_pin_read_only(up, p->way, FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, -EFAULT);
+	user_pages_pin_read_only(up, p->way, FOLL_FORCE | FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+}
+
+/* Each mapping of a range has its own rights. */
+static void several_mappings(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, &user_memory_memfd, NR_PAGES);
+	unsigned int i;
+
+	map_over(up, 1, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	map_over(up, 3, 1, PROT_READ, MAP_SHARED);
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, 3);
+	for (i = 0; i < 3 && up->rc == 3; i++) {
+		KUNIT_EXPECT_EQ(test, PageAnon(up->pages[i]), i == 1);
+		expect_page_pinned(up, i, 1);
+	}
+	expect_pins(up, 3);
+	user_pages_unpin(up);
+	user_pages_pin_read_only(up, p->way, FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
+	expect_pins(up, NR_PAGES);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+}
+
+/* A page that is found through swap or KSM only. */
+static const struct test_folio_kind *const hidden[] = {
+	&test_folio_swap_mapped, &test_folio_swapped_out, &test_folio_ksm,
+};
+
+PARAM_ARRAY(hidden, "%s", (*p)->name);
+
+static void pin_hidden(struct kunit *test, struct test_folio *tf, unsigned int flags)
+{
+	const long pins = folio_fixture_pins();
+	struct page *page = NULL;
+	struct folio *folio;
+	void *data;
+
+	KUNIT_ASSERT_EQ(test, 1, pin_user_pages_fast(tf->addr, 1, flags | FOLL_LONGTERM,
+						     &page));
+	lru_add_drain_all();
+	folio = page_folio(page);
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins + 1);
+	KUNIT_EXPECT_TRUE(test, PageAnonExclusive(page));
+	KUNIT_EXPECT_FALSE(test, folio_test_ksm(folio));
+	KUNIT_EXPECT_FALSE(test, folio_is_zone_movable(folio));
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 1);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio),
+			folio_expected_ref_count(folio) + GUP_PIN_COUNTING_BIAS);
+	data = kmap_local_page(page);
+	KUNIT_EXPECT_NULL(test, memchr_inv(data, tf->pattern, PAGE_SIZE));
+	kunmap_local(data);
+	unpin_user_page(page);
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins);
+}
+
+/* It is pinned where its user has it for himself, with its data. */
+static void found_by_pin(struct kunit *test)
+{
+	const struct test_folio_kind *const *kind = test->param_value;
+	struct test_folio *tf = test_folio_make(test, *kind);
+
+	/* Or else the pin would wait for it. */
+	test_folio_let_go(tf);
+	pin_hidden(test, tf, 0);
+	pin_hidden(test, tf, FOLL_WRITE);
 }
 
 /* As after mlockall(MCL_FUTURE | MCL_ONFAULT): the user's touch locks a page. */
@@ -460,6 +694,27 @@ static void truncate_under_pin(struct kunit *test)
 
 	KUNIT_EXPECT_PTR_EQ(test, folio->mapping, NULL);
 	KUNIT_EXPECT_EQ(test, 1, copy_from_user(&found, (void __user *)up->addr, 1));
+	expect_only_pinned(up, folio, data);
+}
+
+/* As truncation, of one page. */
+static void hole_under_pin(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, &user_memory_memfd, NR_PAGES);
+	struct folio *folio = pin_and_get(test, up, p->way);
+	u8 data = user_pages_pattern(up, THE_PAGE), found = NEWS;
+	const loff_t start = THE_PAGE * PAGE_SIZE;
+
+	/* As fallocate() does, which needs TMPFS. */
+	unmap_mapping_range(up->file->f_mapping, start, PAGE_SIZE, 0);
+	shmem_truncate_range(file_inode(up->file), start, start + PAGE_SIZE - 1);
+	lru_add_drain_all();
+	KUNIT_EXPECT_PTR_EQ(test, folio->mapping, NULL);
+	KUNIT_EXPECT_EQ(test, 0, copy_from_user(&found, (void __user *)
+					       (up->addr + THE_PAGE * PAGE_SIZE), 1));
+	KUNIT_EXPECT_EQ(test, found, 0);
+	KUNIT_EXPECT_PTR_NE(test, user_pages_folio(up, THE_PAGE), folio);
 	expect_only_pinned(up, folio, data);
 }
 
@@ -630,6 +885,227 @@ static void out_of_range(struct kunit *test)
 			pin_user_pages_unlocked(PAGE_SIZE, 0, pages, FOLL_LONGTERM));
 }
 
+static const struct pin_way *const gup_ways[] = {
+	&pin_way_locked, &pin_way_unlocked, &pin_way_try_fast, &pin_way_remote,
+};
+
+PARAM_ARRAY(gup_ways, "%s", (*p)->name);
+
+static const struct pin_way *gup_way_param(struct kunit *test)
+{
+	const struct pin_way *const *way = test->param_value;
+
+	return *way;
+}
+
+#ifdef kunit_warning_suppress
+
+/* Who warns once does so again.  Afterwards as well: the next warning is no test. */
+static void warn_anew(void *data)
+{
+	struct kunit *test = data;
+
+	KUNIT_EXPECT_EQ(test, 0, debugfs_write("clear_warn_once", "1"));
+}
+
+static void warnings_begin(struct kunit *test)
+{
+	folio_fixture_needs_debugfs(test);
+	warn_anew(test);
+	test_cleanup(test, warn_anew, test);
+}
+
+/* What only GUP itself may ask for, or for what there is another function. */
+static const unsigned int bad_flags[] = {
+	FOLL_GET, FOLL_TOUCH, FOLL_TRIED, FOLL_REMOTE, FOLL_PIN, FOLL_FAST_ONLY,
+	FOLL_UNLOCKABLE, FOLL_MADV_POPULATE, FOLL_LONGTERM | FOLL_PCI_P2PDMA,
+};
+
+/* What needs mmap_lock, or page tables that stay. */
+static const unsigned int slow_flags[] = {
+	FOLL_DUMP, FOLL_NOWAIT, FOLL_HWPOISON, FOLL_ANON, FOLL_SPLIT_PMD, FOLL_INTERRUPTIBLE,
+};
+
+static void expect_refused(struct user_pages *up, const struct pin_way *way,
+			   unsigned int flags)
+{
+	const long refused = way == &pin_way_try_fast ? -EINVAL : 0;
+	struct kunit *test = up->test;
+
+	warn_anew(test);
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ_MSG(test, way->pin(up, flags), refused, "flags %x", flags);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	KUNIT_EXPECT_NULL(test, up->pages[0]);
+}
+
+/* Flags that do not go together are refused with a warning, and pin nothing. */
+static void flags_refused(struct kunit *test)
+{
+	const struct pin_way *way = gup_way_param(test);
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	struct page **pages = up->pages;
+	unsigned int i;
+	int locked = 0;
+
+	warnings_begin(test);
+	for (i = 0; i < ARRAY_SIZE(bad_flags); i++)
+		expect_refused(up, way, bad_flags[i] | FOLL_WRITE);
+	for (i = 0; i < ARRAY_SIZE(slow_flags) && way == &pin_way_try_fast; i++)
+		expect_refused(up, way, slow_flags[i]);
+
+	up->pages = NULL;
+	warn_anew(test);
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ(test, way->pin(up, 0),
+				way == &pin_way_try_fast ? -EINVAL : 0);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	up->pages = pages;
+	if (way == &pin_way_remote) {
+		warn_anew(test);
+		kunit_warning_suppress(test) {
+			KUNIT_EXPECT_EQ(test, 0,
+					pin_user_pages_remote(current->mm, up->addr, 1, 0,
+							      pages, &locked));
+			KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+		}
+	}
+	expect_not_pinned(up);
+	KUNIT_EXPECT_FALSE(test, mm_flags_test(MMF_HAS_PINNED, current->mm));
+}
+
+static int get_fast(struct user_pages *up)
+{
+	return get_user_pages_fast(up->addr, 1, FOLL_LONGTERM, up->pages);
+}
+
+static int get_unlocked(struct user_pages *up)
+{
+	return get_user_pages_unlocked(up->addr, 1, up->pages, FOLL_LONGTERM);
+}
+
+static int get_locked(struct user_pages *up)
+{
+	int ret;
+
+	mmap_read_lock(current->mm);
+	ret = get_user_pages(up->addr, 1, FOLL_LONGTERM, up->pages);
+	mmap_read_unlock(current->mm);
+	return ret;
+}
+
+/* References are not for long. */
+static void references_are_short(struct kunit *test)
+{
+	static int (*const gets[])(struct user_pages *up) = {
+		get_fast, get_unlocked, get_locked,
+	};
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	unsigned int i;
+
+	warnings_begin(test);
+	for (i = 0; i < ARRAY_SIZE(gets); i++) {
+		warn_anew(test);
+		kunit_warning_suppress(test) {
+			KUNIT_EXPECT_EQ(test, -EINVAL, gets[i](up));
+			KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+		}
+	}
+	expect_not_pinned(up);
+}
+
+/* A count so high, or so broken, that it has become negative. */
+#define OVERFLOWN	(-10)
+
+/* A page whose references have overflown gets no more. */
+static void no_more_references(struct kunit *test)
+{
+	const struct pin_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
+	struct folio *folio = user_pages_folio(up, 0);
+	const int refs = folio_ref_count(folio);
+	int left;
+
+	warnings_begin(test);
+	kunit_warning_suppress(test) {
+		folio_ref_add(folio, OVERFLOWN - refs);
+		user_pages_pin(up, p->way, FOLL_LONGTERM);
+		left = folio_ref_count(folio);
+		folio_ref_add(folio, refs - left);
+		KUNIT_EXPECT_GT(test, KUNIT_SUPPRESSED_WARNING_COUNT(), 0);
+	}
+	KUNIT_EXPECT_EQ(test, left, OVERFLOWN);
+	KUNIT_EXPECT_EQ(test, up->rc, p->way == &pin_way_folios ? -EINVAL : -ENOMEM);
+	user_pages_unpin(up);
+	expect_not_pinned(up);
+	user_pages_pin(up, p->way, FOLL_LONGTERM);
+	expect_pinned(up);
+	expect_unpins(up);
+}
+
+/* An error in place of a number is no number. */
+static void unpin_of_error(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_memfd, NR_PAGES);
+
+	user_pages_pin(up, &pin_way_folios, FOLL_LONGTERM);
+	expect_pinned(up);
+	kunit_warning_suppress(test) {
+		unpin_user_pages(up->pages, -EFAULT);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+		unpin_folios(up->folios, -EFAULT);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 2);
+	}
+	expect_pinned(up);
+	expect_unpins(up);
+}
+
+#else /* kunit_warning_suppress */
+
+static void skip(struct kunit *test)
+{
+	kunit_skip(test, "KUnit cannot expect a warning");
+}
+
+#define flags_refused		skip
+#define references_are_short	skip
+#define no_more_references	skip
+#define unpin_of_error		skip
+
+#endif /* kunit_warning_suppress */
+
+/* What may be asked of the fast way, also where there is none. */
+static void fast_flags(struct kunit *test)
+{
+	static const unsigned int good_flags[] = {
+		FOLL_FORCE, FOLL_NOFAULT, FOLL_PCI_P2PDMA, FOLL_HONOR_NUMA_FAULT,
+	};
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	unsigned int i;
+	int nr;
+
+	for (i = 0; i < ARRAY_SIZE(good_flags); i++) {
+		user_pages_pin(up, &pin_way_try_fast, good_flags[i]);
+		KUNIT_EXPECT_EQ_MSG(test, up->rc, NR_PAGES, "flags %x", good_flags[i]);
+		expect_unpins(up);
+	}
+	/* Inside of the page, too. */
+	nr = get_user_pages_fast(up->addr + 1, NR_PAGES, FOLL_GET, up->pages);
+	KUNIT_EXPECT_EQ(test, nr, NR_PAGES);
+	for (i = 0; i < NR_PAGES; i++) {
+		KUNIT_EXPECT_PTR_EQ(test, page_folio(up->pages[i]), user_pages_folio(up, i));
+		KUNIT_EXPECT_EQ(test, page_ref_count(up->pages[i]), 2);
+	}
+	release_pages(up->pages, nr);
+	nr = get_user_pages_fast_only(up->addr, NR_PAGES, 0, up->pages);
+	KUNIT_EXPECT_EQ(test, nr, IS_ENABLED(CONFIG_HAVE_GUP_FAST) ? NR_PAGES : 0);
+	if (nr > 0)
+		release_pages(up->pages, nr);
+	expect_not_pinned(up);
+}
+
 /* Invalid ranges of a memfd, and other files. */
 static void folios_refused(struct kunit *test)
 {
@@ -768,11 +1244,15 @@ static void unpin_dirty(struct kunit *test)
 	way->unpin(up, way->dirty);
 	up->way = NULL;
 
-	for (i = 0; i < NR_PAGES; i++)
+	for (i = 0; i < NR_PAGES; i++) {
+		KUNIT_EXPECT_FALSE(test, folio_test_locked(page_folio(up->pages[i])));
 		KUNIT_EXPECT_EQ(test, folio_test_dirty(page_folio(up->pages[i])),
 				way->dirty || i == THE_PAGE);
+	}
 	expect_not_pinned(up);
 }
+
+KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
 
 /* Of a large folio. */
 #define ORDER	2
@@ -830,27 +1310,124 @@ static void unpin_range_in_folio(struct kunit *test)
 	folio_clear_dirty(folio);
 }
 
+/* More pins of what is pinned. */
+static void pins_added(struct kunit *test)
+{
+	struct folio *small = test_folio_alloc(test, 0);
+	struct folio *large = test_folio_alloc(test, ORDER);
+	struct folio *zero = page_folio(ZERO_PAGE(0));
+	const long before = folio_fixture_pins();
+	const int refs = folio_ref_count(zero);
+
+	pin_folio(test, small, 1);
+	pin_folio(test, large, 1);
+	KUNIT_EXPECT_EQ(test, 0, folio_add_pins(small, 2));
+	KUNIT_EXPECT_EQ(test, 0, folio_add_pins(large, 3));
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), before + 7);
+	folio_add_pin(small);
+	folio_add_pin(large);
+	folio_add_pin(zero);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(small), 1 + 4 * GUP_PIN_COUNTING_BIAS);
+	expect_left(test, large, 5);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(zero), refs);
+
+	unpin_user_folio(small, 4);
+	unpin_user_folio(large, 4);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(small), 1);
+	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(small));
+	expect_left(test, large, 1);
+	unpin_folio(large);
+	expect_left(test, large, 0);
+	/* Those of folio_add_pin() have not been counted. */
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), before - 2);
+	node_stat_mod_folio(small, NR_FOLL_PIN_ACQUIRED, 2);
+}
+
+/* What has been unpinned already is left out: of pages those from the first on. */
+static void unpin_gaps(struct kunit *test)
+{
+	struct folio *one = test_folio_alloc(test, ORDER);
+	struct folio *other = test_folio_alloc(test, ORDER);
+	struct page *pages[] = {
+		NULL, NULL, folio_page(one, 0), folio_page(one, 1), folio_page(one, 2),
+		folio_page(other, 3),
+	};
+	struct folio *folios[] = { NULL, one, one, NULL, other, NULL, NULL, one };
+
+	pin_folio(test, one, 4);
+	pin_folio(test, other, 2);
+	unpin_user_pages(pages, ARRAY_SIZE(pages));
+	expect_left(test, one, 1);
+	expect_left(test, other, 1);
+
+	pin_folio(test, one, 3);
+	pin_folio(test, other, 1);
+	unpin_folios(folios, ARRAY_SIZE(folios));
+	expect_left(test, one, 1);
+	expect_left(test, other, 1);
+	unpin_folio(one);
+	unpin_folio(other);
+}
+
+/* A range of two folios is unpinned, and marked dirty, in both. */
+static void unpin_range_of_folios(struct kunit *test)
+{
+	struct page *pages = alloc_pages(GFP_KERNEL, 1);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	split_page(pages, 1);
+	for (i = 0; i < 2; i++)
+		test_cleanup(test, put_page_action, pages + i);
+	for (i = 0; i < 2; i++)
+		pin_folio(test, page_folio(pages + i), 1);
+	unpin_user_page_range_dirty_lock(pages, 2, true);
+	for (i = 0; i < 2; i++) {
+		struct folio *folio = page_folio(pages + i);
+
+		KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+		KUNIT_EXPECT_TRUE(test, folio_test_dirty(folio));
+		KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
+		folio_clear_dirty(folio);
+	}
+}
+
 static struct kunit_case pin_user_pages_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_after_pin, fork_ways),
 	KUNIT_CASE_PARAM_ARRAY(fork_before_pin, fork_ways),
+	KUNIT_CASE_PARAM_ARRAY(another_process, remotes),
 	KUNIT_CASE_PARAM_ARRAY(read_only, read_only_memories),
 	KUNIT_CASE_PARAM_ARRAY(read_only_untouched, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(zero_page, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(migrates_what_is_there, memories),
 	KUNIT_CASE_PARAM_ARRAY(first_touch_is_outside, memories),
 	KUNIT_CASE(data_stays_dirty),
+	KUNIT_CASE_PARAM_ARRAY(marks_what_it_touches, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(by_force, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(not_by_force, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(several_mappings, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(found_by_pin, hidden),
 	KUNIT_CASE_PARAM_ARRAY(mlocked, in_batch),
 	KUNIT_CASE_PARAM_ARRAY(munmap_under_pin, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_under_pin, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(truncate_under_pin, memfd_ways),
+	KUNIT_CASE_PARAM_ARRAY(hole_under_pin, memfd_ways),
 	KUNIT_CASE_PARAM_ARRAY(partly_mapped, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(refused, refusals),
 	KUNIT_CASE(out_of_range),
+	KUNIT_CASE_PARAM_ARRAY(flags_refused, gup_ways),
+	KUNIT_CASE(references_are_short),
+	KUNIT_CASE_PARAM_ARRAY(no_more_references, memories),
+	KUNIT_CASE(fast_flags),
 	KUNIT_CASE(folios_refused),
 	KUNIT_CASE_PARAM_ARRAY(folios_of_part, parts),
 	KUNIT_CASE_PARAM_ARRAY(unpin_dirty, dirty_ways),
 	KUNIT_CASE(unpin_parts_of_folios),
 	KUNIT_CASE(unpin_range_in_folio),
+	KUNIT_CASE(unpin_range_of_folios),
+	KUNIT_CASE(unpin_gaps),
+	KUNIT_CASE(unpin_of_error),
+	KUNIT_CASE(pins_added),
 	{}
 };
 
