@@ -157,6 +157,7 @@ static void failure_is_counted(struct kunit *test)
  * @src: the folios
  * @mapping: whose only folio each is, if @most is asked for
  * @dst: their destinations, in the order of asking
+ * @in_use: how often one looked as if it were in use before its folio was moved
  * @locked_back: how many destinations came back locked
  */
 struct mover {
@@ -168,6 +169,7 @@ struct mover {
 	struct folio **src;
 	struct address_space **mapping;
 	struct folio **dst;
+	unsigned int in_use;
 	unsigned int locked_back;
 };
 
@@ -180,6 +182,10 @@ static struct folio *mover_dst(struct folio *src, unsigned long private)
 	for (i = 0; i < mover->nr; i++)
 		waiting += mover->dst[i] && mover->mapping[i] &&
 			   xa_load(&mover->mapping[i]->i_pages, 0) == mover->src[i];
+	/* Asked for in asynchronous mode before any is moved. */
+	for (i = 0; i < mover->nr; i++)
+		mover->in_use += mover->dst[i] && !mover->mapping[i] &&
+				 mover->dst[i]->mapping;
 	mover->most = max(mover->most, waiting);
 	mover->asked++;
 	if (!dst)
@@ -298,6 +304,73 @@ static void destination_goes_back(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, folio_ref_count(mover->dst[0]), 0);
 		expect_unharmed(test, tf, 1);
 	}
+}
+
+/**
+ * struct unlocker - unlocks one folio after the other
+ * @folios: the folios, of which the first moves first
+ * @mapping: that of the first
+ * @moved: it had moved by the time the second was unlocked
+ */
+struct unlocker {
+	struct folio *folios[2];
+	struct address_space *mapping;
+	bool moved;
+};
+
+static int unlocker_fn(void *data)
+{
+	struct unlocker *u = data;
+
+	schedule_timeout_uninterruptible(msecs_to_jiffies(50));
+	folio_unlock(u->folios[0]);
+	schedule_timeout_uninterruptible(msecs_to_jiffies(50));
+	u->moved = xa_load(&u->mapping->i_pages, 0) != u->folios[0];
+	folio_unlock(u->folios[1]);
+	return 0;
+}
+
+/* Who waits for a folio lock holds no other, or two who do so would wait for ever. */
+static void locks_one_at_a_time(struct kunit *test)
+{
+	struct unlocker *u = test_zalloc(test, sizeof(*u));
+	struct mover *mover = mover_make(test, 2);
+	struct task_struct *task;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		struct test_folio *tf = test_folio_make(test, &test_folio_clean[0]);
+
+		if (!i)
+			u->mapping = tf->file->f_mapping;
+		u->folios[i] = tf->folio;
+		/* The list begins with the one that is isolated last. */
+		mover->src[1 - i] = tf->folio;
+		folio_lock(tf->folio);
+		test_folio_let_go(tf);
+	}
+	task = test_thread(test, unlocker_fn, u, "unlocker");
+	KUNIT_EXPECT_EQ(test, 0, mover_run(test, mover, MIGRATE_SYNC, false));
+	test_thread_stop(test, task);
+	KUNIT_EXPECT_TRUE(test, u->moved);
+}
+
+/* Nobody may take a destination for a page of the source's mapping, or of its mm. */
+static void destination_is_nobodys(struct kunit *test)
+{
+	struct mover *mover = mover_make(test, 3);
+	unsigned int i;
+
+	for (i = 0; i < mover->nr; i++) {
+		struct test_folio *tf = test_folio_make(test, i ? &test_folio_mlocked :
+							    &test_folio_anon_mapped);
+
+		mover->src[i] = tf->folio;
+		test_folio_let_go(tf);
+	}
+	KUNIT_EXPECT_EQ(test, 0, mover_run(test, mover, MIGRATE_ASYNC, false));
+	KUNIT_EXPECT_EQ(test, mover->asked, mover->nr);
+	KUNIT_EXPECT_EQ(test, mover->in_use, 0);
 }
 
 /* More folios than one batch takes. */
@@ -459,6 +532,8 @@ static struct kunit_case migrate_counters_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(move_is_counted, kinds),
 	KUNIT_CASE_PARAM_ARRAY(failure_is_counted, kinds),
 	KUNIT_CASE_PARAM_ARRAY(destination_goes_back, obstacles),
+	KUNIT_CASE(destination_is_nobodys),
+	KUNIT_CASE(locks_one_at_a_time),
 	KUNIT_CASE_PARAM_ARRAY(batch_is_limited, orders),
 	KUNIT_CASE(dirty_of_device),
 	KUNIT_CASE(runs_on),
