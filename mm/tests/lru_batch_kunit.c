@@ -584,6 +584,8 @@ static void isolated(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 	expect_stays(before, folio, inactive(kind));
 	expect_listed(test, folio, inactive(kind), true);
+	expect_events(before, UNEVICTABLE_PGRESCUED, 0);
+	expect_events(before, UNEVICTABLE_PGCULLED, 0);
 }
 
 /* Only what may have references of batches is drained, and only as far as needed. */

@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/pagemap.h>
+#include <linux/rmap.h>
 #include <linux/sched.h>
 #include <linux/swap.h>
 
@@ -157,6 +158,9 @@ static void failure_is_counted(struct kunit *test)
  * @src: the folios
  * @mapping: whose only folio each is, if @most is asked for
  * @dst: their destinations, in the order of asking
+ * @anon_vma: that of the first, if it is anonymous
+ * @anon_vma_refs: how many references there were on it when the last destination was
+ *	asked for
  * @in_use: how often one looked as if it were in use before its folio was moved
  * @locked_back: how many destinations came back locked
  */
@@ -169,6 +173,8 @@ struct mover {
 	struct folio **src;
 	struct address_space **mapping;
 	struct folio **dst;
+	struct anon_vma *anon_vma;
+	int anon_vma_refs;
 	unsigned int in_use;
 	unsigned int locked_back;
 };
@@ -186,6 +192,8 @@ static struct folio *mover_dst(struct folio *src, unsigned long private)
 	for (i = 0; i < mover->nr; i++)
 		mover->in_use += mover->dst[i] && !mover->mapping[i] &&
 				 mover->dst[i]->mapping;
+	if (mover->anon_vma)
+		mover->anon_vma_refs = atomic_read(&mover->anon_vma->refcount);
 	mover->most = max(mover->most, waiting);
 	mover->asked++;
 	if (!dst)
@@ -240,7 +248,10 @@ static int mover_run(struct kunit *test, struct mover *mover, enum migrate_mode 
 	return rc;
 }
 
-/* Why a folio does not get to its destination. */
+/*
+ * Why a folio does not get to its destination, and how often one is asked for: each of
+ * ten attempts to unmap it has its own, and what is unmapped keeps one.
+ */
 struct obstacle {
 	const char *name;
 	const struct test_folio_kind *kind;
@@ -248,16 +259,19 @@ struct obstacle {
 	bool locked;
 	bool dst_locked;
 	bool writeback;
+	bool pinned;
 	int error;
+	unsigned int asked;
 };
 
 static const struct obstacle obstacles[] = {
-	{ "held", &test_folio_anon_mapped, .held = true },
-	{ "held-file", &test_folio_clean[0], .held = true },
-	{ "locked", &test_folio_anon_mapped, .locked = true },
-	{ "destination-locked", &test_folio_anon_mapped, .dst_locked = true },
-	{ "writeback", &test_folio_clean[0], .writeback = true },
-	{ "error", &test_folio_clean[2], .error = -EIO },
+	{ "held", &test_folio_anon_mapped, .held = true, .asked = 1 },
+	{ "held-file", &test_folio_clean[0], .held = true, .asked = 1 },
+	{ "locked", &test_folio_anon_mapped, .locked = true, .asked = 10 },
+	{ "destination-locked", &test_folio_anon_mapped, .dst_locked = true, .asked = 10 },
+	{ "writeback", &test_folio_clean[0], .writeback = true, .asked = 1 },
+	{ "pinned", &test_folio_anon_mapped, .pinned = true, .asked = 10 },
+	{ "error", &test_folio_clean[2], .error = -EIO, .asked = 1 },
 };
 
 PARAM_ARRAY(obstacles, "%s", p->name);
@@ -288,21 +302,96 @@ static void destination_goes_back(struct kunit *test)
 			folio_lock(folio);
 		if (o->writeback)
 			start_writeback(folio);
+		if (o->pinned)
+			KUNIT_ASSERT_EQ(test, 0, try_grab_folio(folio, 1, FOLL_PIN));
 		if (!o->held)
 			test_folio_let_go(tf);
+		mover->asked = 0;
+		mover->locked_back = 0;
 		KUNIT_EXPECT_EQ(test, 1, mover_run(test, mover, MIGRATE_ASYNC, gives_back));
+		KUNIT_EXPECT_EQ(test, mover->asked, o->asked);
 		if (!o->held)
 			test_folio_find(test, tf);
 		if (o->locked)
 			folio_unlock(folio);
 		if (o->writeback)
 			folio_end_writeback(folio);
+		if (o->pinned)
+			unpin_folio(folio);
 		KUNIT_EXPECT_PTR_EQ(test, tf->folio, folio);
 		KUNIT_ASSERT_NOT_NULL(test, mover->dst[0]);
 		KUNIT_EXPECT_EQ(test, mover->locked_back, o->dst_locked ? mover->asked : 0);
 		if (folio_fixture_virtual_time())
 			KUNIT_EXPECT_EQ(test, folio_ref_count(mover->dst[0]), 0);
 		expect_unharmed(test, tf, 1);
+	}
+}
+
+static bool keep_private(struct folio *folio, gfp_t gfp)
+{
+	return false;
+}
+
+static bool release_private(struct folio *folio, gfp_t gfp)
+{
+	folio_detach_private(folio);
+	return true;
+}
+
+/* A file system that does not know how to migrate. */
+static const struct address_space_operations keeping_aops = {
+	.dirty_folio = filemap_dirty_folio,
+	.release_folio = keep_private,
+};
+
+static const struct address_space_operations releasing_aops = {
+	.dirty_folio = filemap_dirty_folio,
+	.release_folio = release_private,
+};
+
+/* What such a file system has. */
+struct fallback {
+	const char *name;
+	const struct test_folio_kind *kind;
+	const struct address_space_operations *aops;
+	enum migrate_mode mode;
+	unsigned int asked;	/* for destinations; 0 if it moves */
+};
+
+static const struct fallback fallbacks[] = {
+	{ "clean", &test_folio_clean[0], &keeping_aops, MIGRATE_SYNC },
+	{ "dirty", &test_folio_dirty, &keeping_aops, MIGRATE_ASYNC, 1 },
+	{ "private-released", &test_folio_private, &releasing_aops, MIGRATE_SYNC },
+	{ "private-kept-async", &test_folio_private, &keeping_aops, MIGRATE_ASYNC, 1 },
+	/* The first is for the asynchronous attempts, which are over at once. */
+	{ "private-kept-sync", &test_folio_private, &keeping_aops, MIGRATE_SYNC, 2 },
+};
+
+PARAM_ARRAY(fallbacks, "%s", p->name);
+
+/* Clean folios can be moved without its help, if private data can be released. */
+static void without_help(struct kunit *test)
+{
+	const struct fallback *p = test->param_value;
+	struct test_folio *tf = test_folio_make(test, p->kind);
+	const struct address_space_operations *aops = tf->file->f_mapping->a_ops;
+	struct mover *mover = mover_make(test, 1);
+	struct folio *folio = tf->folio;
+
+	mover->src[0] = folio;
+	tf->file->f_mapping->a_ops = p->aops;
+	test_folio_let_go(tf);
+	KUNIT_EXPECT_EQ(test, !!p->asked, mover_run(test, mover, p->mode, true));
+	tf->file->f_mapping->a_ops = aops;
+	test_folio_find(test, tf);
+
+	KUNIT_EXPECT_PTR_EQ(test, tf->folio, p->asked ? folio : mover->dst[0]);
+	if (p->asked) {
+		KUNIT_EXPECT_EQ(test, mover->asked, p->asked);
+		expect_unharmed(test, tf, 1);
+	} else {
+		KUNIT_EXPECT_FALSE(test, folio_test_private(tf->folio));
+		KUNIT_EXPECT_EQ(test, folio_ref_count(tf->folio), 2);
 	}
 }
 
@@ -355,11 +444,15 @@ static void locks_one_at_a_time(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, u->moved);
 }
 
-/* Nobody may take a destination for a page of the source's mapping, or of its mm. */
+/*
+ * Until it is used nobody may take a destination for a page of an mm.  What finds its
+ * mappings again does not go away meanwhile.
+ */
 static void destination_is_nobodys(struct kunit *test)
 {
 	struct mover *mover = mover_make(test, 3);
 	unsigned int i;
+	int refs, unmapped;
 
 	for (i = 0; i < mover->nr; i++) {
 		struct test_folio *tf = test_folio_make(test, i ? &test_folio_mlocked :
@@ -368,9 +461,15 @@ static void destination_is_nobodys(struct kunit *test)
 		mover->src[i] = tf->folio;
 		test_folio_let_go(tf);
 	}
+	/* The list begins with the one that is isolated last. */
+	mover->anon_vma = folio_anon_vma(mover->src[2]);
+	unmapped = 1 + (folio_anon_vma(mover->src[1]) == mover->anon_vma);
+	refs = atomic_read(&mover->anon_vma->refcount);
 	KUNIT_EXPECT_EQ(test, 0, mover_run(test, mover, MIGRATE_ASYNC, false));
 	KUNIT_EXPECT_EQ(test, mover->asked, mover->nr);
 	KUNIT_EXPECT_EQ(test, mover->in_use, 0);
+	KUNIT_EXPECT_EQ(test, mover->anon_vma_refs, refs + unmapped);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mover->anon_vma->refcount), refs);
 }
 
 /* More folios than one batch takes. */
@@ -532,6 +631,7 @@ static struct kunit_case migrate_counters_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(move_is_counted, kinds),
 	KUNIT_CASE_PARAM_ARRAY(failure_is_counted, kinds),
 	KUNIT_CASE_PARAM_ARRAY(destination_goes_back, obstacles),
+	KUNIT_CASE_PARAM_ARRAY(without_help, fallbacks),
 	KUNIT_CASE(destination_is_nobodys),
 	KUNIT_CASE(locks_one_at_a_time),
 	KUNIT_CASE_PARAM_ARRAY(batch_is_limited, orders),

@@ -27,15 +27,13 @@
  * struct move - a migration of one folio
  * @test: the running test
  * @dst: where it was to go
- * @meanwhile: called when the destination is asked for, may be NULL
- * @data: for @meanwhile
+ * @asked: how often it was asked for
  * @rc: what migrate_pages() returned
  */
 struct move {
 	struct kunit *test;
 	struct folio *dst;
-	void (*meanwhile)(struct move *m);
-	void *data;
+	unsigned int asked;
 	int rc;
 };
 
@@ -43,8 +41,7 @@ static struct folio *move_dst(struct folio *src, unsigned long private)
 {
 	struct move *m = (struct move *)private;
 
-	if (m->meanwhile)
-		m->meanwhile(m);
+	m->asked++;
 	m->dst = folio_alloc(GFP_KERNEL, folio_order(src));
 	return m->dst;
 }
@@ -158,7 +155,8 @@ static const struct move_param moves[] = {
 PARAM_ARRAY(moves, "%s%s", p->memory->name, p->fails ? "-fails" : "");
 
 /* Moves a page whose entry is in some state, or tries to. */
-static void move_in_state(struct kunit *test, const struct move_param *p, unsigned int state)
+static void move_in_state(struct kunit *test, const struct move_param *p,
+			  unsigned int state)
 {
 	const bool anon = p->memory == &user_memory_anon;
 	struct user_pages *up = user_pages_make(test, p->memory, 1);
@@ -229,7 +227,10 @@ static void common_stays_common(struct kunit *test)
 	expect_not_pinned(up);
 }
 
-/* A pinned page is exclusive for good: it is not even unmapped. */
+/*
+ * A pinned page is exclusive for good: it is not even unmapped, each of ten attempts
+ * ends with that.
+ */
 static void pinned_stays(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
@@ -243,6 +244,7 @@ static void pinned_stays(struct kunit *test)
 	state = pte_state(test, up->addr);
 	move(&m, folio, MIGRATE_ASYNC);
 	KUNIT_EXPECT_EQ(test, m.rc, 1);
+	KUNIT_EXPECT_EQ(test, m.asked, 10);
 	KUNIT_EXPECT_EQ(test, pte_state(test, up->addr), state);
 	KUNIT_EXPECT_TRUE(test, state & PTE_X);
 	expect_pinned(up);
@@ -290,12 +292,14 @@ static void untouched_mapping(struct kunit *test)
  * @test: the running test
  * @file: the file, of which it is all
  * @folio: the folio
+ * @index: its place in the file, in pages
  * @other: what faults give from now on, NULL for pages of the folio
  */
 struct large {
 	struct kunit *test;
 	struct file *file;
 	struct folio *folio;
+	pgoff_t index;
 	struct page *other;
 };
 
@@ -308,10 +312,10 @@ static vm_fault_t large_fault(struct vm_fault *vmf)
 		vmf->page = large->other;
 		return 0;
 	}
-	if (vmf->pgoff >= folio_nr_pages(large->folio))
+	if (vmf->pgoff - large->index >= folio_nr_pages(large->folio))
 		return VM_FAULT_SIGBUS;
 	folio_get(large->folio);
-	vmf->page = folio_page(large->folio, vmf->pgoff);
+	vmf->page = folio_page(large->folio, vmf->pgoff - large->index);
 	return 0;
 }
 
@@ -343,7 +347,7 @@ static u8 pattern(unsigned int i)
 	return 0x50 + i;
 }
 
-static struct large *large_of(struct kunit *test, struct folio *folio)
+static struct large *large_of(struct kunit *test, struct folio *folio, pgoff_t index)
 {
 	struct large *large = test_zalloc(test, sizeof(*large));
 	unsigned int i;
@@ -351,6 +355,7 @@ static struct large *large_of(struct kunit *test, struct folio *folio)
 	test_cleanup(test, put_page_action, folio_page(folio, 0));
 	large->test = test;
 	large->folio = folio;
+	large->index = index;
 	large->file = anon_inode_create_getfile("[migrate_mapped]", &large_fops, large,
 						O_RDWR, NULL);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, large->file);
@@ -362,7 +367,7 @@ static struct large *large_of(struct kunit *test, struct folio *folio)
 		memset(addr, pattern(i), PAGE_SIZE);
 		kunmap_local(addr);
 	}
-	KUNIT_ASSERT_EQ(test, 0, filemap_add_folio(large->file->f_mapping, folio, 0,
+	KUNIT_ASSERT_EQ(test, 0, filemap_add_folio(large->file->f_mapping, folio, index,
 						   GFP_KERNEL));
 	folio_mark_uptodate(folio);
 	folio_unlock(folio);
@@ -377,7 +382,7 @@ static struct large *large_make(struct kunit *test)
 	struct folio *folio = folio_alloc(GFP_HIGHUSER_MOVABLE, ORDER);
 
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	return large_of(test, folio);
+	return large_of(test, folio, 0);
 }
 
 /* Maps pages and touches them. */
@@ -424,7 +429,8 @@ static void expect_large(struct large *large, int mapcount)
 	struct kunit *test = large->test;
 	struct folio *folio = large->folio;
 
-	KUNIT_EXPECT_PTR_EQ(test, filemap_get_entry(large->file->f_mapping, 0), folio);
+	KUNIT_EXPECT_PTR_EQ(test, filemap_get_entry(large->file->f_mapping, large->index),
+			    folio);
 	folio_put(folio);
 	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), mapcount);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), folio_expected_ref_count(folio));
@@ -510,6 +516,26 @@ static void holes_in_large(struct kunit *test)
 	expect_large(large, 0);
 }
 
+/* A page table that does not exist is stepped over, to the first page in the next. */
+static void no_table_in_large(struct kunit *test)
+{
+	struct large *large = large_make(test);
+	const unsigned long all = large_map(large, 0, 0, NR_PAGES, 0);
+	const unsigned long table = ALIGN_DOWN(all, PMD_SIZE) - PMD_SIZE;
+	unsigned long addr = table - PAGE_SIZE;
+	u8 found;
+
+	KUNIT_ASSERT_EQ(test, addr, vm_mmap(large->file, addr, NR_PAGES * PAGE_SIZE,
+					    PROT_READ, MAP_SHARED | MAP_FIXED, 0));
+	KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)table, 1));
+	expect_large(large, NR_PAGES + 1);
+	large->folio = expect_moves(test, large->folio);
+	expect_maps(large, all, 0, NR_PAGES);
+	expect_maps(large, table, 1, 1);
+	expect_large(large, NR_PAGES + 1);
+	vm_munmap(addr, NR_PAGES * PAGE_SIZE);
+}
+
 /* What of a large folio is pinned for long. */
 static const struct part pins[] = {
 	{ "all", 0, NR_PAGES },
@@ -562,7 +588,10 @@ static const int neighbours[] = { -1, 1 };
 
 PARAM_ARRAY(neighbours, "%s", *p < 0 ? "before" : "behind");
 
-/* A private copy is not the page, even if it is its neighbour in memory. */
+/*
+ * A private copy is not the page, even if it is its neighbour in memory.  The walk
+ * comes to the mapping first that begins first.
+ */
 static void neighbour_is_no_page(struct kunit *test)
 {
 	const int *side = test->param_value;
@@ -576,16 +605,62 @@ static void neighbour_is_no_page(struct kunit *test)
 	test_cleanup(test, put_page_action, pages);
 	test_cleanup(test, put_page_action, pages + 2);
 	test_cleanup(test, put_page_action, pages + 3);
-	large = large_of(test, page_folio(page));
-	addr = large_map(large, 0, 0, 1, 0);
+	large = large_of(test, page_folio(page), 1);
+	addr = large_map(large, 0, 1, 1, 0);
 	large->other = copy;
-	copy_addr = large_map(large, 0, 0, 1, 0);
+	copy_addr = large_map(large, 0, 0, 2, 0) + PAGE_SIZE;
 
 	large->folio = expect_moves(test, large->folio);
 	expect_maps(large, addr, 0, 1);
 	expect_large(large, 1);
 	KUNIT_EXPECT_PTR_EQ(test, pte_page(read_pte(test, copy_addr)), copy);
-	KUNIT_EXPECT_EQ(test, folio_mapcount(page_folio(copy)), 1);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(page_folio(copy)), 2);
+}
+
+/* Of a large folio in a memfd the whole is pinned, once, and the offset lies in it. */
+static void large_of_memfd(struct kunit *test)
+{
+	const struct part *part = test->param_value;
+	const loff_t start = part->first * PAGE_SIZE + 100;
+	const loff_t end = (part->first + part->nr) * PAGE_SIZE - 1;
+	struct user_pages *up = user_pages_map(test, &user_memory_memfd, 2 * NR_PAGES);
+	struct folio *folio = folio_alloc(GFP_HIGHUSER_MOVABLE, ORDER);
+	pgoff_t offset = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	test_cleanup(test, put_page_action, folio_page(folio, 0));
+	KUNIT_ASSERT_EQ(test, 0, filemap_add_folio(up->file->f_mapping, folio, NR_PAGES,
+						   GFP_KERNEL));
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	kunit_release_action(test, put_page_action, folio_page(folio, 0));
+	lru_add_drain_all();
+
+	up->rc = memfd_pin_folios(up->file, NR_PAGES * PAGE_SIZE + start,
+				  NR_PAGES * PAGE_SIZE + end, up->folios, 2 * NR_PAGES,
+				  &offset);
+	KUNIT_ASSERT_EQ(test, up->rc, 1);
+	up->way = &pin_way_folios;
+	KUNIT_EXPECT_EQ(test, offset, start);
+	KUNIT_EXPECT_PTR_NE(test, up->folios[0], folio);
+	folio = up->folios[0];
+	KUNIT_EXPECT_FALSE(test, folio_is_zone_movable(folio));
+	KUNIT_EXPECT_EQ(test, folio_order(folio), ORDER);
+	KUNIT_EXPECT_EQ(test, atomic_read(&folio->_pincount), 1);
+	expect_pins(up, 1);
+	user_pages_unpin(up);
+	KUNIT_EXPECT_EQ(test, atomic_read(&folio->_pincount), 0);
+
+	/* From the hole before it, whose pages are made. */
+	up->rc = memfd_pin_folios(up->file, 2 * PAGE_SIZE, 2 * NR_PAGES * PAGE_SIZE - 1,
+				  up->folios, 2 * NR_PAGES, &offset);
+	KUNIT_ASSERT_EQ(test, up->rc, NR_PAGES - 2 + 1);
+	up->way = &pin_way_folios;
+	KUNIT_EXPECT_EQ(test, offset, 0);
+	KUNIT_EXPECT_PTR_EQ(test, up->folios[NR_PAGES - 2], folio);
+	expect_pins(up, NR_PAGES - 2 + 1);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
 }
 
 /* What somebody else has unmapped stays so, if he has the lock. */
@@ -625,6 +700,83 @@ static void set_vm_flags(struct kunit *test, unsigned long addr, vm_flags_t flag
 		vm_flags_clear(vma, flags);
 	mmap_write_unlock(current->mm);
 	KUNIT_ASSERT_NOT_NULL(test, vma);
+}
+
+/* A page of an unmapped folio that is mapped again, and what may be in its place. */
+struct zeros_param {
+	const char *name;
+	bool filled;
+	bool mlocked;
+	bool zero_page;
+};
+
+static const struct zeros_param zeros[] = {
+	{ "zeros", false, false, true },
+	{ "filled", true, false, false },
+	{ "mlocked", false, true, false },
+};
+
+PARAM_ARRAY(zeros, "%s", p->name);
+
+/* What is all zeros may become the zero page, as when a huge page is split. */
+static void zero_page_instead(struct kunit *test)
+{
+	const struct zeros_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
+	struct folio *folio = user_pages_folio(up, 0);
+	const long rss = get_mm_counter_sum(current->mm, MM_ANONPAGES);
+
+	if (!p->filled) {
+		up->filled = 0;
+		user_pages_write(up, 0, 0);
+	}
+	test_folio_get(test, folio);
+	test_folio_lock(test, folio);
+	if (p->mlocked)
+		set_vm_flags(test, up->addr, VM_LOCKED, true);
+	try_to_migrate(folio, 0);
+	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
+	remove_migration_ptes(folio, folio, TTU_USE_SHARED_ZEROPAGE);
+	if (p->mlocked)
+		set_vm_flags(test, up->addr, VM_LOCKED, false);
+
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), !p->zero_page);
+	KUNIT_EXPECT_EQ(test, is_zero_pfn(pte_pfn(read_pte(test, up->addr))), p->zero_page);
+	KUNIT_EXPECT_EQ(test, pte_write(read_pte(test, up->addr)), !p->zero_page);
+	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES),
+			rss - p->zero_page);
+	test_folio_unlock(test, folio);
+	test_folio_put(test, folio);
+	expect_not_pinned(up);
+	user_pages_write(up, 0, 1);
+	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES), rss);
+}
+
+/* A walk ends with its mapping: the next one has rights of its own. */
+static void adjacent_mappings(struct kunit *test)
+{
+	struct large *large = large_make(test);
+	const unsigned long addr = large_map(large, 0, 0, NR_PAGES, 0);
+	const unsigned int half = NR_PAGES / 2;
+	const unsigned long behind = addr + half * PAGE_SIZE;
+	unsigned int i;
+	u8 found;
+
+	KUNIT_ASSERT_EQ(test, behind, vm_mmap(large->file, behind, half * PAGE_SIZE,
+					      PROT_READ, MAP_SHARED | MAP_FIXED,
+					      half * PAGE_SIZE));
+	for (i = 0; i < half; i++)
+		KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)
+						       (behind + i * PAGE_SIZE), 1));
+	expect_large(large, NR_PAGES);
+	large->folio = expect_moves(test, large->folio);
+	expect_large(large, NR_PAGES);
+	expect_maps(large, addr, 0, NR_PAGES);
+	for (i = 0; i < NR_PAGES; i++)
+		KUNIT_EXPECT_EQ(test, pte_write(read_pte(test, addr + i * PAGE_SIZE)),
+				i < half);
+	vm_munmap(behind, half * PAGE_SIZE);
+	expect_large(large, half);
 }
 
 /* The stack that exec() prepares moves itself: its pages stay where they are. */
@@ -752,9 +904,13 @@ static struct kunit_case migrate_mapped_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(untouched_mapping, distances),
 	KUNIT_CASE_PARAM_ARRAY(part_of_large, parts),
 	KUNIT_CASE(holes_in_large),
+	KUNIT_CASE(no_table_in_large),
 	KUNIT_CASE_PARAM_ARRAY(large_pinned, pins),
+	KUNIT_CASE_PARAM_ARRAY(large_of_memfd, pins),
 	KUNIT_CASE_PARAM_ARRAY(neighbour_is_no_page, neighbours),
 	KUNIT_CASE(unmapped_by_another),
+	KUNIT_CASE_PARAM_ARRAY(zero_page_instead, zeros),
+	KUNIT_CASE(adjacent_mappings),
 	KUNIT_CASE(temporary_stack),
 	KUNIT_CASE_PARAM_ARRAY(mappings_change, writers),
 	KUNIT_CASE(mlocked_twice),

@@ -996,11 +996,16 @@ static int get_locked(struct user_pages *up)
 	return ret;
 }
 
-/* References are not for long. */
+static int get_nowhere(struct user_pages *up)
+{
+	return get_user_pages_fast(up->addr, 1, 0, NULL);
+}
+
+/* References are not for long, and have to be told of. */
 static void references_are_short(struct kunit *test)
 {
 	static int (*const gets[])(struct user_pages *up) = {
-		get_fast, get_unlocked, get_locked,
+		get_fast, get_unlocked, get_locked, get_nowhere,
 	};
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
 	unsigned int i;
