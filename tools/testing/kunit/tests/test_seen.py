@@ -72,5 +72,5 @@ def test_comments_and_space_are_no_code(after, changes):
 def test_why_nothing_is_executed():
 	told = seen.why_not([Covered("mm/a.c", missed=[3, 4]), Covered("mm/b.c", uncompiled=[7]), Covered("mm/c.c"), Covered("mm/d.S")],
 			    ["mm/a.c", "mm/b.c", "mm/c.c"])
-	assert told == ("no case reaches mm/a.c:3-4; no code is compiled for mm/b.c:7; no case reached the lines that it removes from mm/c.c; "
+	assert told == ("no case reaches mm/a.c:3-4; no code is compiled for mm/b.c:7; no line that it removes from mm/c.c was executed; "
 			"mm/d.S is not compiled")

@@ -87,7 +87,7 @@ def why_not(files: Iterable[Covered], counted: Iterable[str]) -> str:
 		elif file.uncompiled:
 			told.append(f"no code is compiled for {file.file}:{ranges(file.uncompiled)}")
 		else:
-			told.append(f"no case reached the lines that it removes from {file.file}")
+			told.append(f"no line that it removes from {file.file} was executed")
 	return "; ".join(told)
 
 
