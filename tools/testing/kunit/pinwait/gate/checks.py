@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..kernel import build
-from . import compare, lint, trailers
+from . import compare, lint, ordering, trailers
 from ..kernel.sandbox import Sandbox
 from ..log.results import Outcome
 from ..report.judgement import Change, Check, Covered, Finding
@@ -86,6 +86,7 @@ class Text(Examiner):
 			check.findings.append(Finding(what, f"{kind}: {text.splitlines()[0]}", Change.NEW, level == "ERROR",
 						      f"{level}:{kind}: {text}", place[1] if place else ""))
 		check.findings += compare.items({}, trailers.fixes(patch.message, self.scene.kdir))
+		check.findings += compare.items({}, self._orders(number), held=False)
 		before, after = (self._kernel_doc(index, patch) for index in (number - 1, number))
 		check.findings += compare.items(before, after)
 		if patch.no_author:
@@ -98,6 +99,16 @@ class Text(Examiner):
 		if patch.bare:
 			check.reason += "; it has no message to check"
 		return check
+
+	def _orders(self, number: int) -> dict[str, compare.Item]:
+		"""Return what a patch changes of orders that no boot can show."""
+		shop = self.scene.shop
+		found: dict[str, compare.Item] = {}
+		for name in self.scene.patches[number - 1].files:
+			if name.endswith((".c", ".h")):
+				found |= ordering.changed(name, shop.kernel.git("diff", "--no-ext-diff", "--no-renames", "-U9", shop.states[number - 1],
+										shop.states[number], "--", name))
+		return found
 
 	def _kernel_doc(self, index: int, patch: Patch) -> dict[str, compare.Item]:
 		"""Return kernel-doc's complaints about a patch's files in a state."""
