@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """The checks that build and boot: a profile's results after a patch, compared with those before it."""
 
+import functools
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from ..util import outputs
-from . import compare, lint, repeat, weakening
+from . import compare, exports, lint, repeat, weakening
 from ..log.results import Outcome
 from ..report.judgement import Change, Check, Finding
 from ..report.words import named
 from .attempt import Result
 from .checks import NAMED, Examiner, Scene
+from .seen import text_of
 from .states import STUBS, STUBS_PROFILE, Answer
 
 REPEATED = 4		# limit of a repeated boot in real time, as a multiple of the base's
@@ -123,7 +125,20 @@ class Stubs(Compared):
 		check = self.compared(number)
 		if check.outcome is Outcome.PASS:
 			check.reason = "it builds without page migration and without KUnit"
+		check.findings += self._exports(number)
 		return check
+
+	def _exports(self, number: int) -> list[Finding]:
+		"""Return what the patch takes from modules."""
+		shop = self.scene.shop
+		names = [name for name in self.scene.patches[number - 1].files if name.endswith((".c", ".S"))]
+		before, after = ([text_of(shop.kernel.git, shop.states[index], name) for name in names] for index in (number - 1, number))
+		symbols = exports.changed(before, after)
+		if not symbols:
+			return []
+		shop.check_out(number)
+		held, noted = exports.findings(symbols, shop.kernel.git, functools.partial(text_of, shop.kernel.git, shop.states[number]))
+		return compare.items({}, held) + compare.items({}, noted, held=False)
 
 
 class Suite(Compared):
