@@ -43,7 +43,7 @@ help:
 	@echo 'MUTANT=name     run: break the kernel with one of tools/testing/mutants'
 	@echo 'PROFILE=uml     table of lib/kunit-configs/profiles.toml'
 	@echo "FILTER='s.c*'   only these cases"
-	@echo 'PROFILES=a,b    gate: profiles to run the suites in (uml); BASE=commit of KDIR; CHECKS=a,b: only these'
+	@echo 'PROFILES=a,b    gate: the suites in exactly these profiles (uml, and x86_64 if needed); BASE=commit of KDIR; CHECKS=a,b: only these'
 	@echo 'SHARD=i/n       gate, check-gate, mutants, soak: do only the i-th of n shares'
 	@echo 'RUNS=1          check-gate: judge each input N times'
 	@echo 'RESUME=1        check-gate, mutants GENERATED=1: continue the same job where it was interrupted'

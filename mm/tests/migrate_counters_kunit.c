@@ -321,7 +321,7 @@ static void destination_goes_back(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, tf->folio, folio);
 		KUNIT_ASSERT_NOT_NULL(test, mover->dst[0]);
 		KUNIT_EXPECT_EQ(test, mover->locked_back, o->dst_locked ? mover->asked : 0);
-		if (folio_fixture_virtual_time())
+		if (nobody_else_runs())
 			KUNIT_EXPECT_EQ(test, folio_ref_count(mover->dst[0]), 0);
 		expect_unharmed(test, tf, 1);
 	}

@@ -183,7 +183,7 @@ static void move_in_state(struct kunit *test, const struct move_param *p,
 	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, counter), rss);
 	if (p->fails)
 		test_folio_put(test, folio);
-	if (folio_fixture_virtual_time())
+	if (nobody_else_runs())
 		KUNIT_EXPECT_EQ(test, folio_ref_count(p->fails ? m.dst : folio), 0);
 	if (anon) {
 		KUNIT_EXPECT_PTR_EQ(test, folio_anon_vma(user_pages_folio(up, 0)),

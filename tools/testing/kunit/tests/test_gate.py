@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from pinwait.commands import cli
-from pinwait.gate import engine, lint, states
+from pinwait.gate import choice, engine, lint, states
 from pinwait.kernel import sandbox
 from pinwait.log import results
 from pinwait.gate.attempt import Result, Trials
@@ -608,3 +608,152 @@ def test_promises_are_those_of_the_series_that_base_or_patches_bring(judged, ser
 	second = _patch(35, "series 35", 2, 2) if series else _patch(20, "good", 2, 2)
 	judged(_patch(10, "good", 1, 2), second, series=series)
 	assert [judged.promised[index] for index in range(3)] == promised
+
+
+@pytest.fixture(name="traced")
+def _traced(judged, monkeypatch):
+	"""Return a function that makes x86_64 answer as given: what it executes, why nothing can be told, why it does not build."""
+	monkeypatch.setattr(choice, "missing", lambda: "")
+	monkeypatch.setattr(choice, "has_object", lambda _obj, _name: True)
+	usual = states.Workshop.look
+	answers = {"counts": {"mm/migrate.c": {10: 1, 20: 1, 30: 1}}, "problem": "", "error": ""}
+
+	def look(shop, index, wanted):
+		usual(shop, index, wanted)
+		for what in wanted:
+			answer = shop.answers[index, what]
+			if what == "traced":
+				answer.counts, answer.problem = (None, answers["problem"]) if answers["problem"] else (answers["counts"], "")
+			elif what == "x86_64" and index == 0:
+				answer.result.error = answers["error"]
+	monkeypatch.setattr(states.Workshop, "look", look)
+	return lambda **more: answers.update(more)
+
+
+def _checks(judgement, number=1):
+	return [check.name for check in judgement.patches[number - 1].checks]
+
+
+def test_what_uml_executes_is_not_booted_elsewhere(judged, traced):
+	traced()
+	judgement = judged(_patch(10, "better 10"))
+	assert "x86_64" not in _checks(judgement) and "x86_64" in judgement.checks and judgement.profiles == ["uml"]
+	assert judgement.patches[0].omitted["x86_64"].startswith("it executes code of every hunk")
+	assert judgement.choice[-1].startswith("patch 1: uml alone: ") and not any("x86_64" in wanted for _, wanted in judged.looks)
+
+
+def test_what_uml_does_not_execute_is_booted_elsewhere(judged, traced):
+	traced()
+	judgement = judged(_patch(10, "a", 1, 2), _patch(20, "b", 2, 2))
+	assert _outcomes(judgement) == ["pass", "pass"] and judgement.profiles == ["uml", "x86_64"]
+	assert ("x86_64" in _checks(judgement, 1), "x86_64" in _checks(judgement, 2)) == (False, True)
+	assert judgement.choice[-1] == "patch 2: also x86_64: uml does not execute mm/migrate.c:20"
+	assert judgement.patches[1].covered == [Covered("mm/migrate.c", executed=[20], removed=[20], elsewhere=[20])]
+	assert "1 of them only in x86_64" in next(check.reason for check in judgement.patches[1].checks if check.name == "coverage")
+	assert all("--profiles" not in check.command for check in judgement.patches[1].checks)
+
+
+def test_fails_only_elsewhere(judged, traced, monkeypatch):
+	traced()
+	usual = states.Workshop.look
+
+	def look(shop, index, wanted):
+		usual(shop, index, wanted)
+		if "x86_64" in wanted and index:
+			shop.answers[index, "x86_64"].result.log = _log(FAILS, 0)
+	monkeypatch.setattr(states.Workshop, "look", look)
+	monkeypatch.setattr(engine.Trials, "boot", lambda trial, _result, folder, *_more: (
+		_log(FAILS if "x86_64" in str(folder) and "after" in folder.name else "", 0), Verdict(Outcome.PASS, "")))
+	judgement = judged(_patch(20, "b"))
+	assert _held(judgement) == [("x86_64", "case")] and judgement.exit_code == 1
+
+
+def test_what_fails_in_uml_is_not_booted_elsewhere(judged, traced):
+	traced()
+	judgement = judged(_patch(20, FAILS))
+	assert _held(judgement) == [("uml", "case")] and judgement.profiles == ["uml"]
+	assert judgement.patches[0].omitted["x86_64"] == "uml shows already that the patch fails"
+
+
+def test_executed_nowhere(judged, traced):
+	traced(counts={"mm/migrate.c": {20: 0}})
+	judgement = judged(_patch(20, "b"))
+	assert _outcomes(judgement) == ["not-seen"]
+	assert judgement.patches[0].reason == ("coverage: none of the code that it changes is executed in uml or x86_64: "
+					       "no case reaches mm/migrate.c:20")
+
+
+def test_execution_that_cannot_be_told_is_not_seen(judged, traced):
+	traced(problem="QEMU is silent")
+	judgement = judged(_patch(20, "b"))
+	assert _outcomes(judgement) == ["not-seen"] and judgement.patches[0].covered == [Covered("mm/migrate.c", unmeasured=[20])]
+	assert "mm/migrate.c:20 is compiled, its execution was not measured; what x86_64 executes is not known: QEMU is silent" in judgement.reason
+
+
+@pytest.mark.parametrize("lacks, error, said", [
+	("there is no QEMU", "", "there is no QEMU"), ("", "no compiler", "the base does not build: no compiler"),
+])
+def test_machine_that_cannot_boot_elsewhere_blames_nobody(judged, traced, monkeypatch, lacks, error, said):
+	traced(error=error)
+	monkeypatch.setattr(choice, "missing", lambda: lacks)
+	judgement = judged(_patch(10, "a", 1, 2), _patch(20, "b", 2, 2))
+	assert _outcomes(judgement) == ["pass", "not-seen"] and judgement.profiles == ["uml"]
+	assert f"x86_64, which may execute it, was not booted: {said}" in judgement.reason
+	assert f"patch 2: x86_64: {said}; it is wanted because uml does not execute mm/migrate.c:20" in judgement.not_checked
+	assert f"patch 2: uml alone, without x86_64: {said}" in judgement.choice
+
+
+def test_given_profiles_are_taken_exactly(judged, traced):
+	traced()
+	alone = judged(_patch(20, "b"), profiles=("uml",))
+	assert _outcomes(alone) == ["not-seen"] and "x86_64" not in alone.checks and not any("profile" in line for line in alone.choice)
+	both = judged(_patch(10, "b"), profiles=("uml", "x86_64"))
+	assert "x86_64" in _checks(both) and "x86_64" not in both.patches[0].omitted and "--profiles=uml,x86_64" in both.command
+
+
+def test_checks_that_need_no_choice_make_none(judged, traced):
+	traced()
+	judgement = judged(_patch(20, "b"), checks=("static", "warnings"))
+	assert _checks(judgement) == ["static", "warnings"] and not any("x86_64" in line for line in judgement.choice)
+
+
+def test_one_check_of_a_patch_is_picked_as_in_the_whole(judged, traced):
+	traced()
+	judgement = judged(_patch(20, "b"), checks=("x86_64",))
+	assert _checks(judgement) == ["x86_64"] and _outcomes(judgement) == ["pass"]
+	judgement = judged(_patch(10, "b"), checks=("x86_64",))
+	assert not _checks(judgement) and _outcomes(judgement) == ["pass"] and "none was needed" in judgement.reason
+
+
+@pytest.fixture(name="wide")
+def _wide(judged, monkeypatch):
+	"""Let what is changed depend on the width of a long and on the MMU; return a function that says what other configurations print."""
+	said = {}
+	usual = states.Workshop.look
+
+	def look(shop, index, wanted):
+		usual(shop, index, wanted)
+		if "configs" in wanted:
+			answer = shop.answers[index, "configs"]
+			answer.objects = {"i386-objects": ["mm/migrate.c"], "x86_64-objects": []}
+			answer.lines = {"i386-objects": said.get(index, []), "x86_64-objects": []}
+	monkeypatch.setattr(states.Workshop, "look", look)
+	monkeypatch.setattr(states.Workshop, "depends_on", lambda _shop, _index: ({"MMU"}, True))
+	return said.update
+
+
+def test_other_configurations(judged, wide):
+	wide({0: ["mm/migrate.c:5:1: warning: old"], 1: ["mm/migrate.c:6:1: warning: old"]})
+	judgement = judged(_patch(10, "a"))
+	assert _outcomes(judgement) == ["pass"] and _checks(judgement)[3] == "configs"
+	assert judgement.patches[0].checks[3].reason == "no new message about mm/migrate.c in i386-objects"
+	assert any("without MMU: what it changes depends on CONFIG_MMU" in line for line in judgement.not_checked)
+	wide({1: ["mm/migrate.c:6:1: error: a long is too short"]})
+	judgement = judged(_patch(10, "a"))
+	assert _held(judgement) == [("configs", "warning")] and judgement.exit_code == 1
+	assert "i386-objects: mm/migrate.c: error: a long is too short" in [finding.id for finding in judgement.patches[0].checks[3].held]
+
+
+def test_other_configurations_are_not_built_for_nothing(judged):
+	judgement = judged(_patch(10, "a"))
+	assert "configs" not in _checks(judgement) and judgement.patches[0].omitted["configs"].startswith("nothing that it changes depends")

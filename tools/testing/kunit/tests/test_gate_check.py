@@ -60,6 +60,8 @@ def _wrong(entry, judgement, code=None):
 	(_entry("pass", outcomes=("pass", "pass")), _judgement(FINE, FINE)),
 	(_entry("fail", first_failed=2, check="uml", kind="case", says=r"suite\.case", outcomes=("pass", "fail")), _judgement(FINE, FAILS)),
 	(_entry("fail", first_failed=1, says="was 2"), _judgement(FAILS, FINE)),
+	(_entry("pass", told="because .* code", profiles=("uml",)), _judgement(FINE, FINE, not_checked=["because of the code"])),
+	(_entry("pass", told="was 2"), _judgement(FINE, (_check("static"), _check("uml", Outcome.PASS, replace(CASE, held=False))))),
 	(_entry("cannot judge", because="refused", says="b.cause"), _judgement(problem="because of that")),
 	(_entry("cannot judge", because="refused", says="reason"), _judgement((_check("apply", Outcome.CANNOT_JUDGE),), FINE)),
 ])
@@ -82,6 +84,8 @@ def test_right_verdicts(entry, judgement):
 	(_entry("fail", first_failed=1, says="other"), _judgement(FAILS, FINE), None, "does not say 'other'"),
 	(_entry("fail", first_failed=1), _judgement((_check("uml", Outcome.FAIL),), FINE), None, "there is no finding"),
 	(_entry("fail", first_failed=1), _judgement((_check("uml", Outcome.FAIL, replace(CASE, held=False)),), FINE), None, "no finding"),
+	(_entry("pass", told="of it"), _judgement(FINE, FINE), None, "it does not tell 'of it'"),
+	(_entry("pass", profiles=("uml", "x86_64")), _judgement(FINE, FINE), None, "the profiles is ['uml'], not ['uml', 'x86_64']"),
 	(_entry("cannot judge", because="refused"), _judgement(FINE, FINE), None, "the verdict is 'pass', not 'cannot judge'"),
 	(_entry("cannot judge", because="refused", says="mm/x"), _judgement(problem="so"), None, "does not say 'mm/x', but: "),
 ])

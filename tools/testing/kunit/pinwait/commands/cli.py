@@ -269,8 +269,8 @@ def _dry_run_option(sub: argparse.ArgumentParser) -> None:
 def _dry_run(args: argparse.Namespace) -> int:
 	given = options(args)
 	if args.subcommand == "gate":
-		checks = args.checks or (*engine.EVERY_PATCH, *args.profiles)
-		return plan.tell_gate(given, args.sources, (*args.profiles, *engine.MORE_PROFILES), checks)
+		profiles = args.profiles or engine.PICKED_FROM
+		return plan.tell_gate(given, args.sources, (*profiles, *engine.MORE_PROFILES), args.checks or (*engine.EVERY_PATCH, *profiles))
 	boots = f"{args.n} times, {args.parallel} at a time" if args.subcommand == "soak" else "once"
 	return plan.tell(given, [given.profile], boots)
 
@@ -334,7 +334,7 @@ def _gate_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--range", metavar="A..B", default="", help="judge these commits of --kdir")
 	sub.add_argument("--staged", action="store_true", help="judge what is staged in --kdir")
 	sub.add_argument("--profiles", metavar="NAME,...", type=_names, default=engine.Asked.profiles,
-			 help="profiles to run the suites in (uml)")
+			 help="profiles to run the suites in (uml, and x86_64 for a patch that needs it)")
 	sub.add_argument("--checks", metavar="NAME,...", type=_names, default=(), help="only these checks of each patch")
 	sub.add_argument("--only", type=int, metavar="N", default=0, help="only patch N of the series")
 	sub.add_argument("--repeat", type=int, metavar="N", default=engine.Asked.repeat,

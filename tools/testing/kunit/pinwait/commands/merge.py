@@ -73,17 +73,20 @@ def join_judgements(found: Sequence[Judgement], missing: Sequence[Shard]) -> Jud
 	# The order of arguments must not matter. Start from the most complete shard: one that ended early has the least data.
 	found = sorted(found, key=lambda one: (bool(one.problem), not one.patches, one.shard))
 	first = found[0]
-	_agree([{name: getattr(one, name) for name in ("tool", "base_commit", "kernel", "series", "profiles", "checks", "only")}
+	_agree([{name: getattr(one, name) for name in ("tool", "base_commit", "kernel", "series", "checks", "only")}
 		for one in found if not one.problem])
 	if len({tuple(patch.sha256 for patch in one.patches) for one in found if one.patches}) > 1:
 		raise UsageError("these are not shards of one job: their patches differ")
 	whole = replace(first, shard="", ended=0, problem=next((one.problem for one in found if one.problem), ""),
 			not_checked=list(dict.fromkeys(line for one in found for line in one.not_checked)),
+			choice=list(dict.fromkeys(line for one in found for line in one.choice)),
+			profiles=list(dict.fromkeys(name for one in found for name in one.profiles)),
 			seconds=_seconds(found), patches=[replace(patch, checks=[]) for patch in first.patches])
 	for patch in whole.patches:
 		parts = [part for one in found for part in one.patches if part.number == patch.number]
 		checks = sorted((check for part in parts for check in part.checks), key=lambda check: -WORST_FIRST.index(check.outcome))
 		patch.checks = list({check.name: check for check in checks}.values())	# of equal names, the worst
+		patch.omitted = {name: why for part in parts for name, why in part.omitted.items()}
 		patch.covered = next((part.covered for part in parts if part.covered is not None), None)
 	for shard in missing:
 		for name, number in shard.block(units(whole.checks, len(whole.patches), whole.only)):

@@ -17,7 +17,7 @@ from ..kernel import profile, sandbox
 from ..source import usertree
 from ..util import outputs
 from ..gate.engine import Asked
-from ..gate.states import COVERAGE_PROFILE, STATIC, STUBS_PROFILE, WARNINGS
+from ..gate.states import BUILT_ONLY, COVERAGE_PROFILE, STATIC, WARNINGS
 from ..log.results import EXIT_CODES, Outcome
 from ..report.judgement import Judgement
 from ..report.terminal import print_judgement
@@ -27,6 +27,7 @@ from ..util.proc import INTERRUPTED, CommandFailed, run
 from ..util.project import CONFIGS, PROJECT
 
 QUICK_CHECKS = (STATIC, WARNINGS)
+QUICK_PROFILES = ("uml",)
 HOOK = "pre-push"
 # Stop the push only for `fail` or an interruption. A missing tool or any other result lets it continue.
 SCRIPT = """#!/bin/sh
@@ -128,8 +129,8 @@ def remove_hook(options: Options) -> int:
 
 
 def _judge(options: Options, asked: Asked, full: bool) -> tuple[Judgement, Path]:
-	every = tuple(name for name in profile.names(CONFIGS) if name not in (STUBS_PROFILE, COVERAGE_PROFILE))
-	profiles = every if full else Asked.profiles
+	every = tuple(name for name in profile.names(CONFIGS) if name not in (*BUILT_ONLY, COVERAGE_PROFILE))
+	profiles = every if full else QUICK_PROFILES
 	# It is the developer's own code: it may run even if this machine cannot confine it.
 	closed = not sandbox.failure()
 	asked = replace(asked, profiles=profiles, isolation=closed, checks=() if full else (*QUICK_CHECKS, *profiles))

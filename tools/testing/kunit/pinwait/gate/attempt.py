@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..kernel import boot, build
+from ..kernel import boot, build, traced
 from ..log import expected as expected_cases, ktap, results, splat, verdict
 from ..source import series
 from ..kernel.boot import Boot
@@ -32,7 +32,8 @@ RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
 BEGUN = "begun"
 # Folder of a result that holds the booted kernel: the only one to which the kernel may write.
 BOOT = "boot"
-FORMAT = "2"		# version of the cached results, and of the way they are made here
+EXECUTED = "executed"	# of a kernel in QEMU: the addresses of the instructions that it executed
+FORMAT = "3"		# version of the cached results, and of the way they are made here
 KEPT = 200		# the newest results, which stay cached
 
 
@@ -136,7 +137,9 @@ class Trials:
 				result.verdict = Verdict(Outcome.PASS, "builds")
 			elif self.request.profile.virtual_time and before and before.binary == result.binary:
 				result.log, result.verdict = before.log, before.verdict
-				shutil.copy2(before.folder / LOG, folder / LOG)
+				for name in (LOG, EXECUTED):
+					if (before.folder / name).exists():
+						shutil.copy2(before.folder / name, folder / name)
 			else:
 				result.log, result.verdict = self.boot(result, folder, progress, patience)
 		result.warnings = build.warnings((folder / BUILD_LOG).read_text(encoding="utf-8", errors="replace"),
@@ -162,6 +165,8 @@ class Trials:
 		"""Boot a built state again; keep the console in folder."""
 		how = self.how(Built(result.folder / BOOT, ""), result.promises, timeout)
 		log = how.read(how.run(folder, progress))
+		if how.profile.qemu_config:
+			traced.keep(how.built.obj, result.folder / EXECUTED)
 		# A patch may add cases.
 		name = self.request.profile.name
 		expected = replace(self.expected, promises=result.promises).with_others(log.cases, name)
@@ -169,7 +174,10 @@ class Trials:
 
 	def how(self, built: Built, promises: str, timeout: int = 0) -> Boot:
 		"""Return the boot of a kernel on which the suites assert a series' promises."""
-		return Boot(self.kernel, built, self.request.profile, self.arguments(promises), timeout=timeout or self.timeout,
+		profile = self.request.profile
+		if profile.qemu_config:
+			profile = replace(profile, qemu_args=f"{profile.qemu_args} {traced.arguments(built.obj)}".strip())
+		return Boot(self.kernel, built, profile, self.arguments(promises), timeout=timeout or self.timeout,
 			    box=self.request.sandbox, parser=self.parser_dir)
 
 	def arguments(self, promises: str) -> list[str]:
@@ -225,7 +233,7 @@ def _newest_first(folder: Path) -> list[Path]:
 def tool_identity() -> str:
 	"""Return a digest of the modules that make a result: results of older versions are not trusted."""
 	digest = hashlib.sha256()
-	for module in (boot, build, expected_cases, ktap, results, splat, verdict):
+	for module in (boot, build, expected_cases, ktap, results, splat, traced, verdict):
 		digest.update(Path(str(module.__file__)).read_bytes())
 	return digest.hexdigest() + FORMAT
 

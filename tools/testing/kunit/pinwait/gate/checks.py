@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..kernel import build
-from . import compare, lint, ordering, trailers
+from . import choice, compare, lint, ordering, trailers
 from ..kernel.sandbox import Sandbox
 from ..log.results import Outcome
 from ..report.judgement import Change, Check, Covered, Finding
 from ..source.patches import Patch
 from ..util.progress import Progress
-from .seen import COUNTED, why_not
-from .states import COVERAGE, STATIC, WARNINGS, Answer, Workshop
+from .seen import COUNTED, joined, why_not
+from .states import OBJECTS, COVERAGE, STATIC, TRACED, WARNINGS, Answer, Workshop
 
 NAMED = 3		# maximal number of files and cases that a reason names
 
@@ -35,6 +35,12 @@ class Scene:
 	progress: Progress
 	note: Callable[[str], None]	# reports what could not be checked
 	covered: dict[int, list[Covered]] = field(default_factory=dict)		# by patch: which of its lines are executed
+	picked: dict[int, list[str]] = field(default_factory=dict)	# by patch: what x86_64 may show of it that uml cannot
+	omitted: dict[tuple[int, str], str] = field(default_factory=dict)	# by patch and check: why the check is not made
+
+	def traced(self, number: int) -> bool:
+		"""Tell whether the suites run on x86_64 for a patch, where what they execute is known, too."""
+		return choice.PROFILE in self.profiles and (number, choice.PROFILE) not in self.omitted
 
 	def touches_code(self, number: int) -> bool:
 		"""Tell whether a patch touches a file that a compiler reads."""
@@ -58,7 +64,7 @@ class Examiner(ABC):
 		self.scene = scene
 
 	def needs(self, number: int) -> list[str]:
-		"""Return what judge() needs to know of the states before and after a patch: profiles, WARNINGS, COVERAGE."""
+		"""Return what judge() needs to know of the states before and after a patch: profiles, WARNINGS, COVERAGE, TRACED."""
 		return []
 
 	@abstractmethod
@@ -158,33 +164,81 @@ class Warnings(Examiner):
 		return compare.messages((line for name in names for line in lines.get(name, ())), renamed=renamed)
 
 
+class Configurations(Examiner):
+	"""New messages about the touched files where one builds for 32 bit, for one CPU, or with other huge pages."""
+	name = OBJECTS
+
+	def needs(self, number: int) -> list[str]:
+		"""Return OBJECTS, unless nothing that the patch changes depends on such options."""
+		return [] if (number, self.name) in self.scene.omitted else [OBJECTS]
+
+	def judge(self, number: int) -> Check:
+		"""Return the new messages of the compiler."""
+		before, after = (self.scene.shop.answers[index, OBJECTS] for index in (number - 1, number))
+		renamed = dict(self.scene.patches[number - 1].renamed)
+		check = Check(self.name, Outcome.PASS, "")
+		for profile, lines in (after.lines or {}).items():
+			old, new = compare.messages((before.lines or {})[profile], renamed=renamed), compare.messages(lines)
+			check.findings += [replace(finding, id=f"{profile}: {finding.id}") for finding in compare.items(old, new)]
+		told = [f"{', '.join(names[:NAMED])} in {profile}" for profile, names in (after.objects or {}).items() if names]
+		check.reason = f"no new message about {'; '.join(told)}" if told else "none of its files is compiled in other configurations"
+		return check
+
+
 class Executed(Examiner):
 	"""Whether any of the code that a patch changes is executed. Lines that are not are informational."""
 	name = COVERAGE
 
 	def needs(self, number: int) -> list[str]:
-		"""Return COVERAGE if executed lines are to be counted."""
-		return [COVERAGE] if self._is_measured(number) else []
+		"""Return COVERAGE if executed lines are to be counted, and TRACED if on x86_64, too."""
+		if not self._is_measured(number):
+			return []
+		return [COVERAGE, *([choice.PROFILE, TRACED] if self.scene.traced(number) else [])]
 
 	def judge(self, number: int) -> Check:
 		"""Return pass with the number of executed changed lines, or not seen if there are none."""
 		wide = "" if (number - 1, COVERAGE) in self.scene.shop.answers or not self.scene.shop.wide(number) else \
 			"an earlier patch also changes a header that most files include, and counting would compile everything twice more"
-		problem = wide or next((answer.problem for index in (number, number - 1)
-				if (answer := self.scene.shop.answers.get((index, COVERAGE))) and answer.problem), "")
+		problem = wide or self._problem(number, COVERAGE)
 		if problem:
 			self.scene.note(f"patch {number}: coverage of the changed lines: {problem}")
 			return Check(self.name, Outcome.PASS, f"not measured: {problem}")
 		covered, compiled = self.scene.shop.covered(number)
+		where, unknown = "", ""
+		if self.scene.traced(number):
+			where, unknown = f" in uml or {choice.PROFILE}", self._problem(number, TRACED)
+			covered, compiled = self._joined(number, covered, compiled, unknown)
 		self.scene.covered[number] = covered
 		if not covered:
 			return Check(self.name, Outcome.PASS, "it changes no code")
 		executed, missed, removed = (sum(len(getattr(file, name)) for file in covered) for name in ("executed", "missed", "removed"))
 		if not executed and not removed:
-			return Check(self.name, Outcome.NOT_SEEN, f"none of the code that it changes is executed: {why_not(covered, compiled)}")
+			why = why_not(covered, compiled) + (f"; what {choice.PROFILE} executes is not known: {unknown}" if unknown else "")
+			if left_out := self.scene.omitted.get((number, choice.PROFILE)):
+				why += f"; {choice.PROFILE}, which may execute it, was not booted: {left_out}" if self.scene.picked.get(number) else ""
+			return Check(self.name, Outcome.NOT_SEEN, f"none of the code that it changes is executed{where}: {why}")
 		told = [f"{executed} of {executed + missed} changed lines with code are executed"] if executed + missed else []
+		elsewhere = sum(len(file.elsewhere) for file in covered)
+		told += [f"{elsewhere} of them only in {choice.PROFILE}"] if elsewhere else []
 		told += [f"{removed} of those that it removes were"] if removed else []
 		return Check(self.name, Outcome.PASS, ", ".join(told))
+
+	def _problem(self, number: int, what: str) -> str:
+		"""Say why it could not be found out what is executed before or after a patch, "" if it could."""
+		return next((answer.problem for index in (number, number - 1)
+			     if (answer := self.scene.shop.answers.get((index, what))) and answer.problem), "")
+
+	def _joined(self, number: int, covered: list[Covered], compiled: list[str], unknown: str) -> tuple[list[Covered], list[str]]:
+		"""Add what x86_64 executes of a patch's lines; if that is unknown, only which files are compiled there."""
+		shop = self.scene.shop
+		obj = shop.trials[choice.PROFILE].obj
+		if unknown:
+			built = [file.file for file in covered if choice.has_object(obj, file.file)]
+			return [replace(file, unmeasured=file.uncompiled or file.missed, missed=[], uncompiled=[]) if file.file in built else file
+				for file in covered], [*compiled, *built]
+		there, more = shop.covered(number, TRACED)
+		found = {file.file: file for file in there}
+		return [joined(file, found.get(file.file)) for file in covered], [*compiled, *more]
 
 	def _is_measured(self, number: int) -> bool:
 		"""Tell whether to count executed lines for a patch; not if two states in a row would have to be compiled completely."""

@@ -21,7 +21,7 @@ from ..kernel import build, profile, qemu, sandbox
 from ..report import words
 from ..source import b4, ground, mails, patches, series, usertree, worktree
 from ..util import deps, outputs, proc, shard
-from . import compare, lint, repeat
+from . import choice, compare, lint, repeat
 from ..kernel.build import Request
 from ..kernel.sandbox import Sandbox
 from ..log.results import LABELS, Outcome
@@ -37,12 +37,13 @@ from ..util.progress import Progress
 from ..util.project import CONFIGS, PROJECT, version
 from ..util.shard import Shard
 from .attempt import Trials
-from .checks import Examiner, Executed, Scene, Text, Warnings
-from .states import APPLY, COVERAGE, COVERAGE_PROFILE, STATIC, STUBS, STUBS_PROFILE, WARNINGS, Workshop
+from .checks import Configurations, Examiner, Executed, Scene, Text, Warnings
+from .states import APPLY, BUILT_ONLY, COVERAGE, COVERAGE_PROFILE, OBJECTS, STATIC, STUBS, TRACED, WARNINGS, Workshop
 from .suites import Stubs, Suite
 
-EVERY_PATCH = (STATIC, WARNINGS, STUBS, COVERAGE)
-MORE_PROFILES = (STUBS_PROFILE, COVERAGE_PROFILE)	# besides those in which the suites run
+EVERY_PATCH = (STATIC, WARNINGS, STUBS, OBJECTS, COVERAGE)
+PICKED_FROM = ("uml", choice.PROFILE)	# of these the gate picks for each patch, if the caller does not: always the first
+MORE_PROFILES = (*BUILT_ONLY, COVERAGE_PROFILE)	# besides those in which the suites run
 OF_THE_TEXT = ("checkpatch", "sign-off", "fixes")	# kinds of findings of which only the patch itself can be the cause
 TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/proc", "/run")
 
@@ -53,7 +54,7 @@ class Asked:
 	sources: tuple[str, ...] = ()
 	range: str = ""
 	base: str = ""
-	profiles: tuple[str, ...] = ("uml",)
+	profiles: tuple[str, ...] = ()	# in these, exactly; none: uml, and x86_64 for a patch that needs it
 	checks: tuple[str, ...] = ()	# only these
 	only: int = 0			# only this patch
 	repeat: int = repeat.LEAST_BOOTS	# boots of base and patch each, if boots differ and something is new
@@ -105,15 +106,15 @@ class _Gate:
 	def __init__(self, options: Options, asked: Asked, progress: Progress):
 		self.options, self.asked, self.progress = options, asked, progress
 		self.root = options.build_root / "gate"
-		self.profiles = {name: qemu.provided(profile.load(CONFIGS, name), options.build_root)
-				 for name in dict.fromkeys([*asked.profiles, *MORE_PROFILES])}
+		self.suites = asked.profiles or PICKED_FROM
+		self.profiles = {name: self._profile(name) for name in dict.fromkeys([*self.suites, *MORE_PROFILES])}
 		self.checks = self._chosen_checks()
 		self.patches: list[Patch] = []
 		now = time.gmtime()
 		self.folder = new_folder(options.build_root / "results", f"{time.strftime('%Y%m%dT%H%M%SZ', now)}-gate")
 		self.judgement = Judgement(
 			kernel="", base="", base_commit="", choice=[], series=options.named_series, before=[],
-			profiles=list(asked.profiles), checks=self.checks, command=asked.reproduce(options, options.kernel),
+			profiles=list(asked.profiles or PICKED_FROM[:1]), checks=self.checks, command=asked.reproduce(options, options.kernel),
 			started=time.strftime("%Y-%m-%dT%H:%M:%SZ", now), compiler="", isolation="",
 			shard=str(asked.shard), only=asked.only, seconds=self.progress.seconds, tool=version(),
 			report_url=options.report_url)
@@ -154,11 +155,16 @@ class _Gate:
 		write_all(self.judgement, self.folder, {"judgement.json": self.options.json, "junit.xml": self.options.junit})
 		outputs.attempt(f"{self.folder} is not complete", lambda: finish_folder(self.folder, self.judgement.command))
 
+	def _profile(self, name: str) -> profile.Profile:
+		"""Return a profile with its QEMU. One that the gate picks by itself may lack that: choice.missing() tells."""
+		found = profile.load(CONFIGS, name)
+		return found if name not in self.asked.profiles and choice.missing() else qemu.provided(found, self.options.build_root)
+
 	def _chosen_checks(self) -> list[str]:
 		if self.asked.repeat < repeat.LEAST_BOOTS:
 			raise UsageError(f"--repeat={self.asked.repeat} boots are too few to distinguish a patch's fault from a flake: give "
 					 f"{repeat.LEAST_BOOTS} or more")
-		every = [*EVERY_PATCH, *self.asked.profiles]
+		every = [*EVERY_PATCH, *self.suites]
 		unknown = [name for name in self.asked.checks if name not in every]
 		if unknown:
 			raise UsageError(f"unknown check '{unknown[0]}'; there are: {', '.join(every)}")
@@ -283,15 +289,15 @@ class _Gate:
 		for name, found in self.profiles.items():
 			request = Request(found, self.options.jobs, self.options.kconfig_add, self.options.make_options, box)
 			trials[name] = Trials(kernel, request, cases, self.root, tools / kunit, promised, self.options.kernel_args,
-					      self.options.timeout, name != STUBS_PROFILE, self.asked.anew)
+					      self.options.timeout, name not in BUILT_ONLY, self.asked.anew)
 			self._seed(trials[name].obj)
-		main = self.asked.profiles[0]
+		main = self.suites[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)
 		self.judgement.not_checked += [f"{name}: the patch changes it, but the gate judges with the base's" for name in dict.fromkeys(
 			name for patch in self.patches for name in patch.files if lint.judges(name))]
 		shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches[:len(states.commits) - 1])], trials, main,
 				self.options.build_root / "strays", self.progress)
-		self.scene = Scene(shop, self.patches, self.asked.profiles, self.asked.repeat, tools, box, self.options.kdir, self.folder,
+		self.scene = Scene(shop, self.patches, self.suites, self.asked.repeat, tools, box, self.options.kdir, self.folder,
 				   self.progress, self.judgement.not_checked.append)
 
 	def _seed(self, obj: Path) -> None:
@@ -322,8 +328,8 @@ class _Gate:
 		if (shop.kernel.tree / worktree.UNFINISHED).exists():
 			shop.check_out(0)	# checks of the text alone need a tree, too
 		units = self.asked.shard.block(shard.units(self.checks, len(self.patches), self.asked.only))
-		examiners = {one.name: one for one in (Text(self.scene), Warnings(self.scene), Stubs(self.scene), Executed(self.scene),
-						       *(Suite(self.scene, name) for name in self.asked.profiles))}
+		examiners = {one.name: one for one in (Text(self.scene), Warnings(self.scene), Stubs(self.scene), Configurations(self.scene),
+						       Executed(self.scene),						       *(Suite(self.scene, name) for name in self.suites))}
 		for number in sorted({number for _, number in units if number <= count}):
 			here = [examiners[check] for check in self.checks if (check, number) in units]
 			patch = self.judgement.patches[number - 1]
@@ -332,23 +338,80 @@ class _Gate:
 				for examiner in here:
 					if examiner.name != STATIC:
 						self._look(number, here)
-					patch.checks.append(self._check(examiner, number))
+					if why := self.scene.omitted.get((number, examiner.name)):
+						patch.omitted[examiner.name] = why
+					else:
+						patch.checks.append(self._check(examiner, number))
 			patch.covered = self.scene.covered.get(number)
 			self.progress.say(f"patch {number} of {len(self.patches)}: {LABELS[patch.outcome]}: {patch.subject}")
 
 	def _look(self, number: int, examiners: Sequence[Examiner]) -> None:
 		"""Find out what the checks need to know of the states before and after a patch."""
-		shop = self.scene.shop
+		more = (choice.PROFILE, TRACED, OBJECTS)
 		wanted = list(dict.fromkeys(name for examiner in examiners for name in examiner.needs(number)))
+		if number not in self.scene.picked and any(examiner.name in (COVERAGE, OBJECTS, choice.PROFILE) for examiner in examiners):
+			counted = Executed(self.scene).needs(number)
+			self._look_at(number, list(dict.fromkeys(name for name in [self.suites[0], *counted, *wanted] if name not in more)))
+			self._pick(number)
+			wanted = list(dict.fromkeys(name for examiner in examiners for name in examiner.needs(number)))
+		self._look_at(number, wanted)
+
+	def _pick(self, number: int) -> None:
+		"""Decide whether a patch needs the suites on x86_64, too, and other configurations; say why."""
+		scene, judgement = self.scene, self.judgement
+		before, after = (scene.shop.result(index, self.suites[0]) for index in (number - 1, number))
+		reasons = [] if after.error or before.error else scene.shop.needs_more(number)
+		scene.picked[number] = reasons
+		profile = choice.PROFILE
+		needed, width = scene.shop.depends_on(number)
+		if after.error:
+			scene.omitted[number, OBJECTS] = f"{self.suites[0]} does not build"
+		elif not width and all(reason.startswith(choice.UNEXECUTED) for reason in reasons):
+			scene.omitted[number, OBJECTS] = "nothing that it changes depends on an option, or on the width of a long"
+		if "MMU" in needed:
+			scene.note(f"patch {number}: without MMU: what it changes depends on CONFIG_MMU, and no architecture that this compiler knows "
+				   "builds without one")
+		if self.asked.profiles:
+			return
+		if not reasons:
+			scene.omitted[number, profile] = f"{self.suites[0]} does not build" if after.error else \
+				f"it executes code of every hunk that has some, and nothing depends on what only {profile} has"
+			line = f"patch {number}: {self.suites[0]} alone: {scene.omitted[number, profile]}"
+		elif any(finding.held for finding in compare.compare(before, after)):
+			scene.omitted[number, profile] = f"{self.suites[0]} shows already that the patch fails"
+			line = f"patch {number}: {self.suites[0]} alone: {scene.omitted[number, profile]}"
+		elif lacks := choice.missing() or self._unsound(profile):
+			scene.omitted[number, profile] = lacks
+			scene.note(f"patch {number}: {profile}: {lacks}; it is wanted because {choice.told(reasons)}")
+			line = f"patch {number}: {self.suites[0]} alone, without {profile}: {lacks}"
+		else:
+			judgement.profiles += [profile] if profile not in judgement.profiles else []
+			line = f"patch {number}: also {profile}: {choice.told(reasons)}"
+		judgement.choice.append(line)
+		self.progress.say(line)
+
+	def _unsound(self, name: str) -> str:
+		"""Say why nothing can be compared with the base in a profile that the caller did not ask for, "" if it can."""
+		self.scene.shop.look(0, [name])
+		why = self.scene.shop.unsound(0, name)
+		return f"the base {why}" if why else ""
+
+	def _look_at(self, number: int, wanted: Sequence[str]) -> None:
+		"""Find out what is wanted about the states before and after a patch."""
+		shop = self.scene.shop
 		profiles = [name for name in wanted if name in shop.trials]
 		shop.look(number - 1, profiles)
 		for name in profiles if number == 1 else ():
 			shop.expect_sound_base(name)
-		shop.look(number - 1, [name for name in wanted if name not in profiles])
+		# What a kernel executed is known after its boot.
+		traced = [name for name in wanted if name == TRACED]
+		shop.look(number - 1, [name for name in wanted if name not in (*profiles, TRACED)])
+		shop.look(number - 1, traced)
 		if all(build.NOT_BUILT.match(name) for name in self.patches[number - 1].files):
 			shop.same(number)
 		# A header that most objects include would recompile all of them: the counts before the patch have to do.
-		shop.look(number, [name for name in wanted if name != COVERAGE or not shop.wide(number)])
+		shop.look(number, [name for name in wanted if name != TRACED and (name != COVERAGE or not shop.wide(number))])
+		shop.look(number, traced)
 
 	def _check(self, examiner: Examiner, number: int) -> Check:
 		"""Return one check's judgement on a patch."""

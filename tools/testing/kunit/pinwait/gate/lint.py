@@ -58,15 +58,21 @@ def export_tools(git: Git, commit: str, parent: Path) -> Path:
 
 def compile_anew(tree: Path, obj: Path, sources: Iterable[str], request: Request, build_root: Path, log: Path,
 		 sparse: bool) -> tuple[bool, str]:
-	"""Recompile C files with W=1, and with sparse if asked; tell whether it worked, and return all output.
+	"""Recompile C files with W=1, and with sparse if asked; tell whether it worked, and return all output."""
+	words = ["W=1", "-k", *(["C=2", f"CF=-include {COMPAT}"] if sparse else [])]
+	return compile_with(tree, obj, sources, words, request, build_root, log)
+
+
+def compile_with(tree: Path, obj: Path, sources: Iterable[str], words: Sequence[str], request: Request, build_root: Path,
+		 log: Path) -> tuple[bool, str]:
+	"""Recompile C files with more words for make; tell whether it worked, and return all output.
 
 	make prints nothing for an object that is up to date, so it is removed first; the next build makes it again.
 	"""
 	objects = [str(Path(name).with_suffix(".o")) for name in sources]
 	for name in objects:
 		(obj / name).unlink(missing_ok=True)
-	words = ["W=1", "-k", *(["C=2", f"CF=-include {COMPAT}"] if sparse else []), *objects]
-	return _make(tree, obj, words, request, build_root, log)
+	return _make(tree, obj, [*words, *objects], request, build_root, log)
 
 
 def kconfig(tree: Path, obj: Path, request: Request, build_root: Path, log: Path) -> list[str]:

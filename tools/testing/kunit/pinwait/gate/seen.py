@@ -21,6 +21,8 @@ COMMENT = re.compile(r"/\*.*?\*/|//.*")
 INERT = re.compile(r"(?:[{}]|\*.*|/\*.*|#.*|else|do|)$")	# braces, comments, the preprocessor's lines
 ENDS = (";", "{", "}", ":", "*/")	# endings of a line after which a statement begins
 
+UNKNOWN = -1		# the count of a line that is compiled, and of which nobody knows whether it was executed
+
 Counts = Mapping[int, int]
 
 
@@ -42,14 +44,27 @@ def places_of_insertion(diff: str) -> set[int]:
 def statement(source: Sequence[str], counts: Counts, number: int) -> int:
 	"""Return the line that has the count for a line, 0 if no code was compiled for it."""
 	while number not in counts:
-		text = _bare(source, number)
-		above = number - 1
-		while above and not _bare(source, above):
-			above -= 1
-		if not above or INERT.match(text) or _bare(source, above).startswith("#") or _bare(source, above).endswith(ENDS):
+		above = _above(source, number)
+		if not above or INERT.match(bare(source, number)):
 			return 0
 		number = above
 	return number
+
+
+def begins(source: Sequence[str], number: int) -> int:
+	"""Return the line on which the statement of a line begins, 0 if the line is the preprocessor's."""
+	while above := _above(source, number):
+		number = above
+	macro = number > 1 and source[number - 2].rstrip().endswith("\\")
+	return 0 if macro or bare(source, number).startswith("#") else number
+
+
+def _above(source: Sequence[str], number: int) -> int:
+	"""Return the line above a line that belongs to the same statement, 0 if there is none."""
+	above = number - 1
+	while above and not bare(source, above):
+		above -= 1
+	return 0 if not above or bare(source, above).startswith("#") or bare(source, above).endswith(ENDS) else above
 
 
 def changes_code(before: str, after: str) -> bool:
@@ -68,11 +83,25 @@ def covered(name: str, diff: str, before: tuple[str, Counts], after: tuple[str, 
 	if after:
 		for number in sorted(added):
 			owner = _owner(after, number)
-			(told.uncompiled if not owner else told.executed if after[1][owner] else told.missed).append(number)
+			count = after[1][owner] if owner else 0
+			lines = told.uncompiled if not owner else told.executed if count > 0 else told.missed if not count else told.unmeasured
+			lines.append(number)
 	else:
 		removed |= places_of_insertion(diff)
-	told.removed = [number for number in sorted(removed) if before[1].get(_owner(before, number))]
+	told.removed = [number for number in sorted(removed) if before[1].get(_owner(before, number), 0) > 0]
 	return told
+
+
+def joined(uml: Covered, other: Covered | None) -> Covered:
+	"""Return the lines of a file that one of two kernels executed."""
+	if not other:
+		return uml
+	executed = {*uml.executed, *other.executed}
+	unmeasured = {*other.unmeasured} - executed
+	missed = {*uml.missed, *other.missed} - executed - unmeasured
+	uncompiled = {*uml.uncompiled, *other.uncompiled} - executed - unmeasured - missed
+	return Covered(uml.file, sorted(executed), sorted(missed), sorted(uncompiled), sorted({*uml.removed, *other.removed}),
+		       sorted(unmeasured), sorted({*other.executed} - {*uml.executed}))
 
 
 def why_not(files: Iterable[Covered], counted: Iterable[str]) -> str:
@@ -82,6 +111,8 @@ def why_not(files: Iterable[Covered], counted: Iterable[str]) -> str:
 	for file in files:
 		if file.file not in counted:
 			told.append(f"{file.file} is not compiled")
+		elif file.unmeasured:
+			told.append(f"{file.file}:{ranges(file.unmeasured)} is compiled, its execution was not measured")
 		elif file.missed:
 			told.append(f"no case reaches {file.file}:{ranges(file.missed)}")
 		elif file.uncompiled:
@@ -103,7 +134,8 @@ def _owner(state: tuple[str, Counts], number: int) -> int:
 	return statement(state[0].split("\n"), state[1], number)
 
 
-def _bare(source: Sequence[str], number: int) -> str:
+def bare(source: Sequence[str], number: int) -> str:
+	"""Return a line of a source without comments, "" if there is no such line."""
 	return COMMENT.sub("", source[number - 1]).strip() if number <= len(source) else ""
 
 

@@ -5,27 +5,33 @@ Work that needs the same folder of objects is done in sequence, in a lane. Lanes
 own, so that each boot can kill all children of its process.
 """
 
+import functools
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..kernel import build, gcov
+from ..kernel import build, gcov, traced
 from ..source import worktree
-from . import lint
+from . import choice, lint
 from ..log.results import Ending
 from ..report.judgement import Covered
 from ..source.store import Kernel
 from ..util.errors import CannotJudge
 from ..util.proc import workers
 from ..util.progress import Progress
-from .attempt import Result, Trials
-from .seen import CODE, COUNTED, changes_code, covered, text_of
+from .attempt import EXECUTED, Result, Trials, BOOT
+from .seen import CODE, COUNTED, UNKNOWN, changes_code, covered, text_of
 
 STATIC, WARNINGS, STUBS, COVERAGE, APPLY = "static", "warnings", "stubs", "coverage", "apply"
+OBJECTS = "configs"
+CONFIG_PROFILES = ("i386-objects", "x86_64-objects")	# other configurations, in which only some objects are compiled
+TRACED = "traced"	# no check of its own: coverage, of a kernel in QEMU
 STUBS_PROFILE, COVERAGE_PROFILE = "uml-stubs", gcov.PROFILE
+BUILT_ONLY = (STUBS_PROFILE, *CONFIG_PROFILES)
 THROUGH = 3		# C files to compile for a header
+TRACED_THROUGH = 8	# to find those among them that use what changes
 WIDE = 60		# C files: a header that this many include is too expensive to rebuild for coverage
 # Limit of a boot in virtual time: a multiple of the base's wall seconds, and the least number of wall seconds.
 PATIENCE, LEAST_PATIENCE = 40, 20
@@ -39,6 +45,7 @@ class Answer:
 	lines: Mapping[str, Sequence[str]] | None = None	# by file: compilers' messages
 	sources: Mapping[str, Sequence[str]] | None = None	# by touched file: the C files that were compiled for it
 	counts: Mapping[str, Mapping[int, int]] | None = None	# by file and line: how often it was executed
+	objects: Mapping[str, Sequence[str]] | None = None	# by profile: the C files that were compiled there
 	problem: str = ""
 	seconds: float = 0.0
 
@@ -68,7 +75,7 @@ class Workshop:
 				self.answers.setdefault((index, what), answer)
 
 	def look(self, index: int, wanted: Sequence[str]) -> None:
-		"""Find out what is wanted about a state and not yet known: profiles, WARNINGS, COVERAGE.
+		"""Find out what is wanted about a state and not yet known: profiles, WARNINGS, OBJECTS, COVERAGE, and then TRACED.
 
 		Raises CannotJudge if the machine is at fault.
 		"""
@@ -108,7 +115,7 @@ class Workshop:
 		trial = self.trials[name]
 		return lint.kconfig(self.kernel.tree, trial.obj, trial.request, trial.root, log)
 
-	def compiled(self, files: Iterable[str], profile: str = "") -> list[str]:
+	def compiled(self, files: Iterable[str], profile: str = "", through: int = THROUGH) -> list[str]:
 		"""Return the C files among files that a profile compiles, and compiled C files that include headers among them."""
 		obj = self.trials[profile or self.main].obj
 		found: dict[str, None] = {}
@@ -117,7 +124,7 @@ class Workshop:
 			if path.suffix == ".c" and (obj / path.parent / f".{path.stem}.o.cmd").exists():
 				found[name] = None
 			elif path.suffix == ".h":
-				found |= dict.fromkeys(lint.includers(obj, name, THROUGH))
+				found |= dict.fromkeys(lint.includers(obj, name, through))
 		return list(found)
 
 	def wide(self, index: int) -> bool:
@@ -160,8 +167,8 @@ class Workshop:
 			return False
 		if (index, what) in self.answers:
 			return True
-		if what == COVERAGE:
-			if not set(self._counted_files(index)) <= (counts := self._counts_noted(index)).keys():
+		if what in (COVERAGE, TRACED):
+			if not set(self._counted_files(index)) <= (counts := self._counts_noted(index, what)).keys():
 				return False
 			self.answers[index, what] = Answer(what, counts=counts)
 			return True
@@ -173,7 +180,7 @@ class Workshop:
 
 	def _kept(self, index: int, what: str) -> Result | None:
 		"""Return the cached result of a state in a profile; None if something has to be built, or if it is no profile."""
-		if what in (WARNINGS, COVERAGE) or what == self.main and not self.trials[what].obj.exists():
+		if what in (WARNINGS, COVERAGE, TRACED, OBJECTS) or what == self.main and not self.trials[what].obj.exists():
 			return None
 		return self.trials[what].known(self.states[index])
 
@@ -200,9 +207,11 @@ class Workshop:
 		answer = Answer(what)
 		if what == WARNINGS:
 			answer.sources, answer.lines, answer.problem = self._warnings(index, progress)
-		elif what == COVERAGE:
+		elif what == OBJECTS:
+			answer.objects, answer.lines = self._configs(index, progress)
+		elif what in (COVERAGE, TRACED):
 			try:
-				answer.counts = self._counts(index, progress)
+				answer.counts = (self._counts if what == COVERAGE else self._traced)(index, progress)
 			except CannotJudge as error:
 				answer.problem = str(error).splitlines()[0]
 		else:
@@ -256,13 +265,38 @@ class Workshop:
 			trial.note(self.states[index], WARNINGS, known)
 		return sources, noted, f"sparse did not check {', '.join(unseen)}" if unseen else ""
 
+	def _configs(self, index: int, progress: Progress) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+		"""Compile some sources of a state in other configurations; return which, and the compiler's messages, by profile."""
+		files = [name for name in self._touched(index) if name.endswith((".c", ".h"))]
+		sources = dict.fromkeys(name for name in files if name.endswith(".c"))
+		for profile in (self.main, choice.PROFILE):
+			sources |= dict.fromkeys(self.compiled([name for name in files if name.endswith(".h")], profile) if profile in self.trials else [])
+		there = [name for name in sources if (self.kernel.tree / name).exists()]
+		read = functools.partial(text_of, self.kernel.git, self.states[index])
+		objects: dict[str, list[str]] = {}
+		said: dict[str, list[str]] = {}
+		for profile in CONFIG_PROFILES:
+			trial = self.trials[profile]
+			folder = trial.folder(self.states[index])
+			folder.mkdir(parents=True, exist_ok=True)
+			build.configure(self.kernel, self.states[index], trial.request, trial.root, folder / f"{OBJECTS}.log", progress)
+			chosen = choice.options(trial.obj / ".config")
+			objects[profile] = [name for name in there if choice.builds(name, read, chosen)]
+			good, output = lint.compile_with(self.kernel.tree, trial.obj, objects[profile], ["-k"], trial.request, trial.root,
+							 folder / f"{OBJECTS}.log") if objects[profile] else (True, "")
+			if not good and (fault := build.machine_fault(output)):
+				raise CannotJudge(f"other configurations could not be tried on this machine: {fault}")
+			said[profile] = list(dict.fromkeys(build.warnings(output, self.kernel.tree)))
+			said[profile] += [] if good or said[profile] else [build.explain(output, self.kernel.tree)]
+		return objects, said
+
 	def _counted_files(self, index: int) -> list[str]:
 		"""Return the sources of a state whose executed lines are to be counted."""
 		return [name for name in self._touched(index) if name.endswith(COUNTED)]
 
-	def _counts_noted(self, index: int) -> dict[str, dict[int, int]]:
+	def _counts_noted(self, index: int, what: str = COVERAGE) -> dict[str, dict[int, int]]:
 		"""Return a state's cached counts: how often each line of a file is executed; {} for a file without code."""
-		found = self.trials[COVERAGE_PROFILE].noted(self.states[index], COVERAGE)
+		found = self.trials[COVERAGE_PROFILE if what == COVERAGE else choice.PROFILE].noted(self.states[index], what)
 		return {name: {int(number): count for number, count in lines.items()} for name, lines in found.items()}
 
 	def _counts(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
@@ -287,8 +321,32 @@ class Workshop:
 		trial.note(self.states[index], COVERAGE, found)
 		return found
 
-	def covered(self, index: int) -> tuple[list[Covered], list[str]]:
-		"""Return the executed lines of the code that differs from the state before, and which of its files are compiled."""
+	def _traced(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
+		"""Cache and return which lines of some sources the kernel in QEMU executed in a state: 1, 0, or UNKNOWN."""
+		files = self._counted_files(index)
+		trial, result = self.trials[choice.PROFILE], self.result(index, choice.PROFILE)
+		if result.error:
+			raise CannotJudge(f"the kernel of {choice.PROFILE} does not build")
+		executed = traced.addresses(result.folder / EXECUTED)
+		folder = trial.folder(self.states[index])
+		folder.mkdir(parents=True, exist_ok=True)
+		log = folder / f"{TRACED}.log"
+		if not (trial.obj / ".config").exists():	# the result was cached, the objects are gone
+			build.build(self.kernel, self.states[index], trial.request, trial.root, log, progress)
+		sources = [name for name in self.compiled(files, choice.PROFILE, TRACED_THROUGH) if (self.kernel.tree / name).exists()]
+		if sources and not lint.compile_with(self.kernel.tree, trial.obj, sources, traced.DEBUG, trial.request, trial.root, log)[0]:
+			raise CannotJudge(f"{', '.join(sources)} cannot be compiled with debug information: {log}")
+		lines = traced.lines(result.folder / BOOT / trial.request.profile.binary,
+				     [trial.obj / Path(name).with_suffix(".o") for name in sources], executed, self.kernel.tree)
+		found = self._counts_noted(index, TRACED) | {name: _as_counts(lines.get(name, traced.Lines())) for name in files}
+		trial.note(self.states[index], TRACED, found)
+		return found
+
+	def covered(self, index: int, what: str = COVERAGE) -> tuple[list[Covered], list[str]]:
+		"""Return the executed lines of the code that differs from the state before, and which of its files are compiled.
+
+		what says in which kernel: COVERAGE or TRACED.
+		"""
 		git, earlier, state = self.kernel.git, self.states[index - 1], self.states[index]
 		found: list[Covered] = []
 		compiled: list[str] = []
@@ -296,7 +354,7 @@ class Workshop:
 			before, after = (text_of(git, commit, name) for commit in (earlier, state))
 			if not name.endswith(CODE) or not changes_code(before, after):
 				continue
-			old, new = self._lines_of(index - 1, name), self._lines_of(index, name)
+			old, new = self._lines_of(index - 1, name, what), self._lines_of(index, name, what)
 			if not name.endswith(COUNTED):
 				found.append(Covered(name))
 			else:
@@ -305,11 +363,42 @@ class Workshop:
 			compiled += [name] if old or new else []
 		return found, compiled
 
-	def _lines_of(self, index: int, name: str) -> Mapping[int, int] | None:
+	def needs_more(self, index: int) -> list[str]:
+		"""Say why the suites have to run on x86_64, too, to judge what a state changes; COVERAGE must be known."""
+		git, earlier, state = self.kernel.git, self.states[index - 1], self.states[index]
+		other = self.trials[choice.PROFILE].obj if choice.PROFILE in self.trials else Path("not built")
+		only = choice.options(other / ".config") - choice.options(self.trials[self.main].obj / ".config")
+		found = []
+		for name in self.touched[index]:
+			before, after = (text_of(git, commit, name) for commit in (earlier, state))
+			# A kernel that was not built yet may compile it.
+			built = not (other / build.STAMP).exists() or not before or not name.endswith((".c", ".S")) or choice.has_object(other, name)
+			if built:
+				found += choice.reasons(name, git.changed(earlier, state, name), (before, self._lines_of(index - 1, name)),
+							(after, self._lines_of(index, name)), only or choice.DIFFERENT)
+		return list(dict.fromkeys(found))
+
+	def depends_on(self, index: int) -> tuple[set[str], bool]:
+		"""Return the options on which the changed lines of a state depend, and whether the width of a long matters to them."""
+		git, earlier, state = self.kernel.git, self.states[index - 1], self.states[index]
+		options: set[str] = set()
+		width = False
+		for name in self.touched[index]:
+			if choice.may_be_built(name):
+				changed = (git.changed(earlier, state, name), text_of(git, earlier, name), text_of(git, state, name))
+				options |= set(choice.options_of(*changed))
+				width |= choice.width(*changed)
+		return options, width
+
+	def _lines_of(self, index: int, name: str, what: str = COVERAGE) -> Mapping[int, int] | None:
 		"""Return how often each line of a file is executed in a state, None if that was not measured."""
-		answer = self.answers.get((index, COVERAGE))
+		answer = self.answers.get((index, what))
 		counts = answer.counts if answer else None
 		return None if counts is None else counts.get(name, {})
+
+
+def _as_counts(lines: traced.Lines) -> dict[int, int]:
+	return dict.fromkeys(lines.unknown, UNKNOWN) | {number: int(executed) for number, executed in lines.executed.items()}
 
 
 class _Worker:

@@ -147,6 +147,10 @@ class Suite(Compared):
 	def __init__(self, scene: Scene, profile: str):
 		super().__init__(scene, profile, profile)
 
+	def needs(self, number: int) -> list[str]:
+		"""Return the profile, unless the patch needs no boot in it."""
+		return [] if (number, self.name) in self.scene.omitted else [self.profile]
+
 	def judge(self, number: int) -> Check:
 		"""Return the suites' new findings."""
 		check = self.compared(number)

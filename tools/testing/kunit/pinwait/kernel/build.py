@@ -24,6 +24,7 @@ BUILD_GIB = 1.0
 CCACHE_SIZE = "5G"
 STAMP = "pinwait-stamp"
 PLACE = "pinwait-place"	# in a folder of objects: from where its dependencies are named
+CONFIGURED = "pinwait-configured"	# in one of which only objects are compiled: what it was configured with
 OBJECTS = "pinwait-objects"	# instead, if only some of the objects are up to date
 # With the commit's id in the version, every commit would make a new kernel.
 KCONFIG = ("CONFIG_LOCALVERSION_AUTO=n",)
@@ -123,6 +124,26 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	stamp.unlink(missing_ok=True)	# the build may have put a link there
 	stamp.write_text(wanted + _state(obj, request.profile.binary), encoding="utf-8")
 	return Built(obj, compiler)
+
+
+def configure(kernel: Kernel, commit: str, request: Request, build_root: Path, log: Path, progress: Progress) -> None:
+	"""Configure a profile, of which only some objects will be compiled, for commit, which is checked out.
+
+	What make itself does with a changed Kconfig file is enough once there is a configuration. Raises DoesNotBuild.
+	"""
+	obj = object_folder(build_root, kernel, request)
+	obj.mkdir(parents=True, exist_ok=True)
+	_settle(obj, kernel.tree)
+	stamp, wanted = obj / CONFIGURED, json.dumps(json.loads(identity(kernel, commit, request))[1:])
+	if (obj / ".config").is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8", errors="replace") == wanted:
+		return
+	need_space(obj, BUILD_GIB, "building a kernel")
+	env = environment(build_root, kernel.tree)
+	Path(env["CCACHE_DIR"]).mkdir(exist_ok=True)
+	with open(log, "w", encoding="utf-8") as output, progress.stage("configure", f"profile {request.profile.name}"):
+		_logged(request.sandbox.command(configure_command(kernel, obj, request), [obj, Path(env["CCACHE_DIR"])]), env, output.fileno(), kernel.tree)
+	stamp.unlink(missing_ok=True)
+	stamp.write_text(wanted, encoding="utf-8")
 
 
 def _settle(obj: Path, tree: Path) -> None:

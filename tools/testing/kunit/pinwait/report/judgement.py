@@ -76,6 +76,8 @@ class Covered:
 	missed: list[int] = field(default_factory=list)
 	uncompiled: list[int] = field(default_factory=list)	# no code in this configuration
 	removed: list[int] = field(default_factory=list)	# executed lines that it removes, by their numbers before it
+	unmeasured: list[int] = field(default_factory=list)	# compiled, but nobody knows whether they were executed
+	elsewhere: list[int] = field(default_factory=list)	# those of executed that UML does not execute
 
 
 @dataclass
@@ -91,18 +93,19 @@ class PatchJudgement:
 	checks: list[Check] = field(default_factory=list)
 	covered: list[Covered] | None = None	# None: not measured
 	mail_sha256: str = ""	# of the whole mail, or file with a diff, as it came
+	omitted: dict[str, str] = field(default_factory=dict)	# checks that were not made of it, and why
 
 	@property
 	def outcome(self) -> Outcome:
-		"""The outcome of the worst check."""
-		return worst(check.outcome for check in self.checks)
+		"""The outcome of the worst check; pass if all that were to be made turned out not to be needed."""
+		return worst(check.outcome for check in self.checks) if self.checks or not self.omitted else Outcome.PASS
 
 	@property
 	def reason(self) -> str:
 		"""The reason of the deciding check; of several the last, because the suites come after the checks of the text."""
 		outcome = self.outcome
 		return next((f"{check.name}: {check.reason}" for check in reversed(self.checks) if check.outcome is outcome),
-			    "no check was made")
+			    "; ".join(f"{name}: {why}" for name, why in self.omitted.items()) or "no check was made")
 
 
 @dataclass
@@ -111,11 +114,11 @@ class Judgement:
 	kernel: str		# version
 	base: str		# the base, for people
 	base_commit: str
-	choice: list[str]	# why this base, line by line
+	choice: list[str]	# why this base and these profiles, line by line
 	series: str		# of the project, applied before the patches; none
 	before: list[PatchId]	# the patches of that series
-	profiles: list[str]
-	checks: list[str]	# the requested checks of each patch
+	profiles: list[str]	# in which the suites were run of any patch
+	checks: list[str]	# the requested checks of each patch; some may be needed for none
 	command: str		# reproduces the whole
 	started: str		# ISO 8601, UTC
 	compiler: str
@@ -134,14 +137,14 @@ class Judgement:
 	@property
 	def tried(self) -> list[PatchJudgement]:
 		"""The patches that this judgement covers; a shard covers only its own."""
-		return [patch for patch in self.patches if patch.checks or not (self.shard or self.only)]
+		return [patch for patch in self.patches if patch.checks or patch.omitted or not (self.shard or self.only)]
 
 	def not_made(self, patch: PatchJudgement) -> list[str]:
 		"""Return the requested checks of a patch that have no result here."""
 		there = {check.name for check in patch.checks}
 		if "apply" in there or self.shard or self.only not in (0, patch.number):
 			return []
-		return [name for name in self.checks if name not in there]
+		return [name for name in self.checks if name not in there and name not in patch.omitted]
 
 	@property
 	def outcome(self) -> Outcome:
@@ -178,7 +181,7 @@ class Judgement:
 			more = f"; nor patch {', '.join(str(patch.number) for patch in unseen[1:])}" if unseen[1:] else ""
 			return f"{self.naming(unseen[0])} is not seen ({unseen[0].subject}): {unseen[0].reason}{more}"
 		of = f" of {total}" if tried < total else ""
-		return f"{tried}{of} patch{'es' if total > 1 else ''}, no regression found by {', '.join(self._looks())}"
+		return f"{tried}{of} patch{'es' if total > 1 else ''}, no regression found by {', '.join(self._looks()) or 'any check, because none was needed'}"
 
 	def naming(self, patch: PatchJudgement) -> str:
 		"""Name a patch without contradicting its own number in its series."""

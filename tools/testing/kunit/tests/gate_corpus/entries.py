@@ -139,6 +139,8 @@ class Entry:
 	kind: str = ""			# of one of its findings
 	says: str = ""			# pattern in the text of such a finding, or in the reason
 	outcomes: tuple[str, ...] = ()	# of each patch
+	told: str = ""			# pattern in what it says besides: why these profiles, remarks, what is not checked, reasons
+	profiles: tuple[str, ...] = ()	# in which the suites run of any patch; none: any
 	because: str = ""		# why there is no verdict
 	slow: bool = False		# left out of samples
 

@@ -168,6 +168,10 @@ def wrong(given: Input, content: dict[str, Any], exit_code: int | None) -> list[
 			if name == "patch_id" and value or name != "patch_id" and not bare:
 				tagged = name == "subject" and re.fullmatch(r"(?:\[.*\]:?\s*)*" + re.escape(value), patch[name])
 				expect(f"the {name} of patch {number}", value if tagged else patch[name], value)
+	if entry.profiles:
+		expect("the profiles", content["profiles"], list(entry.profiles))
+	if entry.told and not re.search(entry.told, besides := _besides(content)):
+		found.append(f"it does not tell {entry.told!r}, but: {besides}")
 	if entry.outcomes:
 		found += _outcomes(entry, patches)
 	if entry.expect in (PASS, NOT_SEEN):
@@ -181,6 +185,13 @@ def _outcomes(entry: Entry, patches: Sequence[dict[str, Any]]) -> list[str]:
 	"""Return what is wrong with what is said of each patch."""
 	got, due = [SAID.get(patch["outcome"], patch["outcome"]) for patch in patches], list(entry.outcomes)
 	return [f"what is said of each patch is {got!r}, not {due!r}"] if got != due else []
+
+
+def _besides(content: dict[str, Any]) -> str:
+	"""Return what a judgement says besides its verdict."""
+	checks = [check for patch in content["patches"] for check in patch["checks"]]
+	remarks = [finding["text"] for check in checks for finding in check["findings"] if finding["change"] == "new" and not finding["held"]]
+	return "\n".join([*content["choice"], *remarks, *content["not_checked"], *(check["reason"] for check in checks)])
 
 
 def _unfounded(entry: Entry, patch: dict[str, Any]) -> list[str]:
