@@ -216,6 +216,42 @@ static void freed_meanwhile(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, default_hstate.free_huge_pages, 1);
 }
 
+static void forget_subpool(void *folio)
+{
+	hugetlb_set_folio_subpool(folio, NULL);
+}
+
+/*
+ * One that is about to be freed, with a subpool to count it, fails for good: it is tried
+ * once.
+ */
+static void permanent_error(struct kunit *test)
+{
+	struct folio_hold *hold;
+	struct huge_test ht;
+	struct folio *folio;
+
+	huge_test_make(test, &ht, MIGRATE_SYNC);
+	folio = ht.tf->folio;
+	hold = folio_hold(test, folio, 1, 0);
+	folio_migration_add(ht.m, ht.tf);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(ht.tf->addr, ht.tf->len));
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&ht.tf->file->f_path, 0));
+	/* Nobody looks into it before the folio is freed. */
+	hugetlb_set_folio_subpool(folio, test_zalloc(test, 1));
+	test_cleanup(test, forget_subpool, folio);
+	folio_migration_run(ht.m);
+	kunit_release_action(test, forget_subpool, folio);
+
+	KUNIT_EXPECT_EQ(test, ht.m->nr_allocs, 1);
+	KUNIT_EXPECT_NULL(test, ht.tf->dst);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
+	expect_balanced(test, &ht);
+	expect_failed_at_once(test, ht.m, 1);
+	folio_hold_join(hold);
+	KUNIT_EXPECT_EQ(test, default_hstate.free_huge_pages, 1);
+}
+
 static struct kunit_case migrate_longterm_hugetlb_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(migrates, modes),
 	KUNIT_CASE(no_destination),
@@ -224,6 +260,7 @@ static struct kunit_case migrate_longterm_hugetlb_cases[] = {
 	KUNIT_CASE(locked_async),
 	KUNIT_CASE(locked_sync),
 	KUNIT_CASE(freed_meanwhile),
+	KUNIT_CASE(permanent_error),
 	{}
 };
 
