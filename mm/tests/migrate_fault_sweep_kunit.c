@@ -44,6 +44,9 @@ static const struct folio_set sets[] = {
 			   &test_folio_dirty, &test_folio_anon_mapped } },
 	{ "all-mixed", { &test_folio_anon_mapped, &test_folio_clean[2], &test_folio_private,
 			 &test_folio_shmem, &test_folio_clean[4] } },
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	{ "anon-order4", { &test_folio_anon_large } },
+#endif
 };
 
 /* Needs a destination only while it is held: no allocation can fail. */
