@@ -261,27 +261,29 @@ static void untouched_mapping(struct kunit *test)
 {
 	const unsigned long *distance = test->param_value;
 	struct user_pages *up = user_pages_make(test, &user_memory_memfd, 2);
-	unsigned long low, high, page = PAGE_SIZE;
+	/* Memory is mapped from the top down on most architectures, on UML from below. */
+	const unsigned long step = up->addr > TASK_SIZE / 2 ? -*distance : *distance;
+	unsigned long near, far, page = PAGE_SIZE;
 	struct folio *folio;
 	u8 found;
 
-	low = vm_mmap(up->file, up->addr + *distance, 2 * page, PROT_READ,
-		      MAP_SHARED | MAP_FIXED_NOREPLACE, 0);
-	KUNIT_ASSERT_EQ(test, low, up->addr + *distance);
-	high = vm_mmap(up->file, low + *distance, 2 * page, PROT_READ,
+	near = vm_mmap(up->file, up->addr + step, 2 * page, PROT_READ,
 		       MAP_SHARED | MAP_FIXED_NOREPLACE, 0);
-	KUNIT_ASSERT_EQ(test, high, low + *distance);
+	KUNIT_ASSERT_EQ(test, near, up->addr + step);
+	far = vm_mmap(up->file, near + step, 2 * page, PROT_READ,
+		      MAP_SHARED | MAP_FIXED_NOREPLACE, 0);
+	KUNIT_ASSERT_EQ(test, far, near + step);
 
 	folio = expect_moves(test, user_pages_folio(up, 1));
 	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 1);
 	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 1), folio);
-	KUNIT_EXPECT_EQ(test, 0, copy_from_user(&found, (void __user *)(high + page), 1));
+	KUNIT_EXPECT_EQ(test, 0, copy_from_user(&found, (void __user *)(far + page), 1));
 	KUNIT_EXPECT_EQ(test, found, user_pages_pattern(up, 1));
 	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 2);
 	expect_moves(test, folio);
 	expect_not_pinned(up);
-	vm_munmap(low, 2 * page);
-	vm_munmap(high, 2 * page);
+	vm_munmap(near, 2 * page);
+	vm_munmap(far, 2 * page);
 }
 
 #define ORDER		2
