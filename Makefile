@@ -17,12 +17,13 @@ shard = $(call option,shard,SHARD)
 choice = $(if $(value K),-k $(call quote,$(value K))) $(if $(LF),--lf)
 filter = $(if $(value FILTER),$(call quote,$(value FILTER)))
 
-.PHONY: help run prove soak mutants coverage gate check-gate presubmit merge test check prepare clean distclean
+.PHONY: help run prove soak explore mutants coverage gate check-gate presubmit merge test check prepare clean distclean
 
 help:
 	@echo 'make run        build a kernel, boot it, run the suites, judge'
 	@echo 'make prove      assert the promises of the series on a kernel without it: exactly the cases that need it must fail'
 	@echo 'make soak       boot N=20 times, PARALLEL=1 at a time, under load with STRESS=1'
+	@echo 'make explore    boot under SEEDS=100 seeds, or only SEED=17: each draws CPUs and delays, so that events happen in another order'
 	@echo 'make mutants    break the kernel in many ways (only MUTANTS=names, or SAMPLE=20); the suites must notice each'
 	@echo '                with GENERATED=1 generated mutants, and a score: SAMPLE=500, SEED=, FUNCTIONS=globs'
 	@echo 'make coverage   which lines and branches of the change are executed; HTML'
@@ -59,6 +60,9 @@ prove:
 
 soak:
 	@$(PINWAIT) soak $(kernel) $(series) $(build) $(boot) $(if $(value N),-n $(call quote,$(value N))) $(call option,parallel,PARALLEL) $(if $(STRESS),--stress) $(shard) $(filter)
+
+explore:
+	@$(PINWAIT) explore $(kernel) $(series) $(call option,mutant,MUTANT) $(build) $(boot) $(call option,seeds,SEEDS) $(call option,seed,SEED) $(call option,parallel,PARALLEL) $(filter)
 
 mutants:
 	@$(PINWAIT) mutants $(kernel) $(series) $(build) $(boot) $(if $(GENERATED),--generated) $(call option,sample,SAMPLE) $(call option,seed,SEED) $(call option,functions,FUNCTIONS) $(if $(RESUME),--resume) $(if $(RECORD),--record) $(shard) $(call each,MUTANTS)

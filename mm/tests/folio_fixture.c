@@ -78,7 +78,7 @@ bool waits_are_free(void)
  */
 bool nobody_else_runs(void)
 {
-	return waits_are_free() && num_online_cpus() == 1;
+	return waits_are_free() && num_online_cpus() == 1 && !folio_exploring();
 }
 
 /*
@@ -93,6 +93,9 @@ bool nobody_else_runs(void)
  */
 #define CPU_TIME_SLACK_MS	10
 
+/* Delays of a case's tasks at all points that lie between.  A lost wake-up costs a second. */
+#define EXPLORE_SLACK_MS	500
+
 /**
  * late_by() - how late something may be
  * @ticks: how many ticks where CPU time is free
@@ -106,7 +109,9 @@ ktime_t late_by(unsigned int ticks)
 
 	if (cpu_time_is_free())
 		return late;
-	return ktime_add_ms(late, waits_are_free() ? CPU_TIME_SLACK_MS : REAL_TIME_SLACK_MS);
+	if (!waits_are_free())
+		return ktime_add_ms(late, REAL_TIME_SLACK_MS);
+	return ktime_add_ms(late, folio_exploring() ? EXPLORE_SLACK_MS : CPU_TIME_SLACK_MS);
 }
 
 /**
@@ -441,9 +446,9 @@ int folio_fixture_init(struct kunit *test)
 		kunit_err(test, "mm/tests/wait_promises.c has no table for folio_fixture.promises=");
 		return -EINVAL;
 	}
-	if (!before)
+	if (!before || kunit_add_action(test, expect_balance_action, before))
 		return -ENOMEM;
-	return kunit_add_action(test, expect_balance_action, before);
+	return folio_explore_begin(test);
 }
 
 /*

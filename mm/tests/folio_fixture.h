@@ -346,6 +346,21 @@ void folio_fixture_needs_wait(struct kunit *test);
 bool waits_are_free(void);
 bool cpu_time_is_free(void);
 bool nobody_else_runs(void);
+
+#ifdef CONFIG_KPROBES
+bool folio_exploring(void);
+int folio_explore_begin(struct kunit *test);
+#else
+static inline bool folio_exploring(void)
+{
+	return false;
+}
+
+static inline int folio_explore_begin(struct kunit *test)
+{
+	return 0;
+}
+#endif
 ktime_t late_by(unsigned int ticks);
 u64 folio_fixture_seed(void);
 

@@ -243,7 +243,8 @@ static void expect_lock_user_too_late(struct kunit *test, enum migrate_mode mode
 		return;
 	}
 	expect_waited_in_vain(test, &w);
-	KUNIT_EXPECT_GE(test, w.hold->dropped_at, w.m->ended_at);
+	/* On another CPU it may be quicker than migrate_pages() returns. */
+	KUNIT_EXPECT_GE(test, ktime_add(w.hold->dropped_at, late_by(0)), w.m->ended_at);
 	folio_migration_putback(w.m);
 	expect_unharmed(test, w.tf, 0);
 	expect_migrates_later(test, w.m);
@@ -260,6 +261,8 @@ static void holder_needs_lock_async(struct kunit *test)
  */
 static void holder_needs_lock_sync(struct kunit *test)
 {
+	if (waits_are_free() && !nobody_else_runs())
+		kunit_skip(test, "on several CPUs it depends on who is quicker");
 	expect_lock_user_too_late(test, MIGRATE_SYNC);
 }
 

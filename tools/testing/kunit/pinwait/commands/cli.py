@@ -19,7 +19,7 @@ from ..gate import engine
 from ..kernel import gcov
 from ..source import b4, store
 from ..util import buildroot, outputs
-from . import check, coverage, generated, merge, mutants, plan, presubmit, run, soak
+from . import check, coverage, explore, generated, merge, mutants, plan, presubmit, run, soak
 from ..kernel.profile import described
 from ..log.results import EXIT_CODES, Outcome
 from ..report.adapters import BISECT_SKIP, FORMS, Form, bisect_code
@@ -285,6 +285,13 @@ def _soak_options(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--stress", action="store_true", help="keep the machine overloaded meanwhile")
 
 
+def _explore_options(sub: argparse.ArgumentParser) -> None:
+	sub.add_argument("--seeds", type=int, default=100, metavar="N", help="how many seeds, from 1 on (100)")
+	sub.add_argument("--seed", type=int, default=0, metavar="S", help="only this seed")
+	sub.add_argument("--parallel", type=int, default=explore.PARALLEL, metavar="P", help=f"how many boots at a time ({explore.PARALLEL})")
+	sub.set_defaults(profile=explore.PROFILE, filter=explore.SUITES)
+
+
 def _mutant_option(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--mutant", metavar="NAME", help="break the kernel with one of tools/testing/mutants")
 
@@ -446,6 +453,9 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[Callable[[argparse.ArgumentParser]
 	"soak": (lambda args: soak.soak(options(args), args.n, args.parallel, args.stress, Shard.parse(args.shard)), "build once, boot many times",
 		 (_kernel_options, _series_option, _build_options, _boot_options, _dry_run_option, _filter, _soak_options,
 		  _shard_option)),
+	"explore": (lambda args: explore.explore(options(args), args.seeds, args.seed, args.parallel),
+		    "boot under many seeds, each of which makes events happen in another order",
+		    (_kernel_options, _series_option, _mutant_option, _build_options, _boot_options, _dry_run_option, _filter, _explore_options)),
 	"mutants": (_mutants, "break the change in many ways; the suite must notice each",
 		    (_kernel_options, _series_option, _build_options, _boot_options, _mutant_names, _shard_option)),
 	"coverage": (lambda args: coverage.coverage(options(args)), "which lines and branches of the change are executed",
@@ -477,6 +487,7 @@ EXAMPLES = {
 	"run": ("", "--profile=uml-debug 'migrate_longterm_pin.*'"),
 	"prove": ("", "--kernel=7.3"),
 	"soak": ("-n 200", "-n 50 --parallel=20 --profile=uml-rt --stress"),
+	"explore": ("--seeds=100", "--seed=17"),
 	"mutants": ("key-no-dec expected-stale", "--generated --sample=500 --series=none"),
 	"coverage": ("", "--tarball=linux-7.3.4.tar.xz"),
 	"gate": ("series.mbox", "--kdir=. --range=origin/master..HEAD --profiles=uml,uml-debug"),

@@ -4,7 +4,7 @@
 import datetime
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -85,9 +85,10 @@ class Session:
 		return {"tool": version(), "commit": self.commit, "profile": self.options.profile, "filter": self.options.filter,
 			"options": self.options.passed_on()}
 
-	def boot(self, kernel: Kernel, done: build.Built, folder: Path) -> LogResult:
-		"""Boot once and read the log; keep it in folder."""
-		how = Boot(kernel, done, self.profile, [*series.promises(self.promised), *self.options.kernel_args], self.options.filter,
+	def boot(self, kernel: Kernel, done: build.Built, folder: Path, arguments: Sequence[str] = (), machine: str = "") -> LogResult:
+		"""Boot once, with further arguments of the kernel and of QEMU (machine), and read the log; keep it in folder."""
+		found = replace(self.profile, qemu_args=f"{self.profile.qemu_args} {machine}".strip())
+		how = Boot(kernel, done, found, [*series.promises(self.promised), *self.options.kernel_args, *arguments], self.options.filter,
 			   self.timeout)
 		console = how.run(folder, self.progress)
 		self.chatter = console.chatter

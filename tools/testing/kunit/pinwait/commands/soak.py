@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +30,13 @@ from .session import Session
 
 OVERSUBSCRIPTION = 4	# CPU hogs per processor
 KINDS = 20		# of failures, of which one log each is kept
+# The further arguments of the kernel and of QEMU for a boot, by its number.
+Drawn = Callable[[int], tuple[Sequence[str], str]]
 KTAP_LINE = re.compile(r"^(\[ *[\d.]+\] )? *(KTAP version|TAP version|\d+\.\.\d+|(not )?ok \d|# )")
 
 
 @dataclass
-class _Boot:
+class Booted:
 	"""The result of one boot; folder holds its console."""
 	number: int
 	folder: Path
@@ -47,28 +49,29 @@ class _Boot:
 		return self.answer.outcome is not Outcome.PASS
 
 
-class _Worker:
+class Worker:
 	"""A worker process that boots; it has no other children, so that each boot can kill all children of its process."""
 	session: Session
 	kernel: Kernel
 	built: Built
 	scratch: Path
+	drawn: Drawn
 
 	@classmethod
-	def start(cls, session: Session, kernel: Kernel, built: Built, scratch: Path) -> None:
-		"""Initialise a forked process."""
-		cls.session, cls.kernel, cls.built, cls.scratch = session, kernel, built, scratch
+	def start(cls, session: Session, kernel: Kernel, built: Built, scratch: Path, drawn: Drawn = lambda _number: ((), "")) -> None:
+		"""Initialise a forked process; drawn gives what a boot has of its own."""
+		cls.session, cls.kernel, cls.built, cls.scratch, cls.drawn = session, kernel, built, scratch, staticmethod(drawn)
 		session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
 
 	@classmethod
-	def boot(cls, number: int) -> _Boot:
+	def boot(cls, number: int) -> Booted:
 		"""Boot once."""
 		session, options = cls.session, cls.session.options
 		folder = cls.scratch / str(number)
 		folder.mkdir()
-		log = session.boot(cls.kernel, cls.built, folder)
+		log = session.boot(cls.kernel, cls.built, folder, *cls.drawn(number))
 		log, answer = verdict.judge(log, session.cases, options.profile, options.filter)
-		return _Boot(number, folder, log, answer, _trace(session, log, answer, folder))
+		return Booted(number, folder, log, answer, _trace(session, log, answer, folder))
 
 
 @dataclass
@@ -78,11 +81,11 @@ class _Tally:
 	ended: int = 0
 	failures: int = 0
 	differences: int = 0
-	first: _Boot | None = None
-	bad: _Boot | None = None
+	first: Booted | None = None
+	bad: Booted | None = None
 	kinds: set[str] = field(default_factory=set)
 
-	def add(self, boot: _Boot) -> None:
+	def add(self, boot: Booted) -> None:
 		"""Count a boot, report its fault, and remove its folder."""
 		if self.first is None:
 			self.first = boot
@@ -144,8 +147,8 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 			scratch.mkdir()
 			with session.progress.stage("boot", f"profile {options.profile}",
 						    lambda: f"{tally.ended} of {len(numbers)} boots"), \
-			     workers(min(parallel, len(numbers)), _Worker.start, session, kernel, done, scratch) as pool:
-				for boot in pool.map(_Worker.boot, numbers):
+			     workers(min(parallel, len(numbers)), Worker.start, session, kernel, done, scratch) as pool:
+				for boot in pool.map(Worker.boot, numbers):
 					tally.add(boot)
 			scratch.rmdir()
 		job = session.job() | {"boots": boots, "stress": stress}
