@@ -79,7 +79,8 @@ def test_quick_says_what_it_does_not_check(tree, asked, capsys):
 	assert asked[0][0].checks == ("static", "warnings", "uml") and asked[0][0].profiles == ("uml",)
 	assert "FULL=1 has them all" in asked[0][0].left_out
 	presubmit.presubmit(Options(kdir=str(tree)), False, "", True)
-	assert asked[0][1].checks == () and set(asked[0][1].profiles) == {"uml", "uml-debug", "uml-kasan", "uml-smp", "uml-rt", "x86_64"}
+	assert asked[0][1].checks == () and set(asked[0][1].profiles) == {"uml", "uml-debug", "uml-kasan", "uml-smp", "uml-rt", "x86_64",
+								  "x86_64-lockdep"}
 
 
 def _push(tree, *lines):

@@ -244,7 +244,7 @@ def test_what_is_no_share(tmp_path, content):
 
 
 def test_fates_of_generated_mutants_are_joined_in_the_order_in_which_they_were_drawn(tmp_path, capsys):
-	job = {"series": "rfc", "kernel": "0.0", "seed": "s", "names": []}
+	job = {"series": "rfc", "kernel": "0.0", "profile": "uml", "seed": "s", "names": []}
 	fates = [vars(score.Fate(name, "mm/a.c", "f", "o", "", 1, "killed", digest=digest)) for name, digest in
 		 (("a", "1"), ("b", "2"), ("c", "3"), ("d", "1"), ("e", "4"))]
 	for index in (2, 1):

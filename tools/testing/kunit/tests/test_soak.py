@@ -43,7 +43,7 @@ class _Session:
 	def built(self):
 		yield None, None
 
-	def boot(self, _kernel, _built, folder):
+	def boot(self, _kernel, _built, folder, _arguments, _machine):
 		lines = self.logs.get(int(folder.name), lines_of("two-suites"))
 		(folder / "kernel.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
 		return read(lines)
