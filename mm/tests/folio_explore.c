@@ -47,7 +47,7 @@ static int delay_here(struct kprobe *point, struct pt_regs *regs);
 
 /* What a point that this kernel lacks would show has no order. */
 static struct kprobe points[] = {
-	/* The waiter: before it queues, before its second look, before it sleeps, after it woke up. */
+	/* The waiter: before it queues, looks again, sleeps; after it woke up. */
 	POINT("init_wait_var_entry"),
 	POINT("prepare_to_wait_event"),
 	POINT("schedule_timeout"),
