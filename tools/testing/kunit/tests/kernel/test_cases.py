@@ -24,10 +24,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 		metafunc.parametrize("ran", names, indirect=True)
 
 
-@pytest.fixture(name="ran", scope="session")
-def _ran(request: pytest.FixtureRequest, step: Callable[[str], Step]) -> Outcome:
-	begun = step(f"run-{request.param}")
-	return begun.tool("run", replace(begun.options, profile=request.param))
+@pytest.fixture(name="runs", scope="session")
+def _runs(step: Callable[[str], Step]) -> Callable[[str], Outcome]:
+	"""Runs the suites in a profile, once: pytest sets up a fixture with a parameter anew for each row of a table."""
+	done: dict[str, Outcome | BaseException] = {}
+
+	def run(profile: str) -> Outcome:
+		if profile not in done:
+			begun = step(f"run-{profile}")
+			try:
+				done[profile] = begun.tool("run", replace(begun.options, profile=profile))
+			except (Exception, pytest.fail.Exception) as error:
+				done[profile] = error
+		found = done[profile]
+		if isinstance(found, BaseException):
+			raise found
+		return found
+	return run
+
+
+@pytest.fixture(name="ran")
+def _ran(request: pytest.FixtureRequest, runs: Callable[[str], Outcome]) -> Outcome:
+	return runs(request.param)
 
 
 def test_verdict(ran: Outcome) -> None:
