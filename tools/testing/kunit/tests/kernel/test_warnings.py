@@ -18,7 +18,8 @@ SOURCES = [*ours(), *CHANGED]
 @pytest.fixture(name="said", scope="session")
 def _said(request: pytest.FixtureRequest, step: Callable[[str], Step]) -> list[tuple[list[str], Compiled]]:
 	"""What was said of the files that each profile compiles; of none twice, and in the first profile of all that are left."""
-	said, left = [], SOURCES
+	said: list[tuple[list[str], Compiled]] = []
+	left = SOURCES
 	for profile in asked.profiles_of(request.config):
 		begun = step(f"warnings-{profile}")
 		begun = replace(begun, options=replace(begun.options, profile=profile))
