@@ -17,18 +17,22 @@ SOURCES = [*ours(), *CHANGED]
 
 @pytest.fixture(name="said", scope="session")
 def _said(request: pytest.FixtureRequest, step: Callable[[str], Step]) -> list[tuple[list[str], Compiled]]:
-	"""What was said of the files that each profile compiles; of none twice, and in the first profile of all that are left."""
-	said: list[tuple[list[str], Compiled]] = []
+	"""What was said of the files: of each in the first profile whose kernel has it, or in the first of all if none has it."""
+	profiles = asked.profiles_of(request.config)
+	steps = [replace(begun, options=replace(begun.options, profile=profile))
+		 for profile in profiles for begun in [step(f"warnings-{profile}")]]
+	wanted: list[list[str]] = [[] for _ in steps]
 	left = SOURCES
-	for profile in asked.profiles_of(request.config):
-		begun = step(f"warnings-{profile}")
-		begun = replace(begun, options=replace(begun.options, profile=profile))
-		with begun.built() as (ready, wanted, _):
-			obj = build.object_folder(begun.options.build_root, ready.kernel, wanted)
-			names = [name for name in left if name.endswith(".h") and not said or choice.has_object(obj, name)]
-			left = [name for name in left if name not in names]
-			said.append((names, compiled(begun, ready.kernel, wanted, names, sparse=True)))
-	said[0][0].extend(left)		# they were not compiled, which fails there
+	for begun, names in zip(steps, wanted):
+		with begun.built() as (ready, asked_for, _):
+			obj = build.object_folder(begun.options.build_root, ready.kernel, asked_for)
+		names.extend(name for name in left if choice.has_object(obj, name))
+		left = [name for name in left if name not in names]
+	wanted[0].extend(left)
+	said: list[tuple[list[str], Compiled]] = []
+	for begun, names in zip(steps, wanted):
+		with begun.built() as (ready, asked_for, _):
+			said.append((names, compiled(begun, ready.kernel, asked_for, names, sparse=True)))
 	return said
 
 
