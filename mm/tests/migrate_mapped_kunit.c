@@ -349,6 +349,18 @@ static u8 pattern(unsigned int i)
 	return 0x50 + i;
 }
 
+/* Gives a new folio to the page cache, which has its only reference then. */
+static void cache_folio(struct kunit *test, struct file *file, struct folio *folio,
+			pgoff_t index)
+{
+	KUNIT_ASSERT_EQ(test, 0, filemap_add_folio(file->f_mapping, folio, index,
+						   GFP_KERNEL));
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	kunit_release_action(test, put_page_action, folio_page(folio, 0));
+	lru_add_drain_all();
+}
+
 static struct large *large_of(struct kunit *test, struct folio *folio, pgoff_t index)
 {
 	struct large *large = test_zalloc(test, sizeof(*large));
@@ -369,13 +381,7 @@ static struct large *large_of(struct kunit *test, struct folio *folio, pgoff_t i
 		memset(addr, pattern(i), PAGE_SIZE);
 		kunmap_local(addr);
 	}
-	KUNIT_ASSERT_EQ(test, 0, filemap_add_folio(large->file->f_mapping, folio, index,
-						   GFP_KERNEL));
-	folio_mark_uptodate(folio);
-	folio_unlock(folio);
-	/* The page cache has its own. */
-	kunit_release_action(test, put_page_action, folio_page(folio, 0));
-	lru_add_drain_all();
+	cache_folio(test, large->file, folio, index);
 	return large;
 }
 
@@ -560,8 +566,7 @@ static void large_pinned(struct kunit *test)
 	unsigned int i;
 	long rc;
 
-	if (!folio_is_zone_movable(large->folio))
-		kunit_skip(test, "no ZONE_MOVABLE");
+	KUNIT_ASSERT_TRUE(test, folio_is_zone_movable(large->folio));
 	rc = pin_user_pages_fast(addr + part->first * PAGE_SIZE, part->nr,
 				 FOLL_WRITE | FOLL_LONGTERM, pages);
 	KUNIT_ASSERT_EQ(test, rc, part->nr);
@@ -631,12 +636,7 @@ static void large_of_memfd(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, folio);
 	test_cleanup(test, put_page_action, folio_page(folio, 0));
-	KUNIT_ASSERT_EQ(test, 0, filemap_add_folio(up->file->f_mapping, folio, NR_PAGES,
-						   GFP_KERNEL));
-	folio_mark_uptodate(folio);
-	folio_unlock(folio);
-	kunit_release_action(test, put_page_action, folio_page(folio, 0));
-	lru_add_drain_all();
+	cache_folio(test, up->file, folio, NR_PAGES);
 
 	up->rc = memfd_pin_folios(up->file, NR_PAGES * PAGE_SIZE + start,
 				  NR_PAGES * PAGE_SIZE + end, up->folios, 2 * NR_PAGES,
