@@ -6,8 +6,15 @@
 #include "counters.h"
 #include "folio_fixture.h"
 
-/* Exact, unlike global_node_page_state(): what CPUs have not folded yet counts. */
-static long node_counter(enum node_stat_item item)
+/**
+ * node_counter() - read a counter of nodes
+ * @item: which one
+ *
+ * Exact, unlike global_node_page_state(): what CPUs have not folded yet counts.
+ *
+ * Return: its sum over all nodes.
+ */
+long node_counter(enum node_stat_item item)
 {
 	long x = atomic_long_read(&vm_node_stat[item]);
 	struct pglist_data *pgdat;

@@ -23,6 +23,7 @@ struct counters {
 	unsigned long events[NR_VM_EVENT_ITEMS];
 };
 
+long node_counter(enum node_stat_item item);
 struct counters *counters_read(struct kunit *test);
 void expect_node_change(const struct counters *before, enum node_stat_item item,
 			long by);

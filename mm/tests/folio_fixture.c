@@ -28,6 +28,7 @@ extern struct static_key_false folio_put_wakeup_key __weak;
 #include <linux/time-internal.h>
 #endif
 
+#include "counters.h"
 #include "folio_fixture.h"
 
 static bool virtual_time;
@@ -310,19 +311,6 @@ struct folio_balance {
 	long pins;
 };
 
-static long node_stat(enum node_stat_item item)
-{
-	long x = atomic_long_read(&vm_node_stat[item]);
-	struct pglist_data *pgdat;
-	int cpu;
-
-	for_each_online_pgdat(pgdat)
-		for_each_online_cpu(cpu)
-			x += per_cpu_ptr(pgdat->per_cpu_nodestats,
-					 cpu)->vm_node_stat_diff[item];
-	return x;
-}
-
 /**
  * folio_fixture_unpinned() - how many pages have been unpinned
  *
@@ -330,7 +318,7 @@ static long node_stat(enum node_stat_item item)
  */
 long folio_fixture_unpinned(void)
 {
-	return node_stat(NR_FOLL_PIN_RELEASED);
+	return node_counter(NR_FOLL_PIN_RELEASED);
 }
 
 /**
@@ -340,14 +328,14 @@ long folio_fixture_unpinned(void)
  */
 long folio_fixture_pins(void)
 {
-	return node_stat(NR_FOLL_PIN_ACQUIRED) - folio_fixture_unpinned();
+	return node_counter(NR_FOLL_PIN_ACQUIRED) - folio_fixture_unpinned();
 }
 
 static void balance_read(struct folio_balance *b)
 {
 	b->key = folio_wakeup_key_count();
-	b->isolated_anon = node_stat(NR_ISOLATED_ANON);
-	b->isolated_file = node_stat(NR_ISOLATED_FILE);
+	b->isolated_anon = node_counter(NR_ISOLATED_ANON);
+	b->isolated_file = node_counter(NR_ISOLATED_FILE);
 	b->pins = folio_fixture_pins();
 }
 
