@@ -9,15 +9,15 @@
 
 #include <kunit/test.h>
 #include <linux/delay.h>
-#include <linux/hash.h>
+#include <linux/jhash.h>
 #include <linux/kprobes.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 
 #include "folio_fixture.h"
 
-static unsigned long long seed;
-module_param(seed, ullong, 0444);
+static unsigned int seed;
+module_param(seed, uint, 0444);
 MODULE_PARM_DESC(seed, "what delays are drawn from, 0 for none");
 
 /* An order of this many events tells one boot from another. */
@@ -82,7 +82,7 @@ static unsigned int passed[MAX_TASKS][ARRAY_SIZE(points)];
 static unsigned int draw_delay_us(unsigned int who, unsigned int what)
 {
 	const unsigned int nth = passed[who][what]++;
-	const u64 drawn = hash_64(seed ^ ((u64)who << 48) ^ ((u64)what << 32) ^ nth, 64);
+	const u32 drawn = jhash_3words(who, what, nth, seed);
 
 	if (nth >= NR_DELAYABLE || drawn % ONE_IN)
 		return 0;
@@ -112,7 +112,7 @@ static void folio_explore_end(void *data)
 	unsigned int rank[MAX_TASKS] = {};
 	struct kunit *test = data;
 	unsigned int i, ranks = 0;
-	u64 order = 0;
+	u32 order = 0;
 
 	first = 0;
 	/* Workers that the kernel starts meanwhile take ids, too. */
@@ -122,8 +122,8 @@ static void folio_explore_end(void *data)
 		if (rank[i])
 			rank[i] = ++ranks;
 	for (i = 0; i < nr; i++)
-		order = hash_64(order ^ ((u64)rank[events[i].who] << 32) ^ events[i].what, 64);
-	kunit_info(test, "order of %u events: %016llx", nr, order);
+		order = jhash_2words(rank[events[i].who], events[i].what, order);
+	kunit_info(test, "order of %u events: %08x", nr, order);
 }
 
 /**

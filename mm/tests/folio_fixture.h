@@ -347,7 +347,7 @@ bool waits_are_free(void);
 bool cpu_time_is_free(void);
 bool nobody_else_runs(void);
 
-#ifdef CONFIG_KPROBES
+#ifdef CONFIG_FOLIO_EXPLORE_KUNIT
 bool folio_exploring(void);
 int folio_explore_begin(struct kunit *test);
 #else
