@@ -1,63 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 """Seeds repeat their boots, orders of events are told apart, and a seed that fails is named."""
 
-import io
 import json
-from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
 
 import pytest
 
-from logs import changed, lines_of, listed, read
+from logs import changed, lines_of
 from pinwait.commands import explore
-from pinwait.log.results import RunInfo
 from pinwait.source.options import Options
 from pinwait.util.errors import CannotJudge, UsageError
-from pinwait.util.progress import Progress
+from sessions import FakeSession
 
-CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
-
-
-class _Session:
-	"""A session whose boots print what their seed gives them."""
-
-	def __init__(self, folder, logs):
-		self.folder, self.logs = folder, logs
-		self.options = Options()
-		self.profile = SimpleNamespace(virtual_time=True, qemu_config="x")
-		self.cases = listed(folder, *CASES)
-		self.progress = Progress(io.StringIO())
-		self.info = RunInfo("", "", "", False, "", [], "", "", "", "", "")
-		self.finished = None
-
-	def recorded(self):
-		return nullcontext()
-
-	def job(self):
-		return {}
-
-	@contextmanager
-	def built(self):
-		yield None, None
-
-	def boot(self, _kernel, _built, folder, arguments, machine):
-		lines, order = self.logs(int(folder.name), arguments, machine)
-		text = [*lines, f"[    1.000000]     # ok_first: order of 12 events: {order:016x}"] if order is not None else lines
-		(folder / "kernel.log").write_text("\n".join(text) + "\n", encoding="utf-8")
-		return read(lines)
-
-	def finish(self, _log, answer):
-		self.finished = answer
-		return answer.exit_code
-
-	def say_where(self):
-		pass
+OPTIONS = Options(profile=explore.PROFILE)
 
 
 @pytest.fixture(name="explored")
 def _explored(tmp_path, monkeypatch, capsys):
 	def start(logs, seeds=4, seed=0):
-		session = _Session(tmp_path, logs)
+		def lines(number, arguments, machine):
+			printed, order = logs(number, arguments, machine)
+			return printed if order is None else [*printed, f"[    1.000000]     # ok_first: order of 12 events: {order:08x}"]
+		session = FakeSession(tmp_path, OPTIONS, lines)
 		monkeypatch.setattr(explore, "Session", lambda *_: session)
 		monkeypatch.setattr(explore.deps, "ensure", lambda _: None)
 		code = explore.explore(session.options, seeds, seed)
@@ -99,4 +62,10 @@ def test_a_kernel_that_records_nothing_proves_nothing(explored):
 @pytest.mark.parametrize("seeds, seed, parallel", [(0, 0, 1), (1, -1, 1), (1, 0, 0)])
 def test_wrong_numbers(seeds, seed, parallel):
 	with pytest.raises(UsageError, match="at least one seed"):
-		explore.explore(Options(), seeds, seed, parallel)
+		explore.explore(OPTIONS, seeds, seed, parallel)
+
+
+def test_a_profile_of_one_order_is_refused(tmp_path):
+	with pytest.raises(UsageError, match="explore boots profile x86_64-smp"):
+		explore.explore(Options(profile="uml", build_root=tmp_path), 1, 0)
+	assert not list(tmp_path.iterdir())

@@ -1,60 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 """Soaking: every boot counts, in virtual time each one repeats the first, the first log that is bad in each way is kept."""
 
-import io
 import json
 import os
-from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
+from contextlib import nullcontext
 
 import pytest
 
 import fakes
-from logs import changed, lines_of, listed, read
+from logs import changed, lines_of
 from pinwait.commands import soak
-from pinwait.log.results import RunInfo
 from pinwait.source.options import Options
 from pinwait.util.errors import CannotJudge, UsageError
-from pinwait.util.progress import Progress
-
-CASES = ("calm.ok_first", "calm.ok_only", "splat.ok_first", "splat.ok_last")
-
-
-class _Session:
-	"""A session whose boots print captured logs."""
-
-	def __init__(self, folder, logs, virtual_time):
-		self.folder = folder
-		self.logs = logs
-		self.options = Options()
-		self.profile = SimpleNamespace(virtual_time=virtual_time)
-		self.cases = listed(folder, *CASES)
-		self.progress = Progress(io.StringIO())
-		self.info = RunInfo("", "", "", False, "", [], "", "", "", "", "")
-		self.finished = None
-
-	def recorded(self):
-		return nullcontext()
-
-	def job(self):
-		return {"profile": self.options.profile}
-
-	@contextmanager
-	def built(self):
-		yield None, None
-
-	def boot(self, _kernel, _built, folder, _arguments, _machine):
-		lines = self.logs.get(int(folder.name), lines_of("two-suites"))
-		(folder / "kernel.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
-		return read(lines)
-
-	def finish(self, log, answer):
-		self.finished = answer
-		return answer.exit_code
-
-	def say_where(self):
-		pass
-
+from sessions import FakeSession
 
 @pytest.fixture(name="soaked")
 def _soaked(tmp_path, monkeypatch, capsys):
@@ -62,7 +20,7 @@ def _soaked(tmp_path, monkeypatch, capsys):
 	monkeypatch.setattr(soak.deps, "ensure", lambda packages: None)
 
 	def start(boots, logs, virtual_time=True, parallel=1):
-		session = _Session(tmp_path, logs, virtual_time)
+		session = FakeSession(tmp_path, Options(), lambda number, *_: logs.get(number, lines_of("two-suites")), virtual_time)
 		monkeypatch.setattr(soak, "Session", lambda options, subcommand: session)
 		code = soak.soak(session.options, boots, parallel, False)
 		return session, code, capsys.readouterr().out.splitlines()[-1]

@@ -9,8 +9,6 @@ import hashlib
 import json
 import random
 import re
-import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,16 +19,15 @@ from ..source.options import Options
 from ..util.errors import CannotJudge, UsageError
 from ..util.files import write_whole
 from ..util.outputs import attempt, to_stdout
-from ..util.proc import workers
 from .session import Session
-from .soak import Booted, Worker
+from .soak import Booted, boot_each, keep
 
 PROFILE = "x86_64-smp"
 SUITES = "migrate_longterm_[csu]*"	# concurrent, stress, users
 CPUS = (2, 4)
 PARALLEL = 2
 RESULT = "explore.json"
-ORDER = re.compile(r"# \S+: order of \d+ events: ([0-9a-f]{16})$", re.MULTILINE)
+ORDER = re.compile(r"# \S+: order of \d+ events: ([0-9a-f]{8})$", re.MULTILINE)
 
 
 def drawn(seed: int) -> tuple[Sequence[str], str]:
@@ -55,12 +52,10 @@ class _Tally:
 		if boot.failed:
 			self.failed[boot.number] = boot.answer.reason
 			self.session.progress.say(f"seed {boot.number}: {boot.answer.reason}")
-			shutil.copytree(boot.folder, self.session.folder / f"seed-{boot.number}")
+			keep(boot, self.session.folder / f"seed-{boot.number}")
 		if self.shown is None or boot.failed and not self.shown.failed:
 			self.shown = boot
-			for file in boot.folder.iterdir():
-				shutil.copy2(file, self.session.folder / file.name)
-		shutil.rmtree(boot.folder)
+			keep(boot, self.session.folder)
 
 	def verdict(self) -> tuple[LogResult, Verdict]:
 		"""Return the log to show, and the verdict on all seeds."""
@@ -70,37 +65,37 @@ class _Tally:
 		seed, why = next(iter(self.failed.items()))
 		return self.shown.log, Verdict(Outcome.FAIL, f"seed {seed}: {why} (SEED={seed} repeats it)")
 
+	@property
+	def different(self) -> int:
+		"""How many orders of events there were."""
+		return len(set(self.orders.values()))
+
 	def summary(self) -> dict[str, Any]:
 		"""Return the content of explore.json."""
-		return {"kind": "explore", "seeds": len(self.orders), "orders": len(Counter(self.orders.values())),
+		return {"kind": "explore", "seeds": len(self.orders), "orders": self.different,
 			"failed": {str(seed): why for seed, why in self.failed.items()},
 			"order": {str(seed): order for seed, order in self.orders.items()}}
 
 	def __str__(self) -> str:
-		return f"explore: {len(self.failed)} of {len(self.orders)} seeds fail; {len(Counter(self.orders.values()))} different orders of events"
+		return f"explore: {len(self.failed)} of {len(self.orders)} seeds fail; {self.different} different orders of events"
 
 
 def explore(options: Options, seeds: int, seed: int, parallel: int = PARALLEL) -> int:
 	"""Build once and boot under the seeds 1 to `seeds`, or only under `seed` unless it is 0; return the exit code."""
 	if seeds < 1 or seed < 0 or parallel < 1:
 		raise UsageError("explore needs at least one seed (--seeds N), and at least one boot at a time (--parallel P)")
+	if options.profile != PROFILE:
+		raise UsageError(f"explore boots profile {PROFILE}: {options.profile} has one order of events, or one that no seed repeats")
 	numbers = [seed] if seed else range(1, seeds + 1)
 	deps.ensure(deps.RUN)
 	session = Session(options, "explore")
-	if not session.profile.qemu_config:
-		raise UsageError(f"profile {options.profile} boots on no other number of CPUs: give one of QEMU's")
 	tally = _Tally(session)
 	with session.recorded():
 		with session.built() as (kernel, done):
 			session.info.command += f" --seed={seed}" if seed else f" --seeds={seeds}"
-			scratch = session.folder / "boots"
-			scratch.mkdir()
 			with session.progress.stage("boot", f"profile {options.profile}",
-						    lambda: f"{len(tally.orders)} of {len(numbers)} seeds"), \
-			     workers(min(parallel, len(numbers)), Worker.start, session, kernel, done, scratch, drawn) as pool:
-				for boot in pool.map(Worker.boot, numbers):
-					tally.add(boot)
-			scratch.rmdir()
+						    lambda: f"{len(tally.orders)} of {len(numbers)} seeds"):
+				boot_each(session, kernel, done, numbers, parallel, tally.add, drawn)
 		attempt(f"{RESULT} could not be written", lambda: write_whole(
 			session.folder / RESULT, json.dumps(tally.summary() | {"job": session.job()}, indent=1) + "\n"))
 		code = session.finish(*tally.verdict())

@@ -58,7 +58,7 @@ class Worker:
 	drawn: Drawn
 
 	@classmethod
-	def start(cls, session: Session, kernel: Kernel, built: Built, scratch: Path, drawn: Drawn = lambda _number: ((), "")) -> None:
+	def start(cls, session: Session, kernel: Kernel, built: Built, scratch: Path, drawn: Drawn) -> None:
 		"""Initialise a forked process; drawn gives what a boot has of its own."""
 		cls.session, cls.kernel, cls.built, cls.scratch, cls.drawn = session, kernel, built, scratch, staticmethod(drawn)
 		session.progress = Progress(open(os.devnull, "w", encoding="utf-8"))
@@ -86,10 +86,10 @@ class _Tally:
 	kinds: set[str] = field(default_factory=set)
 
 	def add(self, boot: Booted) -> None:
-		"""Count a boot, report its fault, and remove its folder."""
+		"""Count a boot, and report its fault."""
 		if self.first is None:
 			self.first = boot
-			_keep(boot.folder, self.session.folder)
+			keep(boot, self.session.folder)
 		differs = self.session.profile.virtual_time and boot.trace != self.first.trace
 		self.ended += 1
 		self.failures += boot.failed
@@ -101,8 +101,7 @@ class _Tally:
 			self.bad = self.bad or boot
 			if why not in self.kinds and len(self.kinds) < KINDS:
 				self.kinds.add(why)
-				_keep(boot.folder, self.session.folder / f"boot-{boot.number}")
-		shutil.rmtree(boot.folder)
+				keep(boot, self.session.folder / f"boot-{boot.number}")
 
 	def verdict(self) -> tuple[LogResult, Verdict]:
 		"""Return the most informative log, and the verdict on all boots."""
@@ -143,14 +142,9 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 			session.info.command += (f" -n {boots}" + (f" --parallel={parallel}" if parallel > 1 else "")
 						 + (" --stress" if stress else "")
 						 + (f" --shard={shard}" if shard.count > 1 else ""))
-			scratch = session.folder / "boots"
-			scratch.mkdir()
 			with session.progress.stage("boot", f"profile {options.profile}",
-						    lambda: f"{tally.ended} of {len(numbers)} boots"), \
-			     workers(min(parallel, len(numbers)), Worker.start, session, kernel, done, scratch) as pool:
-				for boot in pool.map(Worker.boot, numbers):
-					tally.add(boot)
-			scratch.rmdir()
+						    lambda: f"{tally.ended} of {len(numbers)} boots"):
+				boot_each(session, kernel, done, numbers, parallel, tally.add)
 		job = session.job() | {"boots": boots, "stress": stress}
 		attempt("soak.json could not be written", lambda: write_whole(
 			session.folder / "soak.json", json.dumps(tally.summary(shard, job), indent=1) + "\n"))
@@ -158,6 +152,23 @@ def soak(options: Options, boots: int, parallel: int, stress: bool, shard: Shard
 	to_stdout(lambda: print(tally))
 	session.say_where()
 	return code
+
+
+def boot_each(session: Session, kernel: Kernel, built: Built, numbers: Sequence[int], parallel: int,
+	      add: Callable[[Booted], None], drawn: Drawn = lambda _number: ((), "")) -> None:
+	"""Boot for each of the numbers, so many at a time, and have each boot added, in their order, before its folder goes."""
+	scratch = session.folder / "boots"
+	scratch.mkdir()
+	with workers(min(parallel, len(numbers)), Worker.start, session, kernel, built, scratch, drawn) as pool:
+		for boot in pool.map(Worker.boot, numbers):
+			add(boot)
+			shutil.rmtree(boot.folder)
+	scratch.rmdir()
+
+
+def keep(boot: Booted, folder: Path) -> None:
+	"""Copy what a boot has left."""
+	shutil.copytree(boot.folder, folder, dirs_exist_ok=True)
 
 
 @contextmanager
@@ -195,9 +206,3 @@ def _difference(one: str, other: str) -> str:
 		if before != now:
 			return f"'{now.strip()}', then '{before.strip()}'"
 	return f"{len(theirs)} lines, then {len(ours)}"
-
-
-def _keep(scratch: Path, folder: Path) -> None:
-	folder.mkdir(exist_ok=True)
-	for file in scratch.iterdir():
-		shutil.copy2(file, folder / file.name)

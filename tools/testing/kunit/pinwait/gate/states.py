@@ -120,10 +120,9 @@ class Workshop:
 		obj = self.trials[profile or self.main].obj
 		found: dict[str, None] = {}
 		for name in files:
-			path = Path(name)
-			if path.suffix == ".c" and (obj / path.parent / f".{path.stem}.o.cmd").exists():
+			if name.endswith(".c") and choice.has_object(obj, name):
 				found[name] = None
-			elif path.suffix == ".h":
+			elif name.endswith(".h"):
 				found |= dict.fromkeys(lint.includers(obj, name, through))
 		return list(found)
 
