@@ -382,3 +382,12 @@ class TestQemu:
 		lines = lines_of("x86-hang")
 		answer, log = judge(tmp_path, lines if end == -1 else lines[:end], "splat.spins")
 		assert (answer.exit_code, log.ending) == (2, Ending.TRUNCATED) and "was the kernel killed?" in answer.reason
+
+
+@pytest.mark.parametrize("promises, name, word, code", [
+	("rfc", "lockdep", "lockdep:rfc", 0), ("none", "lockdep", "lockdep:rfc", 1), ("rfc", "lockdep", "", 1), ("rfc", "bug", "lockdep:rfc", 1)])
+def test_complaint_of_locks_that_a_case_is_there_to_show(tmp_path, promises, name, word, code):
+	lines = lines_of(name)
+	case = read(lines).cases[0].id
+	_, answer = verdict.judge(read(lines), replace(listed(tmp_path, f"{case} {word}"), promises=promises), "uml")
+	assert answer.exit_code == code and code == ("kernel complaint" in answer.reason)

@@ -2,8 +2,8 @@
 """The committed list of cases that have to run.
 
 One leaf a line, `suite.case` or `suite.case[param]`, in the order in which KUnit runs
-them, then any of the words `change`, `absent:SERIES[,SERIES]`, `skip:PROFILE[,PROFILE]` and
-`only:PROFILE[,PROFILE]`. `#` starts a comment.
+them, then any of the words `change`, `absent:SERIES[,SERIES]`, `skip:PROFILE[,PROFILE]`,
+`only:PROFILE[,PROFILE]` and `lockdep:SERIES[,SERIES]`. `#` starts a comment.
 
 PROFILE means all profiles that boot the kernel of that one, or name it as `words` in profiles.toml, too.
 """
@@ -32,6 +32,7 @@ class ExpectedCase:
 	absent: frozenset[str] = frozenset()	# series on which it has nothing to assert
 	skips: frozenset[str] = frozenset()	# profiles whose configuration it cannot run on
 	only: frozenset[str] = frozenset()	# the profiles that build it; empty: all
+	lockdep: frozenset[str] = frozenset()	# series whose order of locks lockdep complains of there
 
 	def belongs_to(self, profile: str) -> bool:
 		"""Tell whether this profile's kernel has the case at all."""
@@ -106,7 +107,7 @@ def _parse(entry: str, where: str, others: Mapping[str, str]) -> ExpectedCase:
 	if not match:
 		raise UsageError(f"{where}: '{entry}' is not suite.case or suite.case[param]")
 	change = False
-	lists: dict[str, set[str]] = {"absent": set(), "skip": set(), "only": set()}
+	lists: dict[str, set[str]] = {"absent": set(), "skip": set(), "only": set(), "lockdep": set()}
 	for word in match["words"].split():
 		key, colon, names = word.partition(":")
 		if word == "change":
@@ -115,7 +116,7 @@ def _parse(entry: str, where: str, others: Mapping[str, str]) -> ExpectedCase:
 			lists[key].update(names.split(","))
 		else:
 			raise UsageError(f"{where}: unknown word '{word}'; known: change, absent:SERIES[,SERIES], "
-					 "skip:PROFILE[,PROFILE], only:PROFILE[,PROFILE]")
+					 "skip:PROFILE[,PROFILE], only:PROFILE[,PROFILE], lockdep:SERIES[,SERIES]")
 	for key in ("skip", "only"):
 		lists[key].update([profile for profile, other in others.items() if other in lists[key]])
 	return ExpectedCase(entry[:match.start("words")].rstrip(), match["suite"], match["name"], match["param"],
