@@ -26,6 +26,7 @@ static int pick(struct folio *folio,
 	} else
 		ret = 0;
 	static_branch_inc(&key);
+	node_stat_mod_folio(folio, NR_ISOLATED_ANON, -nr);
 	return ret;
 }
 
@@ -41,8 +42,8 @@ int pick(struct folio *folio,
 	 int (*flags)(int));
 """
 # As gcov has it where neither hugetlb nor the option is configured, and first() is not called.
-COUNTS = {3: 5, 8: 5, 9: 0, 14: 5, 19: 5, 20: 5, 21: 5}
-ONLY = {"NUMA_MIGRATION", "JUMP_LABEL", "HUGETLBFS"}
+COUNTS = {3: 5, 8: 5, 9: 0, 14: 5, 19: 5, 20: 5, 21: 5, 22: 5}
+ONLY = {"NUMA_MIGRATION", "JUMP_LABEL", "HUGETLBFS", "SMP"}
 
 
 def _reasons(*hunks, before=COUNTS, after=COUNTS, name="mm/a.c", text=SOURCE):
@@ -60,7 +61,8 @@ def _reasons(*hunks, before=COUNTS, after=COUNTS, name="mm/a.c", text=SOURCE):
 	(("14", "14"), ["mm/a.c depends on NUMA_MIGRATION"]),		# what uml executes is the other side
 	(("11", "11"), ["mm/a.c depends on NUMA_MIGRATION"]),
 	(("20", "20"), ["mm/a.c changes the use of a jump label"]),
-	(("25", "25"), []), (("28", "28"), []), (("29", "29"), []), (("33", "33"), []),	# a macro, a table, a prototype
+	(("21", "21"), ["mm/a.c changes what several CPUs share"]),
+	(("26", "26"), []), (("29", "29"), []), (("30", "30"), []), (("34", "34"), []),	# a macro, a table, a prototype
 ])
 def test_hunk(hunk, why):
 	assert _reasons(hunk) == why
@@ -126,3 +128,20 @@ def test_what_kbuild_builds():
 		return choice.builds(name, lambda path: files.get(path, ""), set(chosen))
 	assert built("mm/gup.c", "MMU") and built("mm/memory.c", "MMU") and built("mm/folio.c") and built("mm/damon/core.c", "DAMON")
 	assert not built("mm/gup.c") and not built("mm/hugetlb.c", "MMU") and not built("mm/damon/core.c") and not built("mm/none.c")
+
+
+@pytest.mark.parametrize("line, several", [
+	("spin_unlock(ptl);", True), ("pte_unmap_unlock(pte, ptl);", True), ("lruvec_unlock_irqrestore(locked, flags);", True),
+	("local_lock(&cpu_fbatches.lock);", True), ("this_cpu_inc(x);", True), ("__mod_lruvec_state(lruvec, item, nr);", True),
+	("mod_node_page_state(pgdat, item, nr);", True), ("folio_lock(folio);", False), ("mmap_read_lock(mm);", False),
+])
+def test_what_several_cpus_share(line, several):
+	assert bool(choice.CPUS.search(line)) == several
+
+
+@pytest.mark.parametrize("line, large", [
+	("nr += folio_nr_pages(folio);", True), ("if (atomic_read(&folio->_mapcount) < 0)", True), ("split_huge_pmd(vma, pmd, addr);", True),
+	("nr = HPAGE_PMD_NR;", True), ("nr++;", False), ("folio_mark_dirty(folio);", False), ("pte = ptep_get(ptep);", False),
+])
+def test_what_is_done_with_large_folios(line, large):
+	assert bool(choice.LARGE.search(line)) == large

@@ -34,6 +34,14 @@ WIDTH = re.compile(r"\b(?:[us]64|long long|phys_addr_t|dma_addr_t|BITS_PER_LONG|
 		   r"CONFIG_(?:64BIT|HIGHMEM|32BIT)\b")
 # UML's static keys are plain counters.
 KEYS = re.compile(r"\bstatic_(?:branch|key)_\w+|\b(?:DEFINE|DECLARE)_STATIC_KEY\w*|\bjump_label_\w+")
+# On one CPU these are nothing, or narrower: locks that spin, what each CPU has its own of, and counters, whose increments of
+# an unsigned type wrap where one CPU alone would not show it.
+CPUS = re.compile(r"\b(?:(?:raw_)?(?:spin|read|write)_(?:try|un)?lock\w*|local_(?:un)?lock\w*|\w+_(?:un)?lock_irq\w*|pte_(?:offset_map|unmap_un)lock|"
+		  r"(?:__)?this_cpu_\w+|per_cpu\w*|preempt_(?:dis|en)able\w*|(?:__)?(?:mod|inc|dec|add|sub)_(?:node|zone|lruvec)_\w+|"
+		  r"(?:node|zone|lruvec)_stat_\w+)\(")
+# UML has large folios of files alone, and maps each page of them by itself.
+LARGE = re.compile(r"\b(?:folio_(?:nr_pages|order|size|test_large|mapcount|entire_mapcount|large_\w+)\(|_(?:entire_|large_)?mapcount\b|"
+		   r"compound_\w+\(|\w*thp_\w+|\w*_(?:huge_)?pmd\w*\(|HPAGE_\w+)")
 # Indented lines of these forms may have code, where a function is compiled at all.
 STATEMENT = re.compile(r"(?!\.|[A-Z_0-9]+\s*=|[A-Z_0-9]+\(.*\),$).*[=(]|(?:return|goto|break|continue|case|default)\b")
 CONDITION = re.compile(r"\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b(.*)")
@@ -85,8 +93,11 @@ def reasons(name: str, diff: str, before: tuple[str, Counts | None], after: tupl
 		found += _unexecuted(name, hunk, before, after)
 		needed = [option for option in options_of(hunk, before[0], after[0]) if option in only]
 		found += [f"{name} depends on {', '.join(needed)}"] if needed else []
-		keys = any(KEYS.search(bare(text, number)) for text, number in _changed(hunk, before[0], after[0]))
-		found += [f"{name} changes the use of a jump label"] if keys and "JUMP_LABEL" in only else []
+		lines = [bare(text, number) for text, number in _changed(hunk, before[0], after[0])]
+		for option, pattern, what in (("JUMP_LABEL", KEYS, "the use of a jump label"), ("SMP", CPUS, "what several CPUs share"),
+						("TRANSPARENT_HUGEPAGE", LARGE, "what is done with large folios")):
+			if option in only and any(pattern.search(line) for line in lines):
+				found.append(f"{name} changes {what}")
 	return list(dict.fromkeys(found))
 
 
