@@ -46,7 +46,7 @@ MACHINE = re.compile(r"^(?:ERROR:root:)?(?!\S+:\d+:\d+: (?:error|warning|note): 
 		     r"\*\*\* .* (?:Killed|Terminated|Segmentation fault|Bus error)|memory exhausted|out of memory|cannot fork|"
 		     r"(?:fatal|internal compiler) error: (?:Killed|Terminated|Segmentation fault|Bus error)).*", re.MULTILINE)
 ERROR = re.compile(r"(?:^|\s)(?:fatal )?error: |undefined reference to |: multiple definition of |"
-		   r"^ERROR: modpost|^(?:ERROR:root:)?(?:\S*/)?ld(?:\.\w+)?: (?!.*(?:warning: |: in function ))|"
+		   r"^(?:ERROR:root:)?ERROR: modpost|^(?:ERROR:root:)?(?:\S*/)?ld(?:\.\w+)?: (?!.*(?:warning: |: in function ))|"
 		   r": syntax error|^Kconfig.*:\d+: |\bKconfig\S*:\d+: ")
 UPWARDS = re.compile(r"/(?!\.\./)[^/\s]+/\.\./")
 WARNING = re.compile(r"(?:\.\./)*[\w./+-]+:\d+:(?:\d+:)? (?:warning|error): ")
