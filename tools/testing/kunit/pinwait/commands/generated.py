@@ -35,13 +35,12 @@ from ..util.errors import CannotJudge, UsageError
 from ..util.files import write_whole
 from ..util.outputs import attempt, to_stdout
 from ..util.proc import workers
-from ..util.project import GENERATED
+from ..util.project import GENERATED, SCORES
 from ..util.shard import Shard
 from .session import Session
 
 KIND = "generated"
 LINES, RESULT, TABLE = "generated.jsonl", "generated.json", "generated.txt"
-SCORES = GENERATED / "scores"
 UNINITIALIZED = "-ftrivial-auto-var-init=uninitialized"	# the default would hide a removed memset() on the stack
 STRICT = "-Werror=int-conversion"	# an integer in place of a pointer is an invalid mutant
 COMPARED = f"{STRICT} --param asan-globals=0"	# KASAN records the columns of definitions of static variables

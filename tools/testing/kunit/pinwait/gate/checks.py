@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..kernel import build
-from . import choice, compare, lint, ordering, trailers
+from . import blind, choice, compare, lint, ordering, planted, trailers
 from ..kernel.sandbox import Sandbox
 from ..log.results import Outcome
-from ..report.judgement import Change, Check, Covered, Finding
+from ..mutation.score import Record
+from ..report.judgement import Change, Check, Covered, Finding, known_of
 from ..source.patches import Patch
 from ..util.progress import Progress
-from .seen import COUNTED, joined, why_not
+from .blind import Blind
+from .seen import COUNTED, joined, text_of, why_not
 from .states import OBJECTS, COVERAGE, STATIC, TRACED, WARNINGS, Answer, Workshop
 
 NAMED = 3		# maximal number of files and cases that a reason names
@@ -35,6 +37,8 @@ class Scene:
 	folder: Path			# of results
 	progress: Progress
 	note: Callable[[str], None]	# reports what could not be checked
+	record: Record | None = None	# the fates of bugs that were planted in the base
+	blind: Sequence[Blind] = ()	# what no case is about
 	covered: dict[int, list[Covered]] = field(default_factory=dict)		# by patch: which of its lines are executed
 	picked: dict[int, list[str]] = field(default_factory=dict)	# by patch: what x86_64 may show of it that uml cannot
 	omitted: dict[tuple[int, str], str] = field(default_factory=dict)	# by patch and check: why the check is not made
@@ -204,11 +208,13 @@ class Executed(Examiner):
 		if problem:
 			self.scene.note(f"patch {number}: coverage of the changed lines: {problem}")
 			return Check(self.name, Outcome.PASS, f"not measured: {problem}")
-		covered, compiled = self.scene.shop.covered(number)
+		shop = self.scene.shop
+		covered, compiled = shop.covered(number)
 		where, unknown = "", ""
 		if self.scene.traced(number):
 			where, unknown = f" in uml or {choice.PROFILE}", self._problem(number, TRACED)
 			covered, compiled = self._joined(number, covered, compiled, unknown)
+		covered = [self._known(number, file) for file in covered]
 		self.scene.covered[number] = covered
 		if not covered:
 			return Check(self.name, Outcome.PASS, "it changes no code")
@@ -224,7 +230,14 @@ class Executed(Examiner):
 		elsewhere = sum(len(file.elsewhere) for file in covered)
 		told += [f"{elsewhere} of them only in {choice.PROFILE}"] if elsewhere else []
 		told += [f"{removed} of those that it removes were"] if removed else []
-		return Check(self.name, Outcome.PASS, ", ".join(told))
+		return Check(self.name, Outcome.PASS, "; ".join([", ".join(told), *known_of(covered)]))
+
+	def _known(self, number: int, file: Covered) -> Covered:
+		"""Add what is known of the functions that a patch changes in a file, whatever it changes."""
+		states, git = self.scene.shop.states, self.scene.shop.kernel.git
+		functions = planted.functions_of(file, *(text_of(git, states[index], file.file) for index in (number - 1, number)))
+		file = replace(file, blind=blind.told(self.scene.blind, file.file, functions))
+		return planted.told(self.scene.record, file, functions) if self.scene.record else file
 
 	def _problem(self, number: int, what: str) -> str:
 		"""Say why it could not be found out what is executed before or after a patch, "" if it could."""

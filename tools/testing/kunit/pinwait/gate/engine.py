@@ -18,10 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..kernel import build, profile, qemu, sandbox
+from ..mutation import score
 from ..report import words
 from ..source import b4, ground, mails, patches, series, usertree, worktree
 from ..util import deps, outputs, proc, shard
-from . import choice, compare, lint, repeat
+from . import blind, choice, compare, lint, repeat
 from ..kernel.build import Request
 from ..kernel.sandbox import Sandbox
 from ..log.results import LABELS, Outcome
@@ -34,7 +35,7 @@ from ..util.errors import CannotJudge, PinwaitError, UsageError
 from ..util.files import finish_folder, new_folder
 from ..util.proc import RESUMES
 from ..util.progress import Progress
-from ..util.project import CONFIGS, PROJECT, version
+from ..util.project import BLIND, CONFIGS, PROJECT, SCORES, version
 from ..util.shard import Shard
 from .attempt import Trials
 from .checks import Configurations, Examiner, Executed, Scene, Text, Warnings
@@ -298,7 +299,7 @@ class _Gate:
 		shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches[:len(states.commits) - 1])], trials, main,
 				self.options.build_root / "strays", self.progress)
 		self.scene = Scene(shop, self.patches, self.suites, self.asked.repeat, tools, box, self.options.kdir, self.folder,
-				   self.progress, self.judgement.not_checked.append)
+				   self.progress, self.judgement.not_checked.append, score.newest(SCORES, base.series.name), blind.load(BLIND))
 
 	def _seed(self, obj: Path) -> None:
 		"""Start from a copy of `run`'s objects. The gate's own objects are separate because patched code can write to them."""

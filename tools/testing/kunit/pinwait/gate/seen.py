@@ -21,6 +21,7 @@ COMMENT = re.compile(r"/\*.*?\*/|//.*")
 INERT = re.compile(r"(?:[{}]|\*.*|/\*.*|#.*|else|do|)$")	# braces, comments, the preprocessor's lines
 ENDS = (";", "{", "}", ":", "*/")	# endings of a line after which a statement begins
 
+HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
 UNKNOWN = -1		# the count of a line that is compiled, and of which nobody knows whether it was executed
 
 Counts = Mapping[int, int]
@@ -120,6 +121,19 @@ def why_not(files: Iterable[Covered], counted: Iterable[str]) -> str:
 		else:
 			told.append(f"no line that it removes from {file.file} was executed")
 	return "; ".join(told)
+
+
+def enclosing(lines: Sequence[str], index: int) -> str:
+	"""Return the function that has a line, by its place from 0, "" if none has it."""
+	if lines[index].startswith(("/*", " *", "//")):
+		return next((head[1] for line in lines[index:] if (head := HEAD.match(line))), "")
+	for place in range(index, -1, -1):
+		head = HEAD.match(lines[place])
+		if head:
+			return head[1]
+		if place < index and lines[place].startswith("}"):
+			return ""
+	return ""
 
 
 def text_of(git: Git, commit: str, name: str) -> str:

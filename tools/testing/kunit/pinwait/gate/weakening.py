@@ -22,14 +22,13 @@ from ..util.errors import UsageError
 from ..util.project import MUTANTS, PROMISES
 from .attempt import Result
 from .checks import NAMED, Scene
-from .seen import text_of
+from .seen import HEAD, enclosing, text_of
 
 # Boots two states again if something is new; the name is for the logs.
 Repeated = Callable[[Result, Result, list[Finding], str], list[Finding]]
 FOLDERS = ("mm/tests/", "lib/kunit/", "include/kunit/")
 MOST = 6		# maximal number of mutants for a patch
 HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
-HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
 # An assertion of equality or of another relation, up to the comma after the first operand.
 RELATION = re.compile(r"\bKUNIT_(?:EXPECT|ASSERT)_((?:PTR_|STR|MEM)?(?:EQ|NE|GE|GT|LE|LT|NEQ))(?:_MSG)?\(\s*\w+,\s*([^;]+?),")
 EQUAL = re.compile(r"(?<!N)EQ$")
@@ -161,7 +160,7 @@ def _assertions(text: str) -> dict[str, Counter[str]]:
 	lines = text.splitlines()
 	found: dict[str, Counter[str]] = {}
 	for match in ASSERTION.finditer(text):
-		found.setdefault(_enclosing(lines, text.count("\n", 0, match.start())), Counter())[" ".join(match[0].split())] += 1
+		found.setdefault(enclosing(lines, text.count("\n", 0, match.start())), Counter())[" ".join(match[0].split())] += 1
 	return found
 
 
@@ -170,7 +169,7 @@ def _relations(text: str) -> dict[tuple[str, str], Counter[str]]:
 	lines = text.splitlines()
 	found: dict[tuple[str, str], Counter[str]] = {}
 	for match in RELATION.finditer(text):
-		function = _enclosing(lines, text.count("\n", 0, match.start()))
+		function = enclosing(lines, text.count("\n", 0, match.start()))
 		found.setdefault((function, " ".join(match[2].split())), Counter())[match[1]] += 1
 	return found
 
@@ -208,17 +207,5 @@ def _functions(text: str, start: int, length: int) -> set[str]:
 	for number in range(start, start + length):
 		if not lines[number - 1:number] or not lines[number - 1].strip() or CASE.search(lines[number - 1]):
 			continue
-		found.add(_enclosing(lines, number - 1))
+		found.add(enclosing(lines, number - 1))
 	return found
-
-
-def _enclosing(lines: Sequence[str], index: int) -> str:
-	if lines[index].startswith(("/*", " *", "//")):
-		return next((head[1] for line in lines[index:] if (head := HEAD.match(line))), "")
-	for place in range(index, -1, -1):
-		head = HEAD.match(lines[place])
-		if head:
-			return head[1]
-		if place < index and lines[place].startswith("}"):
-			return ""
-	return ""

@@ -7,7 +7,7 @@ which shards of one judgement are joined. All times are in seconds.
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,10 @@ class Covered:
 	removed: list[int] = field(default_factory=list)	# executed lines that it removes, by their numbers before it
 	unmeasured: list[int] = field(default_factory=list)	# compiled, but nobody knows whether they were executed
 	elsewhere: list[int] = field(default_factory=list)	# those of executed that UML does not execute
+	functions: list[str] = field(default_factory=list)	# in which the lines are, and in which bugs were planted for the record
+	planted: int = 0	# how many of these count
+	noticed: int = 0	# how many of these the suites noticed
+	blind: list[str] = field(default_factory=list)	# what no case is about there
 
 
 @dataclass
@@ -201,7 +205,8 @@ class Judgement:
 			ran = max((check.counts.get("pass", 0) for patch in self.tried for check in patch.checks if check.name == name), default=0)
 			seen = f" ({ran} cases)" if ran else ""
 			if name == "coverage" and covered:
-				seen = f" ({executed} of {lines} changed lines executed)" if lines else f" ({removed} removed lines were executed)"
+				seen = f"{executed} of {lines} changed lines executed" if lines else f"{removed} removed lines were executed"
+				seen = f" ({'; '.join([seen, *known_of(covered)])})"
 			named.append(f"{name}{seen}")
 		return named
 
@@ -209,6 +214,16 @@ class Judgement:
 	def exit_code(self) -> int:
 		"""0 pass or not seen, 1 fail, 2 cannot judge; 64 after wrong use, 130 after an interruption."""
 		return self.ended or EXIT_CODES[self.outcome]
+
+
+def known_of(covered: Sequence[Covered]) -> list[str]:
+	"""Say how many bugs that were planted in the changed functions are noticed, and what no case is about there."""
+	functions = [name for file in covered for name in file.functions]
+	planted, noticed = (sum(getattr(file, name) for file in covered) for name in ("planted", "noticed"))
+	where = functions[0] if len(functions) == 1 else f"{len(functions)} changed functions"
+	told = [f"{noticed} of {planted} bugs planted in {where} are noticed"] if planted else []
+	blind = dict.fromkeys(what for file in covered for what in file.blind)
+	return [*told, *(f"no case is about {what}" for what in blind)]
 
 
 WORST_FIRST = (Outcome.FAIL, Outcome.CANNOT_JUDGE, Outcome.NOT_SEEN, Outcome.PASS)

@@ -10,7 +10,9 @@ PROJECT = Path(__file__).resolve().parents[5]
 CONFIGS = PROJECT / "lib/kunit-configs"
 MUTANTS = PROJECT / "tools/testing/mutants"
 GENERATED = MUTANTS / "generated"
+SCORES = GENERATED / "scores"
 PROMISES = PROJECT / "tools/testing/promises.toml"
+BLIND = PROJECT / "tools/testing/blind.toml"
 SKIPS = PROJECT / "tools/testing/skips.toml"
 PROGRAM = str(PROJECT / "tools/testing/kunit/pinwait.py")
 

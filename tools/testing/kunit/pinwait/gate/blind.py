@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What no case is about, in functions that cases execute: tools/testing/blind.toml."""
+
+import tomllib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..util.errors import UsageError
+
+ALL = "*"
+
+
+@dataclass(frozen=True)
+class Blind:
+	"""One entry."""
+	file: str
+	functions: tuple[str, ...]
+	what: str
+	why: str
+
+
+def load(path: Path) -> list[Blind]:
+	"""Return the entries of a file. Raises UsageError for a malformed one."""
+	try:
+		rows = tomllib.loads(path.read_text(encoding="utf-8"))["blind"]
+		entries = [Blind(row.pop("file"), tuple(row.pop("functions")), row.pop("what"), row.pop("why")) for row in rows]
+		if left := [key for row in rows for key in row]:
+			raise UsageError(f"{path}: unknown key {left[0]}")
+		if bare := [entry.file for entry in entries if not (entry.functions and entry.what and entry.why)]:
+			raise UsageError(f"{path}: {bare[0]}: an entry says nothing of functions, what or why")
+		return entries
+	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+		raise UsageError(f"{path}: {error}") from error
+
+
+def told(entries: Iterable[Blind], file: str, functions: Collection[str]) -> list[str]:
+	"""Return what no case is about in functions of a file."""
+	return [entry.what for entry in entries if entry.file == file and (ALL in entry.functions or set(entry.functions) & set(functions))]
