@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an administrator does, for KUnit tests: files of debugfs and sysfs, fault
- * injection, a swap device, huge pages, and merging of equal pages.
+ * What an administrator does, for KUnit tests: files of debugfs and sysfs, control
+ * groups, fault injection, a swap device, huge pages, and merging of equal pages.
  */
 
 #include <kunit/test.h>
@@ -26,6 +26,7 @@
 #include <linux/workqueue.h>
 
 #include <asm/syscall.h>
+#include <asm/unistd.h>
 
 #include "../fail_folio_hold.h"
 #include "folio_fixture.h"
@@ -95,6 +96,74 @@ int pseudo_file_write(const char *fs, const char *path, const char *value)
 	ssize_t ret = pseudo_file_access(fs, path, (char *)value, size, true);
 
 	return ret < 0 ? ret : ret == size ? 0 : -EIO;
+}
+
+/*
+ * Control groups
+ */
+
+static int cgroup_change(const char *name, bool make)
+{
+	struct file_system_type *type = get_fs_type("cgroup2");
+	struct qstr qname = QSTR(name);
+	struct dentry *root, *dentry;
+	struct vfsmount *mnt;
+	int ret = 0;
+
+	if (!type)
+		return -ENODEV;
+	mnt = kern_mount(type);
+	put_filesystem(type);
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
+	root = mnt->mnt_root;
+	dentry = make ? start_creating_noperm(root, &qname) :
+			start_removing_noperm(root, &qname);
+	if (IS_ERR(dentry)) {
+		ret = PTR_ERR(dentry);
+	} else if (make) {
+		dentry = vfs_mkdir(&nop_mnt_idmap, d_inode(root), dentry, 0755, NULL);
+		ret = PTR_ERR_OR_ZERO(dentry);
+		end_creating(dentry);
+	} else {
+		ret = vfs_rmdir(&nop_mnt_idmap, d_inode(root), dentry, NULL);
+		end_removing(dentry);
+	}
+	kern_unmount(mnt);
+	return ret;
+}
+
+struct cgroup_made {
+	struct kunit *test;
+	const char *name;
+};
+
+static void cgroup_remove(void *data)
+{
+	const struct cgroup_made *made = data;
+	struct kunit *test = made->test;
+
+	KUNIT_EXPECT_EQ(test, 0, cgroup_change(made->name, false));
+}
+
+/**
+ * test_cgroup() - have a control group until the case ends
+ * @test: the running test
+ * @name: of the group, which lies in the root group
+ * @controllers: what to write to the root's cgroup.subtree_control
+ *
+ * Return: 0 or a negative errno, -ENODEV where this kernel has no control groups.
+ */
+int test_cgroup(struct kunit *test, const char *name, const char *controllers)
+{
+	struct cgroup_made *made = test_zalloc(test, sizeof(*made));
+	int ret;
+
+	made->test = test;
+	made->name = name;
+	ret = pseudo_file_write("cgroup2", "cgroup.subtree_control", controllers);
+	return ret ?: cgroup_change(name, true) ?:
+	       kunit_add_action_or_reset(test, cgroup_remove, made);
 }
 
 /*
@@ -237,39 +306,68 @@ u64 fail_folio_hold_fired(void)
 }
 #endif
 
+/**
+ * allocations_can_fail() - have points of fault injection in allocations
+ * @test: the running test; skipped where this kernel has none
+ *
+ * Until the case ends set_fail_nth() meets every allocation.
+ */
+void allocations_can_fail(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_FAULT_INJECTION_DEBUG_FS) ||
+	    !IS_ENABLED(CONFIG_FAILSLAB) || !IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC))
+		kunit_skip(test, "needs FAILSLAB and FAIL_PAGE_ALLOC in debugfs");
+
+	debugfs_set(test, "failslab/verbose", "0");
+	debugfs_set(test, "failslab/ignore-gfp-wait", "N");
+	debugfs_set(test, "fail_page_alloc/verbose", "0");
+	debugfs_set(test, "fail_page_alloc/ignore-gfp-wait", "N");
+	debugfs_set(test, "fail_page_alloc/ignore-gfp-highmem", "N");
+	debugfs_set(test, "fail_page_alloc/min-order", "0");
+}
+
+/*
+ * System calls
+ */
+
+/**
+ * test_syscall() - do what a user can do only by a system call
+ * @nr: its number, of swapon(), swapoff() and those of the mlock() family
+ * @first: its first argument
+ * @second: its second one
+ *
+ * Return: as the system call, -EOPNOTSUPP where the kernel cannot make it.
+ */
+long test_syscall(unsigned int nr, unsigned long first, unsigned long second)
+{
+#ifndef CONFIG_ARCH_HAS_SYSCALL_WRAPPER
+	switch (nr) {
+	case __NR_swapon:
+		return sys_swapon((const char __user *)first, second);
+	case __NR_swapoff:
+		return sys_swapoff((const char __user *)first);
+	case __NR_mlock:
+		return sys_mlock(first, second);
+	case __NR_munlock:
+		return sys_munlock(first, second);
+	case __NR_mlockall:
+		return sys_mlockall(first);
+	case __NR_munlockall:
+		return sys_munlockall();
+	}
+#elif defined(CONFIG_X86_64)
+	const struct pt_regs regs = { .di = first, .si = second };
+
+	return sys_call_table[nr](&regs);
+#endif
+	return -EOPNOTSUPP;
+}
+
 /*
  * Swap and KSM
  */
 
-/*
- * swapon() and swapoff() are only reachable as system calls, which take the name
- * of a file from user memory.  Behind a wrapper they take it from user registers.
- */
-#if !defined(CONFIG_SWAP) || !defined(CONFIG_BLK_DEV_RAM)
-#define HAVE_SWAP_CALLS 0
-#elif !defined(CONFIG_ARCH_HAS_SYSCALL_WRAPPER)
-#define HAVE_SWAP_CALLS 1
-
-static long swap_syscall(bool on, const char __user *name)
-{
-	return on ? sys_swapon(name, 0) : sys_swapoff(name);
-}
-
-#elif defined(CONFIG_X86_64)
-#define HAVE_SWAP_CALLS 1
-
-static long swap_syscall(bool on, const char __user *name)
-{
-	const struct pt_regs regs = { .di = (unsigned long)name };
-
-	return sys_call_table[on ? __NR_swapon : __NR_swapoff](&regs);
-}
-
-#else
-#define HAVE_SWAP_CALLS 0
-#endif
-
-#if HAVE_SWAP_CALLS
+#if defined(CONFIG_SWAP) && defined(CONFIG_BLK_DEV_RAM)
 
 static const char swap_node[] = "/folio_fixture_swap";
 
@@ -339,7 +437,7 @@ static int swap_switch(bool on)
 		return addr;
 	if (copy_to_user(name, swap_node, sizeof(swap_node)))
 		return -EFAULT;
-	return swap_syscall(on, name);
+	return test_syscall(on ? __NR_swapon : __NR_swapoff, addr, 0);
 }
 
 #ifndef scoped_with_init_fs

@@ -45,6 +45,8 @@ struct test_folio;
  *	middle of an attempt
  * @holds_batch: so are all others of its batch that come behind it
  * @killable: a fatal signal ends the wait
+ * @hotplug_deadlock: a pin whose caller holds mmap_lock waits for CPU hotplug, which
+ *	never ends if it waits for a task that wants that lock
  *
  * Cases read a field here where series differ, and assert what it says.
  */
@@ -62,6 +64,7 @@ struct wait_promises {
 	bool holds_folio;
 	bool holds_batch;
 	bool killable;
+	bool hotplug_deadlock;
 };
 
 const struct wait_promises *wait_promises(void);
@@ -396,7 +399,7 @@ int test_folio_kinds_init(struct kunit *test);
 const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
 int test_folio_unmap(struct test_folio *tf);
 unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
-				unsigned long size);
+				unsigned long size, unsigned long flags);
 struct folio *folio_at(struct mm_struct *mm, unsigned long addr);
 bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr);
 
@@ -488,6 +491,7 @@ void expect_allocs(struct kunit *test, const struct folio_migration *m,
 /* folio_admin.c */
 
 int pseudo_file_write(const char *fs, const char *path, const char *value);
+int test_cgroup(struct kunit *test, const char *name, const char *controllers);
 void folio_fixture_needs_debugfs(struct kunit *test);
 int debugfs_write(const char *path, const char *value);
 int debugfs_read(const char *path, char *buf, size_t size);
@@ -495,6 +499,8 @@ void debugfs_set(struct kunit *test, const char *path, const char *value);
 struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
 void fail_folio_hold_last(unsigned int us);
 u64 fail_folio_hold_fired(void);
+void allocations_can_fail(struct kunit *test);
+long test_syscall(unsigned int nr, unsigned long first, unsigned long second);
 int test_swap_on(struct kunit *test);
 int test_hugetlb_pool(struct kunit *test, unsigned int nr);
 int test_ksm_run(struct kunit *test);

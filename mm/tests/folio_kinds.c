@@ -178,7 +178,7 @@ static int map_anon(struct kunit *test, struct test_folio *tf,
  * Return: the address or a negative errno.
  */
 unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
-				unsigned long size)
+				unsigned long size, unsigned long flags)
 {
 	const unsigned long prot = PROT_READ | PROT_WRITE;
 	unsigned long addr;
@@ -190,7 +190,7 @@ unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
 	addr = ALIGN(addr, size);
 	if (!file)
 		return addr;
-	return kunit_vm_mmap(test, file, addr, size, prot, MAP_SHARED | MAP_FIXED, 0);
+	return kunit_vm_mmap(test, file, addr, size, prot, flags | MAP_FIXED, 0);
 }
 
 static int make_anon(struct kunit *test, struct test_folio *tf)
@@ -290,7 +290,7 @@ static int map_large(struct kunit *test, struct test_folio *tf)
 	/* As for KSM. */
 	if (!IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
 		return -EOPNOTSUPP;
-	addr = test_mmap_aligned(test, tf->file, size);
+	addr = test_mmap_aligned(test, tf->file, size, MAP_SHARED);
 	if (IS_ERR_VALUE(addr))
 		return addr;
 	tf->addr = addr;
@@ -378,7 +378,7 @@ static int make_hugetlb(struct kunit *test, struct test_folio *tf)
 	ret = vfs_truncate(&tf->file->f_path, tf->len);
 	if (ret)
 		return ret;
-	tf->addr = test_mmap_aligned(test, tf->file, tf->len);
+	tf->addr = test_mmap_aligned(test, tf->file, tf->len, MAP_SHARED);
 	if (IS_ERR_VALUE(tf->addr))
 		return tf->addr;
 	ret = get_user_pages_unlocked(tf->addr, 1, &page, FOLL_WRITE);

@@ -582,21 +582,12 @@ static void any_fault(struct kunit *test)
 	const struct longterm_pin_param *p = test->param_value;
 	unsigned int n, failures = 0;
 
-	if (!IS_ENABLED(CONFIG_FAULT_INJECTION_DEBUG_FS) ||
-	    !IS_ENABLED(CONFIG_FAILSLAB) || !IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC))
-		kunit_skip(test, "needs FAILSLAB and FAIL_PAGE_ALLOC in debugfs");
-
 	folio_wakeup_key_keep(test);
 	if (IS_ENABLED(CONFIG_FAIL_FOLIO_HOLD)) {
 		fail_folio_hold_borrow(test);
 		fail_folio_hold_last(USEC_PER_MSEC);
 	}
-	debugfs_set(test, "failslab/verbose", "0");
-	debugfs_set(test, "failslab/ignore-gfp-wait", "N");
-	debugfs_set(test, "fail_page_alloc/verbose", "0");
-	debugfs_set(test, "fail_page_alloc/ignore-gfp-wait", "N");
-	debugfs_set(test, "fail_page_alloc/ignore-gfp-highmem", "N");
-	debugfs_set(test, "fail_page_alloc/min-order", "0");
+	allocations_can_fail(test);
 
 	for (n = 1; n < TOO_MANY && pin_with_fault(test, p, n, &failures); n++)
 		;

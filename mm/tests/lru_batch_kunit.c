@@ -297,6 +297,21 @@ static void unevictable_in_batch(struct kunit *test)
 	expect_events(before, PGDEACTIVATE, 0);
 }
 
+/* A batch of large folios would hold back much memory, and migration does not drain it. */
+static void large_is_not_batched(struct kunit *test)
+{
+	struct folio *folio = folio_in_batch(test, &large);
+
+	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+	folio_activate(folio);
+	KUNIT_EXPECT_TRUE(test, folio_test_active(folio));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+	folio_deactivate(folio);
+	KUNIT_EXPECT_FALSE(test, folio_test_active(folio));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+}
+
 /* Why folio_rotate_reclaimable() leaves a folio alone. */
 static void not_rotated(struct kunit *test)
 {
@@ -947,6 +962,7 @@ static struct kunit_case lru_batch_cases[] = {
 	KUNIT_CASE(not_marked_accessed),
 	KUNIT_CASE_PARAM_ARRAY(activated, kinds),
 	KUNIT_CASE_PARAM_ARRAY(rotated, kinds),
+	KUNIT_CASE(large_is_not_batched),
 	KUNIT_CASE(not_rotated),
 	KUNIT_CASE(unevictable_in_batch),
 	KUNIT_CASE_PARAM_ARRAY(deactivated, kinds),

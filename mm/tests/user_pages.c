@@ -67,10 +67,21 @@ const struct user_memory user_memory_thp = {
 /* A shared mapping of a memfd of hugetlbfs. */
 const struct user_memory user_memory_hugetlb = {
 	.name = "hugetlb",
+	.copies = 1,
 	.memfd = true,
 	.memfd_flags = MFD_HUGETLB,
 	.flags = MAP_SHARED,
 	.order = HPAGE_SHIFT - PAGE_SHIFT,
+};
+
+/* A private one: what is written to is anonymous. */
+const struct user_memory user_memory_hugetlb_private = {
+	.name = "hugetlb-private",
+	.memfd = true,
+	.memfd_flags = MFD_HUGETLB,
+	.flags = MAP_PRIVATE,
+	.order = HPAGE_SHIFT - PAGE_SHIFT,
+	.copies = 2,
 };
 #endif
 
@@ -242,7 +253,8 @@ struct user_pages *user_pages_map(struct kunit *test,
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, user_pages_release, up));
 
 	if (memory->memfd_flags & MFD_HUGETLB)
-		KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, nr >> memory->order));
+		KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, (nr >> memory->order) *
+							   memory->copies));
 	if (memory->memfd) {
 		struct file *file = memfd_alloc_file("user_pages", memory->memfd_flags);
 
@@ -255,7 +267,7 @@ struct user_pages *user_pages_map(struct kunit *test,
 			mapping_set_gfp_mask(file->f_mapping, GFP_USER | __GFP_MOVABLE);
 	}
 	if (memory->order)
-		up->addr = test_mmap_aligned(test, up->file, nr * PAGE_SIZE);
+		up->addr = test_mmap_aligned(test, up->file, nr * PAGE_SIZE, memory->flags);
 	else
 		up->addr = kunit_vm_mmap(test, up->file, 0, nr * PAGE_SIZE,
 					 PROT_READ | PROT_WRITE, memory->flags, 0);

@@ -22,6 +22,7 @@
  * @memfd_flags: of the memfd
  * @flags: of the mapping
  * @order: of its folios
+ * @copies: how many folios of hugetlbfs there have to be for each of a range
  * @cma: it lies in the area of the contiguous memory allocator, else in ZONE_MOVABLE
  */
 struct user_memory {
@@ -30,6 +31,7 @@ struct user_memory {
 	unsigned int memfd_flags;
 	unsigned long flags;
 	unsigned int order;
+	unsigned int copies;
 	bool cma;
 };
 
@@ -40,6 +42,7 @@ extern const struct user_memory user_memory_private;
 /* Each only where the kernel has such memory. */
 extern const struct user_memory user_memory_thp;
 extern const struct user_memory user_memory_hugetlb;
+extern const struct user_memory user_memory_hugetlb_private;
 extern const struct user_memory user_memory_cma;
 
 /**

@@ -26,6 +26,8 @@ static const struct wait_promises tables[] = {
 		.holds_folio = true,
 		.holds_batch = true,
 		.killable = false,
+		/* Jump labels change under the lock of CPU hotplug. */
+		.hotplug_deadlock = IS_ENABLED(CONFIG_JUMP_LABEL) && IS_ENABLED(CONFIG_HOTPLUG_CPU),
 	},
 	{
 		.series = "none",
