@@ -233,6 +233,38 @@ void test_thread_stop(struct kunit *test, struct task_struct *task)
 	kunit_release_action(test, kthread_stop_put_action, task);
 }
 
+/* What the running case has mapped. */
+static struct mm_struct *ending;
+
+static void mm_ends(void *data)
+{
+	struct mm_struct *mm = data;
+	unsigned int tries = HZ;
+
+	ending = NULL;
+	/* On one CPU it is gone after the first tick. */
+	do
+		schedule_timeout_uninterruptible(1);
+	while (atomic_read(&mm->mm_users) && --tries);
+	mmdrop(mm);
+}
+
+/**
+ * test_mm_ends() - have what the case maps be gone when the next one begins
+ * @test: the running test, which has mapped something
+ *
+ * It goes with the thread of the case, which may outlive the case a little.  In the
+ * middle of the next one it would change counters, and drain the LRU batches of its CPU.
+ */
+void test_mm_ends(struct kunit *test)
+{
+	if (ending == current->mm)
+		return;
+	ending = current->mm;
+	mmgrab(ending);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, mm_ends, ending));
+}
+
 /**
  * wait_until_asleep() - wait until a task has gone to sleep, uninterruptibly
  * @task: the task, on which the caller has a reference

@@ -378,6 +378,7 @@ void *test_zalloc(struct kunit *test, size_t size);
 struct task_struct *test_thread(struct kunit *test, int (*fn)(void *data),
 				void *data, const char *name);
 void test_thread_stop(struct kunit *test, struct task_struct *task);
+void test_mm_ends(struct kunit *test);
 void wait_until_asleep(struct task_struct *task, struct completion *done);
 
 struct test_task *test_task_start(struct kunit *test,

@@ -162,6 +162,7 @@ static int map_anon(struct kunit *test, struct test_folio *tf,
 				 MAP_ANONYMOUS | MAP_PRIVATE | flags, 0);
 	if (!tf->addr || IS_ERR_VALUE(tf->addr))
 		return -ENOMEM;
+	test_mm_ends(test);
 	ret = get_user_pages_unlocked(tf->addr, 1, &page, FOLL_WRITE);
 	if (ret != 1)
 		return ret < 0 ? ret : -EFAULT;
@@ -187,6 +188,7 @@ unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
 			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
 	if (!addr || IS_ERR_VALUE(addr))
 		return -ENOMEM;
+	test_mm_ends(test);
 	addr = ALIGN(addr, size);
 	if (!file)
 		return addr;

@@ -207,27 +207,13 @@ int user_pages_init(struct kunit *test)
 	return folio_fixture_init(test);
 }
 
-/*
- * The mapping goes with the thread of the case, which may outlive the case a little.
- * Its last close would drain the LRU batches of its CPU in the middle of the next
- * case.
- */
-static void close_memfd(struct file *file)
-{
-	unsigned int tries = HZ;
-
-	while (file_count(file) > 1 && tries--)
-		schedule_timeout_uninterruptible(1);
-	__fput_sync(file);
-}
-
 static void user_pages_release(void *data)
 {
 	struct user_pages *up = data;
 
 	user_pages_unpin(up);
 	if (up->file)
-		close_memfd(up->file);
+		__fput_sync(up->file);
 }
 
 /**
@@ -273,6 +259,7 @@ struct user_pages *user_pages_map(struct kunit *test,
 					 PROT_READ | PROT_WRITE, memory->flags, 0);
 	KUNIT_ASSERT_NE(test, up->addr, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(up->addr));
+	test_mm_ends(test);
 	/* Without madvise() there is no do_madvise() to link to. */
 	if (IS_ENABLED(CONFIG_ADVISE_SYSCALLS) && memory->order && !memory->memfd)
 		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr,
