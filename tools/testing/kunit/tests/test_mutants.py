@@ -2,6 +2,7 @@
 """Mutants: a corpus that makes sense and leaves no line out, and an outcome that is honest."""
 
 import difflib
+import io
 import re
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 from logs import TREE, changed, judge, lines_of
 from pinwait.commands import mutants
+from pinwait.log.results import Outcome, Verdict
 from pinwait.mutation import corpus
 from pinwait.source import series, store
 from pinwait.source.options import Options
@@ -203,3 +205,14 @@ def test_only_what_does_not_compile_is_not_of_the_kernel(tmp_path, complete, whe
 	shop.source = lambda file: "x"
 	fate = shop.attempt(_Bench(where), _mutant("x", "y"))
 	assert (fate.outcome, fate.killer) == (outcome, f"{where} does not work")
+
+
+def test_time_limit_of_a_profile_is_not_that_of_the_next(tmp_path, monkeypatch):
+	"""The suite of another one may take far longer."""
+	session = SimpleNamespace(options=Options(), timeout=900, folder=tmp_path, progress=Progress(io.StringIO()))
+	shop = object.__new__(mutants.Shop)
+	shop.session, shop.objects = session, {}
+	monkeypatch.setattr(mutants.Shop, "bench", lambda self, number: None)
+	monkeypatch.setattr(mutants.Shop, "judged", lambda self, bench, folder: (SimpleNamespace(wall_seconds=1.0), Verdict(Outcome.PASS, "")))
+	shop.prove()
+	assert (shop.session.options.timeout, session.options.timeout) == (20, 0)

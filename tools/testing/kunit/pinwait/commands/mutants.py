@@ -228,6 +228,7 @@ class Shop:
 		# Many mutants have failed long before they hang; the profile's limit would waste time.
 		patience = max(LEAST_PATIENCE, math.ceil(PATIENCE * (log.wall_seconds or 0)))
 		options = self.session.options
+		self.session = copy.copy(self.session)	# the next profile has a suite of its own
 		self.session.options = replace(options, timeout=options.timeout or min(patience, self.session.timeout))
 		return log
 
