@@ -309,7 +309,7 @@ def test_generated_mutants_fare_as_recorded(ran, outcome, due, good):
 
 
 def test_guards_are_those_of_the_record(tmp_path, monkeypatch):
-	monkeypatch.setattr(test_generated.generated, "SCORES", tmp_path)
+	monkeypatch.setattr(test_generated, "SCORES", tmp_path)
 	assert not test_generated.recorded("rfc")
 	due = {"a.c:f:o-1:x": "killed", "a.c:f:o-2:x": "survived"}
 	record = score.Record("rfc", "7.3.4", "s", 3, due | {"a.h:f:o-1:x": "killed"})

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """A sample of generated mutants fares as it is recorded: none comes to life, and the tool says the same of each."""
 
+import re
 from collections.abc import Callable, Mapping
 
 import pytest
 
 from pinwait.commands import generated
+from pinwait.gate import blind
 from pinwait.mutation import coccinelle, road, score
 from pinwait.source import series
-from pinwait.util.project import GENERATED
+from pinwait.util.project import BLIND, GENERATED, SCORES
 from steps import Outcome, Step
 
 COUNT = 24
@@ -16,7 +18,7 @@ COUNT = 24
 
 def recorded(name: str) -> Mapping[str, str]:
 	"""Return mutants with the fates that the newest record of a series says they have; none without a record."""
-	record = score.newest(generated.SCORES, name or series.DEFAULT)
+	record = score.newest(SCORES, name or series.DEFAULT)
 	return score.guards(record, COUNT) if record else {}
 
 
@@ -25,7 +27,7 @@ def _due(step: Callable[[str], Step]) -> Mapping[str, str]:
 	begun = step("generated")
 	due = recorded(begun.series)
 	if not due:
-		begun.fail(f"{generated.SCORES} has no record of series {begun.series}")
+		begun.fail(f"{SCORES} has no record of series {begun.series}")
 	return due
 
 
@@ -56,3 +58,12 @@ def test_road_is_complete(step: Callable[[str], Step]) -> None:
 		texts = {name: (ready.kernel.tree / name).read_text(encoding="utf-8") for name in there.files}
 		found = coccinelle.look(GENERATED, texts, begun.options.build_root / "cache/coccinelle")
 	assert texts and not road.problems(there, found)
+
+
+def test_what_no_case_is_about_is_there(step: Callable[[str], Step]) -> None:
+	"""A function that was renamed would be told of no more."""
+	with step("blind").prepared() as (ready, _):
+		texts = {entry.file: (ready.kernel.tree / entry.file).read_text(encoding="utf-8") for entry in blind.load(BLIND)}
+	gone = [f"{entry.file}: {name}" for entry in blind.load(BLIND) for name in entry.functions
+		if not re.search(rf"^[A-Za-z][\w \t*]*\b{name}\(", texts[entry.file], re.MULTILINE)]
+	assert not gone
