@@ -9,6 +9,7 @@
 #include <linux/hugetlb.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
+#include <linux/sizes.h>
 
 #include "../internal.h"
 #include "folio_fixture.h"
@@ -131,25 +132,33 @@ static void movable_filler_free(void *data)
 	}
 }
 
+/* Far more than the pieces of free memory that the suites leave. */
+#define MAX_FILLER	SZ_32K
+
 /**
  * movable_filler() - take up memory where movable folios lie
  * @test: the running test
- * @nr: how many pages
+ * @nr: how many pages have to lie side by side, behind those that fill smaller gaps
  *
  * Return: the pages, which have no users and are freed when the case ends.
  */
 struct movable_filler *movable_filler(struct kunit *test, unsigned int nr)
 {
 	struct movable_filler *filler = test_zalloc(test, sizeof(*filler));
+	unsigned int side_by_side = 0, all = 0;
+	unsigned long next = 0;
 
 	INIT_LIST_HEAD(&filler->folios);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, movable_filler_free,
 						  filler));
-	while (nr--) {
+	while (side_by_side < nr) {
 		struct folio *folio = folio_alloc(GFP_HIGHUSER_MOVABLE, 0);
 
 		KUNIT_ASSERT_NOT_NULL(test, folio);
 		list_add(&folio->lru, &filler->folios);
+		side_by_side = folio_pfn(folio) == next ? side_by_side + 1 : 1;
+		next = folio_pfn(folio) + 1;
+		KUNIT_ASSERT_LT_MSG(test, all++, MAX_FILLER, "memory is in pieces");
 	}
 	return filler;
 }
