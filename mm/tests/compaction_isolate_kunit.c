@@ -11,7 +11,8 @@
 #include "folio_fixture.h"
 #include "user_pages.h"
 
-#define NR_PAGES	4
+/* While more than half of all pages are isolated, who comes for more has to wait. */
+#define NR_PAGES	64
 #define THE_PAGE	1
 
 static const struct user_memory * const memories[] = {
@@ -109,7 +110,7 @@ static void expect_left_alone(struct kunit *test, const struct isolation *isolat
 
 static struct user_pages *make(struct kunit *test, const struct user_memory *memory)
 {
-	return user_pages_make(test, memory, NR_PAGES << memory->order);
+	return user_pages_make(test, memory, memory->order ? 1U << memory->order : NR_PAGES);
 }
 
 /* A folio is isolated as a whole, each of its pages counts, and it can be put back. */
@@ -170,13 +171,10 @@ static void leaves_files_without_fs(struct kunit *test)
 		expect_left_alone(test, isolation, folio, refs);
 }
 
-/* While more than half of all pages are isolated, who comes for more has to wait. */
-#define NR_OTHERS	64
-
 /* Whom another has isolated is his. */
 static void leaves_isolated(struct kunit *test)
 {
-	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_OTHERS);
+	struct user_pages *up = make(test, &user_memory_anon);
 	struct folio *folio = user_pages_folio(up, THE_PAGE);
 	struct isolation *isolation;
 	int refs;

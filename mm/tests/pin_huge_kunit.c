@@ -121,8 +121,11 @@ static unsigned int forks_told(struct kunit *test)
 static void fork_is_told(struct kunit *test)
 {
 	const struct user_memory * const *memory = test->param_value;
-	const unsigned int others = forks_told(test);
+	unsigned int others;
 
+	/* A fork needs something to copy. */
+	user_pages_make(test, &user_memory_anon, 1);
+	others = forks_told(test);
 	make(test, *memory);
 	KUNIT_EXPECT_EQ(test, forks_told(test), others + 1);
 }
