@@ -773,8 +773,7 @@ static void unmapped_meanwhile(struct kunit *test)
 	folio_migration_join(m);
 
 	expect_allocs(test, m, calls);
-	expect_took(test, m, p->wait ? hold->delay : 0,
-		    ktime_add(hold->delay, ticks_to_ktime(4)));
+	expect_ended_with(test, m, hold->dropped_at);
 	expect_migrated_after(test, m, tf, hold);
 }
 
