@@ -173,8 +173,9 @@ static int map_anon(struct kunit *test, struct test_folio *tf,
 /**
  * test_mmap_aligned() - map memory at a multiple of its size
  * @test: the running test
- * @file: what to map, shared; NULL for private anonymous memory
+ * @file: what to map; NULL for private anonymous memory
  * @size: how much
+ * @flags: how a file is mapped, as of mmap()
  *
  * Return: the address or a negative errno.
  */

@@ -385,7 +385,7 @@ class TestQemu:
 
 
 @pytest.mark.parametrize("promises, name, word, code", [
-	("rfc", "lockdep", "lockdep:rfc", 0), ("none", "lockdep", "lockdep:rfc", 1), ("rfc", "lockdep", "", 1), ("rfc", "bug", "lockdep:rfc", 1)])
+	("rfc", "lockdep", "lockdep:rfc", 0), ("none", "lockdep", "lockdep:rfc", 1), ("rfc", "lockdep", "", 1), ("rfc", "ubsan", "lockdep:rfc", 1)])
 def test_complaint_of_locks_that_a_case_is_there_to_show(tmp_path, promises, name, word, code):
 	lines = lines_of(name)
 	case = read(lines).cases[0].id
