@@ -149,6 +149,15 @@ def test_interrupt_ends_workers():
 	assert time.monotonic() - start < 30 and not proc.descendants(os.getpid())
 
 
+def test_interrupt_with_calls_that_wait_is_silent():
+	code = ("import time\nfrom pinwait.util import proc\n"
+		"with proc.workers(1, lambda: None) as pool:\n"
+		" for _ in pool.map(time.sleep, [0.1, 60, 60, 60]):\n  raise SystemExit(5)")
+	done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(PROJECT / "tools/testing/kunit")},
+			      capture_output=True, text=True)
+	assert (done.returncode, done.stderr) == (5, "")
+
+
 def test_workers_end_with_the_tool(tmp_path):
 	code = ("import sys, time\nfrom pinwait.util import proc\n"
 		"with proc.workers(2, lambda: None) as pool:\n"

@@ -11,9 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import InvalidStateError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,17 +97,26 @@ def workers(count: int, start: Callable[..., None], *arguments: Any) -> Iterator
 
 	Any exception in the block ends them and all other descendants. Raises CannotJudge if one of them is killed.
 	"""
+	hook = threading.excepthook
+
+	def ended(thread: threading.ExceptHookArgs) -> None:
+		# The pool's thread stumbles over calls that are cancelled already when it finds its processes gone.
+		if thread.exc_type is not InvalidStateError:
+			hook(thread)
 	try:
 		with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (start, *arguments)) as pool:
 			try:
 				yield pool
 			except BaseException:
+				threading.excepthook = ended
 				kill_descendants()
 				raise
 		reap()
 	except BrokenProcessPool as error:
 		raise CannotJudge("one of the tool's processes was killed during its work; the kernel does that when memory runs out: "
 				  "see `dmesg`; --jobs=1 needs less") from error
+	finally:
+		threading.excepthook = hook
 
 
 def silence() -> TextIO:
