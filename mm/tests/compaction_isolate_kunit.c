@@ -11,7 +11,7 @@
 #include "folio_fixture.h"
 #include "user_pages.h"
 
-/* While more than half of all pages are isolated, who comes for more has to wait. */
+/* So many that a few isolated ones are less than half of the LRU: more would have to wait. */
 #define NR_PAGES	64
 #define THE_PAGE	1
 
@@ -171,7 +171,7 @@ static void leaves_files_without_fs(struct kunit *test)
 		expect_left_alone(test, isolation, folio, refs);
 }
 
-/* Whom another has isolated is his. */
+/* A folio that somebody else has isolated is left to them. */
 static void leaves_isolated(struct kunit *test)
 {
 	struct user_pages *up = make(test, &user_memory_anon);

@@ -6,7 +6,7 @@
  * A series may change a static key while the pin's caller holds mmap_lock, and changing
  * a key waits for CPU hotplug.  Others take these locks in the opposite order.
  *
- * Last of all suites: what lockdep finds here ends its work.
+ * The last suite that lockdep sees, because lockdep stops after its first report.
  */
 
 #include <linux/cpu.h>
@@ -24,16 +24,16 @@
 #define HOLD_MS		500
 #define READER_MS	60
 
-/* A reader that has waited for so long would wait for ever. */
+/* A reader that has waited this long would wait for ever. */
 #define READER_WAITS_MS	3000
 
 /**
- * struct reader - keeps CPUs from coming and going, and wants an mmap_lock meanwhile,
- *	as a write to cpuset.mems does
+ * struct reader - holds off CPU hotplug, and wants an mmap_lock meanwhile, as a write to
+ *	cpuset.mems does
  * @mm: whose lock
- * @in: complete when no CPU can come or go
- * @done: complete when they can again
- * @stuck: it has given up
+ * @in: complete when it holds off CPU hotplug
+ * @done: complete when it no longer does
+ * @stuck: it has given up waiting for the lock
  */
 struct reader {
 	struct mm_struct *mm;
@@ -62,7 +62,7 @@ static int reader_fn(void *data)
 	return 0;
 }
 
-/* Takes a CPU away, or only the lock of that if there is but one. */
+/* Takes a CPU offline.  Where there is only one, takes just the lock of CPU hotplug. */
 static int hotplug(void)
 {
 	const unsigned int cpu = cpumask_last(cpu_online_mask);

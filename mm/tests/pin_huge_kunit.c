@@ -104,7 +104,7 @@ static void idle_fn(struct test_task *task)
 	test_task_await_go(task);
 }
 
-/* How often a fork tells those that pin without a lock that entries are shared now. */
+/* How many mappings a fork announces in write_protect_seq, which fast GUP looks at. */
 static unsigned int forks_told(struct kunit *test)
 {
 	const unsigned int before = current->mm->write_protect_seq.sequence;
@@ -117,7 +117,7 @@ static unsigned int forks_told(struct kunit *test)
 	return (after - before) / 2;
 }
 
-/* The fast way to pin notices a fork of each private mapping. */
+/* A fork announces each private mapping, so that fast GUP notices. */
 static void fork_is_told(struct kunit *test)
 {
 	const struct user_memory * const *memory = test->param_value;
