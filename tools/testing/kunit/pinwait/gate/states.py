@@ -349,9 +349,11 @@ class Workshop:
 		git, earlier, state = self.kernel.git, self.states[index - 1], self.states[index]
 		found: list[Covered] = []
 		compiled: list[str] = []
-		for name in self.touched[index]:
-			before, after = (text_of(git, commit, name) for commit in (earlier, state))
-			if not name.endswith(CODE) or not changes_code(before, after):
+		texts = {name: (text_of(git, earlier, name), text_of(git, state, name)) for name in self.touched[index] if name.endswith(CODE)}
+		# A file that only gets another name has the same code.
+		moved = {before for before, after in texts.values() if not after} & {after for before, after in texts.values() if not before}
+		for name, (before, after) in texts.items():
+			if not changes_code(before, after) or not (before and after) and (before or after) in moved:
 				continue
 			old, new = self._lines_of(index - 1, name, what), self._lines_of(index, name, what)
 			if not name.endswith(COUNTED):
