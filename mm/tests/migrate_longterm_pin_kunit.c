@@ -774,6 +774,11 @@ static void unmapped_meanwhile(struct kunit *test)
 
 	expect_allocs(test, m, calls);
 	expect_ended_with(test, m, hold->dropped_at);
+	KUNIT_EXPECT_GE(test, ktime_sub(m->ended_at, m->began_at),
+			p->wait ? hold->delay : 0);
+	/* On several CPUs it is looked at later, and the hold ends later. */
+	if (nobody_else_runs())
+		expect_took(test, m, 0, ktime_add(hold->delay, ticks_to_ktime(4)));
 	expect_migrated_after(test, m, tf, hold);
 }
 

@@ -21,6 +21,9 @@
 #define MAX_HOLDS	2
 #define MAX_DELAY_MS	40
 
+/* A drop from a timer or an RCU callback may come some ticks late. */
+#define LATE_TICKS	5
+
 static const struct test_folio_kind * const kinds[] = {
 	&test_folio_shmem,
 	&test_folio_dirty,
@@ -256,7 +259,7 @@ static void expect_right_result(struct kunit *test, const struct stress_migratio
 static void expect_waited(struct kunit *test, const struct stress_migration *sm)
 {
 	const struct folio_migration *m = sm->m;
-	ktime_t last = m->began_at;
+	ktime_t last = m->began_at, longest = 0;
 	int i, j;
 
 	for (i = 0; i < sm->nr_folios; i++) {
@@ -264,10 +267,17 @@ static void expect_waited(struct kunit *test, const struct stress_migration *sm)
 
 		if (folio_due(sm, i) != MOVES)
 			continue;
-		for (j = 0; j < sf->nr_holds; j++)
+		for (j = 0; j < sf->nr_holds; j++) {
 			last = max(last, sf->holds[j]->dropped_at);
+			longest = max(longest, sf->holds[j]->delay);
+		}
 	}
 	expect_ended_with(test, m, last);
+	KUNIT_EXPECT_GE(test, ktime_sub(m->ended_at, m->began_at), longest);
+	/* Elsewhere RCU may take longer than all delays. */
+	if (cpu_time_is_free())
+		expect_took(test, m, longest,
+			    ktime_add(longest, ticks_to_ktime(LATE_TICKS)));
 }
 
 static void migration_check(struct kunit *test, struct stress_migration *sm)
