@@ -41,12 +41,14 @@ PARAM_ARRAY(anon_memories, "%s", (*p)->name);
  * @nr: how many pages they are said to have
  * @end_pfn: how far it came
  * @rc: what was returned
+ * @refs: how many references the first folio had before
  */
 struct isolation {
 	struct list_head folios;
 	unsigned int nr;
 	unsigned long end_pfn;
 	int rc;
+	int refs;
 };
 
 static void isolation_putback(void *data)
@@ -75,6 +77,7 @@ static struct isolation *isolate(struct kunit *test, struct page *page,
 	INIT_LIST_HEAD(&cc.migratepages);
 	INIT_LIST_HEAD(&isolation->folios);
 	lru_add_drain_all();
+	isolation->refs = page_count(page);
 	isolation->rc = isolate_migratepages_range(&cc, pfn, pfn + nr);
 	list_splice(&cc.migratepages, &isolation->folios);
 	isolation->nr = cc.nr_migratepages;
@@ -89,23 +92,23 @@ static struct isolation *isolate_folio(struct kunit *test, struct folio *folio, 
 }
 
 static void expect_isolated(struct kunit *test, const struct isolation *isolation,
-			    struct folio *folio, int refs)
+			    struct folio *folio)
 {
 	KUNIT_EXPECT_EQ(test, isolation->rc, 0);
 	KUNIT_EXPECT_EQ(test, isolation->nr, folio_nr_pages(folio));
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&isolation->folios));
 	KUNIT_EXPECT_FALSE(test, folio_test_lru(folio));
-	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs + 1);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), isolation->refs + 1);
 }
 
 static void expect_left_alone(struct kunit *test, const struct isolation *isolation,
-			      struct folio *folio, int refs)
+			      struct folio *folio)
 {
 	KUNIT_EXPECT_EQ(test, isolation->rc, 0);
 	KUNIT_EXPECT_EQ(test, isolation->nr, 0);
 	KUNIT_EXPECT_TRUE(test, list_empty(&isolation->folios));
 	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
-	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), isolation->refs);
 }
 
 static struct user_pages *make(struct kunit *test, const struct user_memory *memory)
@@ -119,18 +122,14 @@ static void takes(struct kunit *test)
 	const struct user_memory * const *memory = test->param_value;
 	struct user_pages *up = make(test, *memory);
 	struct folio *folio = user_pages_folio(up, THE_PAGE);
-	struct isolation *isolation;
-	int refs;
+	struct isolation *isolation = isolate_folio(test, folio, GFP_KERNEL);
 
-	lru_add_drain_all();
-	refs = folio_ref_count(folio);
-	isolation = isolate_folio(test, folio, GFP_KERNEL);
-	expect_isolated(test, isolation, folio, refs);
+	expect_isolated(test, isolation, folio);
 
 	kunit_release_action(test, isolation_putback, isolation);
 	lru_add_drain_all();
 	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
-	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), isolation->refs);
 	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), folio);
 }
 
@@ -140,17 +139,13 @@ static void leaves_pinned(struct kunit *test)
 	const struct user_memory * const *memory = test->param_value;
 	struct user_pages *up = make(test, *memory);
 	struct folio *folio;
-	int refs;
 
 	user_pages_pin(up, &pin_way_locked, 0);
 	KUNIT_ASSERT_EQ(test, up->rc, up->nr);
-	lru_add_drain_all();
 	folio = user_pages_folio(up, THE_PAGE);
-	refs = folio_ref_count(folio);
-	expect_left_alone(test, isolate_folio(test, folio, GFP_KERNEL), folio, refs);
+	expect_left_alone(test, isolate_folio(test, folio, GFP_KERNEL), folio);
 	expect_unpins(up);
-	refs = folio_ref_count(folio);
-	expect_isolated(test, isolate_folio(test, folio, GFP_KERNEL), folio, refs);
+	expect_isolated(test, isolate_folio(test, folio, GFP_KERNEL), folio);
 }
 
 /* Who may not call file systems cannot migrate their folios. */
@@ -159,16 +154,12 @@ static void leaves_files_without_fs(struct kunit *test)
 	const struct user_memory * const *memory = test->param_value;
 	struct user_pages *up = make(test, *memory);
 	struct folio *folio = user_pages_folio(up, THE_PAGE);
-	struct isolation *isolation;
-	int refs;
+	struct isolation *isolation = isolate_folio(test, folio, GFP_NOFS);
 
-	lru_add_drain_all();
-	refs = folio_ref_count(folio);
-	isolation = isolate_folio(test, folio, GFP_NOFS);
 	if (folio_test_anon(folio))
-		expect_isolated(test, isolation, folio, refs);
+		expect_isolated(test, isolation, folio);
 	else
-		expect_left_alone(test, isolation, folio, refs);
+		expect_left_alone(test, isolation, folio);
 }
 
 /* A folio that somebody else has isolated is left to them. */
@@ -176,16 +167,13 @@ static void leaves_isolated(struct kunit *test)
 {
 	struct user_pages *up = make(test, &user_memory_anon);
 	struct folio *folio = user_pages_folio(up, THE_PAGE);
-	struct isolation *isolation;
-	int refs;
+	struct isolation *first = isolate_folio(test, folio, GFP_KERNEL);
+	struct isolation *second = isolate_folio(test, folio, GFP_KERNEL);
 
-	refs = folio_ref_count(folio);
-	isolate_folio(test, folio, GFP_KERNEL);
-	KUNIT_ASSERT_FALSE(test, folio_test_lru(folio));
-	isolation = isolate_folio(test, folio, GFP_KERNEL);
-	KUNIT_EXPECT_EQ(test, isolation->nr, 0);
-	KUNIT_EXPECT_TRUE(test, list_empty(&isolation->folios));
-	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs + 1);
+	expect_isolated(test, first, folio);
+	KUNIT_EXPECT_EQ(test, second->rc, 0);
+	KUNIT_EXPECT_EQ(test, second->nr, 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&second->folios));
 }
 
 KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
