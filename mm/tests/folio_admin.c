@@ -35,20 +35,27 @@
  * Files of pseudo file systems, which are not mounted here
  */
 
+static struct vfsmount *pseudo_mount(const char *fs)
+{
+	struct file_system_type *type = get_fs_type(fs);
+	struct vfsmount *mnt;
+
+	if (!type)
+		return ERR_PTR(-ENODEV);
+	mnt = kern_mount(type);
+	put_filesystem(type);
+	return mnt;
+}
+
 static ssize_t pseudo_file_access(const char *fs, const char *path, char *buf,
 				  size_t size, bool write)
 {
-	struct file_system_type *type = get_fs_type(fs);
+	struct vfsmount *mnt = pseudo_mount(fs);
 	unsigned long addr;
-	struct vfsmount *mnt;
 	struct file *file;
 	loff_t pos = 0;
 	ssize_t ret;
 
-	if (!type)
-		return -ENODEV;
-	mnt = kern_mount(type);
-	put_filesystem(type);
 	if (IS_ERR(mnt))
 		return PTR_ERR(mnt);
 	file = file_open_root_mnt(mnt, path, write ? O_WRONLY : O_RDONLY, 0);
@@ -104,16 +111,11 @@ int pseudo_file_write(const char *fs, const char *path, const char *value)
 
 static int cgroup_change(const char *name, bool make)
 {
-	struct file_system_type *type = get_fs_type("cgroup2");
+	struct vfsmount *mnt = pseudo_mount("cgroup2");
 	struct qstr qname = QSTR(name);
 	struct dentry *root, *dentry;
-	struct vfsmount *mnt;
-	int ret = 0;
+	int ret;
 
-	if (!type)
-		return -ENODEV;
-	mnt = kern_mount(type);
-	put_filesystem(type);
 	if (IS_ERR(mnt))
 		return PTR_ERR(mnt);
 	root = mnt->mnt_root;
