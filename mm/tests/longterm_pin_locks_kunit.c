@@ -20,9 +20,8 @@
 
 #define NR_PAGES	4
 
-/* How long the folio is held, and when the reader comes. */
+/* How long the folio is held. */
 #define HOLD_MS		500
-#define READER_MS	60
 
 /* A reader that has waited this long would wait for ever. */
 #define READER_WAITS_MS	3000
@@ -30,13 +29,15 @@
 /**
  * struct reader - holds off CPU hotplug, and wants an mmap_lock meanwhile, as a write to
  *	cpuset.mems does
- * @mm: whose lock
+ * @mm: whose lock; what maps the pages keeps it
+ * @hold: what the pin waits for
  * @in: complete when it holds off CPU hotplug
  * @done: complete when it no longer does
  * @stuck: it has given up waiting for the lock
  */
 struct reader {
 	struct mm_struct *mm;
+	struct folio_hold *hold;
 	struct completion in;
 	struct completion done;
 	bool stuck;
@@ -47,7 +48,10 @@ static int reader_fn(void *data)
 	struct reader *reader = data;
 	ktime_t until;
 
-	schedule_timeout_uninterruptible(msecs_to_jiffies(READER_MS));
+	/* A series that does not wait gives the lock back before this looks. */
+	while (!rwsem_is_locked(&reader->mm->mmap_lock) &&
+	       !completion_done(&reader->hold->dropped))
+		schedule_timeout_uninterruptible(1);
 	cpus_read_lock();
 	complete_all(&reader->in);
 	until = ktime_add_ms(ktime_get(), READER_WAITS_MS);
@@ -90,8 +94,6 @@ static int admin_fn(void *data)
 	return 0;
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(mmdrop_action, mmdrop, struct mm_struct *);
-
 /*
  * The pin waits with mmap_lock held, the reader for mmap_lock, hotplug for the reader,
  * and at its end the pin for hotplug.
@@ -107,8 +109,7 @@ static void cpu_hotplug_meanwhile(struct kunit *test)
 	init_completion(&reader->in);
 	init_completion(&reader->done);
 	reader->mm = current->mm;
-	mmgrab(reader->mm);
-	test_cleanup(test, mmdrop_action, reader->mm);
+	reader->hold = hold;
 	init_completion(&admin->done);
 	admin->reader = reader;
 	test_thread(test, reader_fn, reader, "mems_writer");
@@ -129,17 +130,12 @@ static void cpu_hotplug_meanwhile(struct kunit *test)
 }
 
 #if defined(CONFIG_PROVE_LOCKING) && defined(CONFIG_CPUSETS)
-static void idle_fn(struct test_task *task)
-{
-	test_task_await_go(task);
-}
-
 /* The order of these locks in a write to cpuset.mems and in a pin before it. */
 static void cpuset_write_after_pin(struct kunit *test)
 {
 	const struct wait_promises *promises = wait_promises();
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
-	struct test_task *task = test_task_start(test, idle_fn, NULL, 0);
+	struct test_task *task = test_task_start(test, test_task_await_go, NULL, 0);
 	char procs[12];
 
 	KUNIT_ASSERT_TRUE(test, debug_locks);
