@@ -84,11 +84,6 @@ static void pinner_fn(struct test_task *task)
 	complete_all(&pinner->done);
 }
 
-static void await_go(struct test_task *task)
-{
-	test_task_await_go(task);
-}
-
 static struct user_pages *make_pages(struct kunit *test, const struct fast_param *p)
 {
 	const unsigned int nr = max(NR_PAGES, 1 << p->memory->order);
@@ -103,7 +98,7 @@ static struct user_pages *make_pages(struct kunit *test, const struct fast_param
 		user_pages_unpin(up);
 	}
 	if (p->how & SHARED)
-		test_task_start(test, await_go, NULL, 0);
+		test_task_start(test, test_task_await_go, NULL, 0);
 	return up;
 }
 

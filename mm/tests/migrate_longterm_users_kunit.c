@@ -171,16 +171,11 @@ static void copy_of_mm(struct kunit *test)
 	expect_migrated(test, tf);
 }
 
-static void idle_fn(struct test_task *task)
-{
-	test_task_await_go(task);
-}
-
 /* The process whose page it is exits meanwhile. */
 static void exit_of_process(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, &test_folio_anon_mapped);
-	struct test_task *process = test_task_start(test, idle_fn, NULL, 0);
+	struct test_task *process = test_task_start(test, test_task_await_go, NULL, 0);
 	struct waiting w;
 
 	tf->mapcount++;

@@ -99,16 +99,11 @@ static void fork_after_pin(struct kunit *test)
 	user_pages_unpin(up);
 }
 
-static void idle_fn(struct test_task *task)
-{
-	test_task_await_go(task);
-}
-
 /* How many mappings a fork announces in write_protect_seq, which fast GUP looks at. */
 static unsigned int forks_told(struct kunit *test)
 {
 	const unsigned int before = current->mm->write_protect_seq.sequence;
-	struct test_task *task = test_task_start(test, idle_fn, NULL, 0);
+	struct test_task *task = test_task_start(test, test_task_await_go, NULL, 0);
 	const unsigned int after = current->mm->write_protect_seq.sequence;
 
 	test_task_go(task);

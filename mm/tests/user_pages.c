@@ -67,7 +67,6 @@ const struct user_memory user_memory_thp = {
 /* A shared mapping of a memfd of hugetlbfs. */
 const struct user_memory user_memory_hugetlb = {
 	.name = "hugetlb",
-	.copies = 1,
 	.memfd = true,
 	.memfd_flags = MFD_HUGETLB,
 	.flags = MAP_SHARED,
@@ -81,7 +80,6 @@ const struct user_memory user_memory_hugetlb_private = {
 	.memfd_flags = MFD_HUGETLB,
 	.flags = MAP_PRIVATE,
 	.order = HPAGE_SHIFT - PAGE_SHIFT,
-	.copies = 2,
 };
 #endif
 
@@ -239,8 +237,9 @@ struct user_pages *user_pages_map(struct kunit *test,
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, user_pages_release, up));
 
 	if (memory->memfd_flags & MFD_HUGETLB)
-		KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, (nr >> memory->order) *
-							   memory->copies));
+		/* A fork may have to copy what is private. */
+		KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, (nr >> memory->order) <<
+							   !!(memory->flags & MAP_PRIVATE)));
 	if (memory->memfd) {
 		struct file *file = memfd_alloc_file("user_pages", memory->memfd_flags);
 

@@ -22,7 +22,6 @@
  * @memfd_flags: of the memfd
  * @flags: of the mapping
  * @order: of its folios
- * @copies: how many folios of hugetlbfs there have to be for each of a range
  * @cma: it lies in the area of the contiguous memory allocator, else in ZONE_MOVABLE
  */
 struct user_memory {
@@ -31,7 +30,6 @@ struct user_memory {
 	unsigned int memfd_flags;
 	unsigned long flags;
 	unsigned int order;
-	unsigned int copies;
 	bool cma;
 };
 
