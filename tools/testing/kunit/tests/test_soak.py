@@ -14,6 +14,7 @@ from pinwait.source.options import Options
 from pinwait.util.errors import CannotJudge, UsageError
 from sessions import FakeSession
 
+
 @pytest.fixture(name="soaked")
 def _soaked(tmp_path, monkeypatch, capsys):
 	"""Soak with some boots' logs replaced; return (session, exit code, last line)."""

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from ..util.errors import UsageError
 
-ALL = "*"
-
 
 @dataclass(frozen=True)
 class Blind:
@@ -36,4 +34,4 @@ def load(path: Path) -> list[Blind]:
 
 def told(entries: Iterable[Blind], file: str, functions: Collection[str]) -> list[str]:
 	"""Return what no case is about in functions of a file."""
-	return [entry.what for entry in entries if entry.file == file and (ALL in entry.functions or set(entry.functions) & set(functions))]
+	return [entry.what for entry in entries if entry.file == file and set(entry.functions) & set(functions)]
