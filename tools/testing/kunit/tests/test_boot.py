@@ -129,3 +129,9 @@ def test_where_noexec_does_not_matter(tmp_path, monkeypatch, qemu_config, closed
 	"""A sandbox has a place of its own, and QEMU maps no file that it runs from."""
 	monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_flag=os.ST_NOEXEC))
 	assert _how(tmp_path, qemu_config, closed).run(tmp_path, Progress()).lines
+
+
+@pytest.mark.parametrize("seconds, limit", [(0.0, 20), (0.4, 20), (1.0, 40), (38.0, 212), (100.0, 460)])
+def test_patience(seconds, limit):
+	"""A boot that takes a second may take forty; one that takes long need not hang for a quarter of an hour."""
+	assert boot.patience(seconds, 20) == limit

@@ -145,3 +145,11 @@ def test_what_several_cpus_share(line, several):
 ])
 def test_what_is_done_with_large_folios(line, large):
 	assert bool(choice.LARGE.search(line)) == large
+
+
+def test_declared():
+	"""Functions that changed lines at the margin declare, whose twins without an MMU may have been forgotten."""
+	before = "int kept(void);\nextern int old(int a);\n"
+	after = "int kept(void);\nextern int old(int a,\n	       int called(b));\n#define MACRO(x) 1\nint value = f(1);\n"
+	diff = "@@ -2 +2,4 @@\n-extern int old(int a);\n+extern int old(int a,\n+	       int called(b));\n+#define MACRO(x) 1\n+int value = f(1);\n"
+	assert choice.declared(diff, before, after) == {"old"}

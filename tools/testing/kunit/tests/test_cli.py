@@ -252,7 +252,7 @@ def test_other_spellings(old, new):
 @pytest.mark.parametrize("words, stages", [
 	(["run", "--series=none"], ["kernel", "apply", "configure", "build", "boot", "report"]),
 	(["soak", "-n", "3", "--profile=uml-smp"], ["kernel", "apply", "configure", "build", "boot", "report"]),
-	(["gate", "one.patch"], ["kernel", "apply", *["configure", "build", "boot"] * 2, *["configure", "build"], *["configure"] * 2,
+	(["gate", "one.patch"], ["kernel", "apply", *["configure", "build", "boot"] * 2, *["configure", "build"], *["configure"] * 3,
 				 *["configure", "build", "boot"], "report", "judge"])])
 def test_dry_run_says_what_would_be_done_and_does_nothing(tmp_path, words, stages):
 	(tmp_path / "one.patch").write_text(fakes.patch(10, "line 10", "x"))

@@ -76,7 +76,7 @@ def _judged(tmp_path, monkeypatch):
 			shop.answers[index, what] = Answer(what, result, lines, {"mm/migrate.c": ["mm/migrate.c"]},
 							   {"mm/migrate.c": {10: 3, 20: 0, 30: 2}})
 
-	def boot(trial, result, _folder, _progress, _timeout=0):
+	def boot(trial, result, _folder, _progress, _timeout=0, _seed=0):
 		counter[0] += 1
 		return _log(result.binary, counter[0]), Verdict(Outcome.PASS, "")
 	counter = [0]
@@ -222,7 +222,7 @@ def test_real_time(judged, monkeypatch, patched, base, outcome, seen):
 	boots = {FAILS: iter(patched), "": iter(base)}
 	folders = []
 
-	def boot(_trial, result, folder, _progress, limit):
+	def boot(_trial, result, folder, _progress, limit, _seed):
 		folders.append(folder.name)
 		fails = next(boots[FAILS if FAILS in result.binary else ""])
 		assert limit > 0
@@ -244,11 +244,26 @@ def test_virtual_time_that_does_not_repeat_is_judged_as_real_time(judged):
 	assert check.outcome is Outcome.PASS and "suspected flake" in check.reason
 
 
+@pytest.mark.parametrize("bad, outcome", [(range(0, 99), "fail"), ([0], "pass")])
+def test_other_orders_of_events(judged, monkeypatch, bad, outcome):
+	"""Where a seed draws the order of events, boots that repeat would be one boot: each pair has a seed of its own."""
+	seeds = []
+
+	def boot(_trial, result, folder, _progress, _limit, seed):
+		seeds.append((folder.name, seed))
+		return _log(FAILS if FAILS in result.binary and seed in bad else "", 0), Verdict(Outcome.PASS, "")
+	monkeypatch.setattr(engine.Trials, "boot", boot)
+	monkeypatch.setattr(engine.qemu, "provided", lambda found, _root: found)
+	check = judged(_patch(10, FAILS), profiles=("x86_64-smp",), checks=("x86_64-smp",)).patches[0].checks[0]
+	assert check.outcome.value == outcome and len(seeds) == (12 if outcome == "fail" else 2)
+	assert seeds == [(f"{side}-{number}", number) for number in range(1, len(seeds) // 2 + 1) for side in ("after", "before")]
+
+
 def test_later_boots_that_fail_otherwise_count(judged, monkeypatch):
 	"""What breaks something else each time is no flake."""
 	boots = [0]
 
-	def boot(_trial, result, _folder, _progress, _limit):
+	def boot(_trial, result, _folder, _progress, _limit, _seed):
 		boots[0] += FAILS in result.binary
 		cases = [Case("s", name, None, Status.FAIL if FAILS in result.binary and boots[0] % 2 == number else Status.PASS, 1.0, 0.1, "why")
 			 for number, name in enumerate(("waits", "fast"))]
@@ -747,11 +762,22 @@ def test_other_configurations(judged, wide):
 	judgement = judged(_patch(10, "a"))
 	assert _outcomes(judgement) == ["pass"] and _checks(judgement)[3] == "configs"
 	assert judgement.patches[0].checks[3].reason == "no new message about mm/migrate.c in i386-objects"
-	assert any("without MMU: what it changes depends on CONFIG_MMU" in line for line in judgement.not_checked)
 	wide({1: ["mm/migrate.c:6:1: error: a long is too short"]})
 	judgement = judged(_patch(10, "a"))
 	assert _held(judgement) == [("configs", "warning")] and judgement.exit_code == 1
 	assert "i386-objects: mm/migrate.c: error: a long is too short" in [finding.id for finding in judgement.patches[0].checks[3].held]
+
+
+@pytest.mark.parametrize("lacks", ["", "program riscv64-linux-gnu-gcc is not there"])
+def test_without_an_mmu(judged, wide, monkeypatch, lacks):
+	"""What depends on the MMU is compiled without one, too, or the report says why not."""
+	wide({})
+	made, usual = [], states.Workshop.look
+	monkeypatch.setattr(choice, "lacks_cross", lambda: lacks)
+	monkeypatch.setattr(states.Workshop, "look", lambda shop, *args: made.append("nommu-objects" in shop.configs) or usual(shop, *args))
+	judgement = judged(_patch(10, "a"))
+	assert made and all(there == (not lacks) for there in made)
+	assert any(f"nommu-objects: {lacks}; it is wanted because" in line for line in judgement.not_checked) == bool(lacks)
 
 
 def test_other_configurations_are_not_built_for_nothing(judged):

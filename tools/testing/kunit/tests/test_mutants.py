@@ -215,4 +215,4 @@ def test_time_limit_of_a_profile_is_not_that_of_the_next(tmp_path, monkeypatch):
 	monkeypatch.setattr(mutants.Shop, "bench", lambda self, number: None)
 	monkeypatch.setattr(mutants.Shop, "judged", lambda self, bench, folder: (SimpleNamespace(wall_seconds=1.0), Verdict(Outcome.PASS, "")))
 	shop.prove()
-	assert (shop.session.options.timeout, session.options.timeout) == (20, 0)
+	assert (shop.session.options.timeout, session.options.timeout) == (40, 0)

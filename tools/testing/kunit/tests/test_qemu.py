@@ -21,7 +21,7 @@ from pinwait.util.project import CONFIGS, PROJECT
 
 SAYS_WORDS = "for word; do printf '%s\\n' \"$word\"; done"
 PROFILES = [profile.load(CONFIGS, name) for name in profile.names(CONFIGS)]
-IN_QEMU = [found for found in PROFILES if found.qemu_config]
+IN_QEMU = [found for found in PROFILES if found.qemu_config and found.name in profile.booted(CONFIGS)]
 KUNIT = PROJECT / "tools/testing/kunit"
 MACHINE = "from types import SimpleNamespace as QemuArchParams\n"	# stands for kunit.py's qemu_config.py
 

@@ -90,7 +90,7 @@ def _address(folder: Path, name: str) -> tuple[int, int]:
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_lines(built, name):
 	start, size = _address(built, f"second_{name}")
-	found = traced.lines(built / "kernel", [built / name / "x.o"], set(range(start, start + size)), built)
+	found = traced.lines(built / "kernel", [built / name / "x.o"], dict.fromkeys(range(start, start + size), 1), built)
 	lines = found.pop(f"{name}/x.c")
 	assert not found and not lines.unknown
 	assert {number for number, executed in lines.executed.items() if executed} <= {18, 19, 20} and lines.executed[19]
@@ -101,8 +101,8 @@ def test_line_of_an_inlined_function(built):
 	"""Both files have a local(): each one's is found."""
 	kernel = subprocess.run(["nm", "-n", built / "kernel"], check=True, capture_output=True, text=True).stdout.split("\n")
 	theirs, _ = [int(row.split()[0], 16) for row in kernel if row.endswith(" local")]
-	found = traced.lines(built / "kernel", [built / "b/x.o"], set(range(theirs, theirs + 8)), built)["b/x.c"]
-	other = traced.lines(built / "kernel", [built / "a/x.o"], set(range(theirs, theirs + 8)), built)["a/x.c"]
+	found = traced.lines(built / "kernel", [built / "b/x.o"], dict.fromkeys(range(theirs, theirs + 8), 1), built)["b/x.c"]
+	other = traced.lines(built / "kernel", [built / "a/x.o"], dict.fromkeys(range(theirs, theirs + 8), 1), built)["a/x.c"]
 	assert any(found.executed.values()) and not any(other.executed.values())
 
 
@@ -110,18 +110,18 @@ def test_function_of_another_size_is_unknown(built):
 	(built / "c").mkdir()
 	(built / "c/x.c").write_text((built / "a/x.c").read_text().replace("return 7;", "{ g_a *= 77; return g_a + 1000; }"))
 	subprocess.run(["gcc", "-O2", "-g", "-fno-pie", "-c", "-o", built / "c/x.o", built / "c/x.c"], check=True)
-	lines = traced.lines(built / "kernel", [built / "c/x.o"], set(), built)["c/x.c"]
+	lines = traced.lines(built / "kernel", [built / "c/x.o"], {}, built)["c/x.c"]
 	assert {13, 14, 15} <= lines.unknown and {8, 19} <= lines.executed.keys() and 13 not in lines.executed
 
 
 def test_programs_that_fail(tmp_path):
 	with pytest.raises(CannotJudge, match="it cannot be told what the kernel executed"):
-		traced.lines(tmp_path / "none", [], set(), tmp_path)
+		traced.lines(tmp_path / "none", [], {}, tmp_path)
 
 
 def test_instruction_keeps_its_line_until_the_next_one():
 	listing = ("0000000000000000 <f>:\nf():\n/t/a.c:3\n   0:\tpush\n   1:\tpop\ng():\n/t/a.h:7 (discriminator 2)\n inlined by /t/a.c:4 (f) (discriminator 1)\n"
 		   "   2:\tret\n")
 	found: dict[str, Lines] = {}
-	traced.merge(found, listing, {"f": 0x100}, {0x102}, Path("/t"))
+	traced.merge(found, listing, {"f": 0x100}, {0x102: 1}, Path("/t"))
 	assert found == {"a.c": Lines({3: False, 4: True}), "a.h": Lines({7: True})}

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..kernel import profile
 from ..util import deps
 from ..log.results import LogResult, Outcome, Verdict
 from ..source.options import Options
 from ..util.errors import CannotJudge, UsageError
 from ..util.files import write_whole
 from ..util.outputs import attempt, to_stdout
+from ..util.project import CONFIGS
 from .session import Session
 from .soak import Booted, boot_each, keep
 
@@ -32,7 +34,7 @@ ORDER = re.compile(r"# \S+: order of \d+ events: ([0-9a-f]{8})$", re.MULTILINE)
 
 def drawn(seed: int) -> tuple[Sequence[str], str]:
 	"""Return the arguments of the kernel and of QEMU that a seed stands for."""
-	return [f"folio_explore.seed={seed}"], f"-smp {random.Random(seed).choice(CPUS)}"
+	return profile.load(CONFIGS, PROFILE).drawn(seed), f"-smp {random.Random(seed).choice(CPUS)}"
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..kernel import build, profile, qemu
 from ..source import patches, series, usertree
-from ..gate.states import CONFIG_PROFILES, STUBS_PROFILE
+from ..gate.states import OBJECTS_ONLY, STUBS_PROFILE
 from ..kernel.boot import Boot
 from ..kernel.build import Built, Request
 from ..kernel.profile import Profile
@@ -51,7 +51,7 @@ def _stages(options: Options, profiles: Sequence[str], boots: str, root: Path) -
 		arguments = [*series.promises(options.named_series or series.NONE), *options.kernel_args]
 		boot = Boot(kernel, Built(obj, ""), request.profile, arguments, options.filter, options.timeout)
 		yield "configure", shlex.join(build.configure_command(kernel, obj, request))
-		if name in CONFIG_PROFILES:	# some objects are all that is compiled there
+		if name in OBJECTS_ONLY:	# some objects are all that is compiled there
 			continue
 		yield "build", shlex.join(build.build_command(kernel, obj, request))
 		if name != STUBS_PROFILE:

@@ -161,9 +161,10 @@ class Trials:
 		tree = build.stands_for(self.kernel, commit, self.request, self.root)
 		return self._found(self._folder(tree, self.promised(commit))) if tree else None
 
-	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0) -> tuple[LogResult, Verdict]:
-		"""Boot a built state again; keep the console in folder."""
+	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0, seed: int = 0) -> tuple[LogResult, Verdict]:
+		"""Boot a built state again, with the order of events that a seed draws; keep the console in folder."""
 		how = self.how(Built(result.folder / BOOT, ""), result.promises, timeout)
+		how = replace(how, arguments=[*how.arguments, *how.profile.drawn(seed)])
 		log = how.read(how.run(folder, progress))
 		if how.profile.qemu_config:
 			traced.keep(how.built.obj, result.folder / EXECUTED)

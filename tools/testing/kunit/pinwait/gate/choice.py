@@ -14,6 +14,8 @@ from pathlib import Path
 from .seen import CODE, COUNTED, INERT, Counts, bare, begins, changed_lines, changes_code, covered
 from .exports import MAKEFILES, RULE
 from ..kernel import qemu
+from ..util import deps
+from ..util.errors import CannotJudge
 from ..util.text import ranges
 
 PROFILE = "x86_64"
@@ -44,6 +46,12 @@ LARGE = re.compile(r"\b(?:folio_(?:nr_pages|order|size|test_large|mapcount|entir
 		   r"compound_\w+\(|\w*thp_\w+|\w*_(?:huge_)?pmd\w*\(|HPAGE_\w+)")
 # Indented lines of these forms may have code, where a function is compiled at all.
 STATEMENT = re.compile(r"(?!\.|[A-Z_0-9]+\s*=|[A-Z_0-9]+\(.*\),$).*[=(]|(?:return|goto|break|continue|case|default)\b")
+# What is compiled only without an MMU, and the sources in which a header is tried there, besides those that include it elsewhere.
+MMU = "MMU"
+NOMMU = re.compile(r"nommu\.[cS]$")
+NOMMU_SOURCES = ("mm/nommu.c",)
+# A line at the margin, up to the first parenthesis.
+DECLARES = re.compile(r"(?![#/*])[A-Za-z_][^(;=]*?\b(\w+)\(")
 CONDITION = re.compile(r"\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b(.*)")
 
 
@@ -52,6 +60,15 @@ def missing() -> str:
 	if platform.machine() != "x86_64":
 		return f"this machine is {platform.machine()}, and has no compiler for x86_64"
 	return "" if shutil.which(qemu.PROGRAM) else f"{qemu.PROGRAM} is not installed (Debian: qemu-system-x86)"
+
+
+def lacks_cross() -> str:
+	"""Install the compiler of the profile that has no MMU, if it is missing; say why that is not possible, "" if it is there."""
+	try:
+		deps.ensure(deps.CROSS)
+	except CannotJudge as error:
+		return str(error)
+	return ""
 
 
 def options(config: Path) -> set[str]:
@@ -104,6 +121,12 @@ def reasons(name: str, diff: str, before: tuple[str, Counts | None], after: tupl
 def width(diff: str, before: str, after: str) -> bool:
 	"""Tell whether changed lines of a source may be another thing where a long has 32 bits."""
 	return any(WIDTH.search(bare(text, number)) for hunk in HUNK.split(diff)[1:] for text, number in _changed(hunk, before, after))
+
+
+def declared(diff: str, before: str, after: str) -> set[str]:
+	"""Return the functions that changed lines of a source declare or define."""
+	return {match[1] for hunk in HUNK.split(diff)[1:] for text, number in _changed(hunk, before, after)
+		if number <= len(text) and (match := DECLARES.match(text[number - 1]))}
 
 
 def builds(name: str, read: Callable[[str], str], chosen: set[str]) -> bool:

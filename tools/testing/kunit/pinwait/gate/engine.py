@@ -39,7 +39,7 @@ from ..util.project import BLIND, CONFIGS, PROJECT, SCORES, version
 from ..util.shard import Shard
 from .attempt import Trials
 from .checks import Configurations, Examiner, Executed, Scene, Text, Warnings
-from .states import APPLY, BUILT_ONLY, COVERAGE, COVERAGE_PROFILE, OBJECTS, STATIC, STUBS, TRACED, WARNINGS, Workshop
+from .states import APPLY, BUILT_ONLY, COVERAGE, COVERAGE_PROFILE, NOMMU_PROFILE, OBJECTS, STATIC, STUBS, TRACED, WARNINGS, Workshop
 from .suites import Stubs, Suite
 
 EVERY_PATCH = (STATIC, WARNINGS, STUBS, OBJECTS, COVERAGE)
@@ -298,6 +298,8 @@ class _Gate:
 			name for patch in self.patches for name in patch.files if lint.judges(name))]
 		shop = Workshop(kernel, states.commits, [(), *(patch.files for patch in self.patches[:len(states.commits) - 1])], trials, main,
 				self.options.build_root / "strays", self.progress)
+		if any(choice.MMU in shop.depends_on(number)[0] for number in range(1, len(states.commits))) and not choice.lacks_cross():
+			shop.configs.append(NOMMU_PROFILE)
 		self.scene = Scene(shop, self.patches, self.suites, self.asked.repeat, tools, box, self.options.kdir, self.folder,
 				   self.progress, self.judgement.not_checked.append, score.newest(SCORES, base.series.name), blind.load(BLIND))
 
@@ -367,11 +369,11 @@ class _Gate:
 		needed, width = scene.shop.depends_on(number)
 		if after.error:
 			scene.omitted[number, OBJECTS] = f"{self.suites[0]} does not build"
-		elif not width and all(reason.startswith(choice.UNEXECUTED) for reason in reasons):
+		elif not width and choice.MMU not in needed and all(reason.startswith(choice.UNEXECUTED) for reason in reasons):
 			scene.omitted[number, OBJECTS] = "nothing that it changes depends on an option, or on the width of a long"
-		if "MMU" in needed:
-			scene.note(f"patch {number}: without MMU: what it changes depends on CONFIG_MMU, and no architecture that this compiler knows "
-				   "builds without one")
+		if choice.MMU in needed and NOMMU_PROFILE not in scene.shop.configs:
+			scene.note(f"patch {number}: {NOMMU_PROFILE}: {choice.lacks_cross()}; it is wanted because what the patch changes depends on "
+				   "CONFIG_MMU")
 		if self.asked.profiles:
 			return
 		if not reasons:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Distinguish a patch's fault from a flake: boot base and patched kernel again, in turns, until a test decides.
 
-In virtual time a boot that repeats exactly needs no statistics. Otherwise one exact test decides for a patch in a
+In virtual time a boot that repeats exactly needs no statistics; where a seed draws the order of events, each pair of boots has
+another one, because boots that repeat would be one boot. Otherwise one exact test decides for a patch in a
 profile: Fisher's, one-sided, on the number of boots of each side that show anything that the base did not show at first.
 The boot that raised the suspicion does not count. The level is divided by the number of tests that a series can need, so
 that an innocent series, however flaky the suites are, is blamed in less than one of 1 / FALSE_BLAME judgements.
@@ -19,7 +20,7 @@ from .attempt import Result
 FALSE_BLAME = 0.01	# probability, for a series without fault
 LEAST_BOOTS = 6		# of each side
 
-Boot = Callable[[Result, str], Result]	# boots a built kernel again; the name is for its logs
+Boot = Callable[[Result, str, int], Result]	# boots a built kernel again; the name is for its logs, the seed draws the order of events
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,19 @@ class _Side:
 		return Seen(sum(name in found for found in self.boots), len(self.boots))
 
 
-def repeated(before: Result, after: Result, suspects: Sequence[Finding], rule: Rule, virtual_time: bool, boot: Boot) -> list[Finding]:
+def repeated(before: Result, after: Result, suspects: Sequence[Finding], rule: Rule, repeats: bool, boot: Boot) -> list[Finding]:
 	"""Return the suspects, which a boot of after showed and before did not, as held or as suspected flakes.
 
-	If the patch is to blame, findings that only later boots showed are held as well.
+	repeats tells whether two boots of a kernel may be the same, so that these decide. If the patch is to blame, findings that only later boots showed are held as well.
 	"""
-	if virtual_time and _repeats(after, boot, "after") and _repeats(before, boot, "before"):
+	if repeats and _repeats(after, boot, "after") and _repeats(before, boot, "before"):
 		return [replace(finding, before=Seen(0, 2), after=Seen(2, 2)) for finding in suspects]
 	patched, base = _Side(), _Side()
 	blamed: bool | None = None
 	while blamed is None:
 		number = len(base.boots) + 1
-		patched.add(before, boot(after, f"after-{number}"))
-		base.add(before, boot(before, f"before-{number}"))
+		patched.add(before, boot(after, f"after-{number}", number))
+		base.add(before, boot(before, f"before-{number}", number))
 		blamed = rule.decide(patched.bad, base.bad)
 	found = {finding.id: finding for finding in suspects}
 	for later in patched.boots if blamed else ():
@@ -105,7 +106,7 @@ def flakes(findings: Sequence[Finding]) -> list[Finding]:
 
 def _repeats(result: Result, boot: Boot, name: str) -> bool:
 	"""Tell whether a second boot of a kernel gives the same results."""
-	return _trace(boot(result, f"{name}-0").log) == _trace(result.log)
+	return _trace(boot(result, f"{name}-0", 0).log) == _trace(result.log)
 
 
 def _trace(log: LogResult) -> object:

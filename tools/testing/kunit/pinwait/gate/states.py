@@ -7,12 +7,14 @@ own, so that each boot can kill all children of its process.
 
 import functools
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..kernel import build, gcov, traced
+from ..kernel.boot import patience
 from ..source import worktree
 from . import choice, lint
 from ..log.results import Ending
@@ -27,14 +29,15 @@ from .seen import CODE, COUNTED, UNKNOWN, changes_code, covered, text_of
 STATIC, WARNINGS, STUBS, COVERAGE, APPLY = "static", "warnings", "stubs", "coverage", "apply"
 OBJECTS = "configs"
 CONFIG_PROFILES = ("i386-objects", "x86_64-objects")	# other configurations, in which only some objects are compiled
+NOMMU_PROFILE = "nommu-objects"	# the same, where a change depends on there being an MMU
 TRACED = "traced"	# no check of its own: coverage, of a kernel in QEMU
 STUBS_PROFILE, COVERAGE_PROFILE = "uml-stubs", gcov.PROFILE
-BUILT_ONLY = (STUBS_PROFILE, *CONFIG_PROFILES)
+OBJECTS_ONLY = (*CONFIG_PROFILES, NOMMU_PROFILE)
+BUILT_ONLY = (STUBS_PROFILE, *OBJECTS_ONLY)
 THROUGH = 3		# C files to compile for a header
 TRACED_THROUGH = 8	# to find those among them that use what changes
 WIDE = 60		# C files: a header that this many include is too expensive to rebuild for coverage
-# Limit of a boot in virtual time: a multiple of the base's wall seconds, and the least number of wall seconds.
-PATIENCE, LEAST_PATIENCE = 40, 20
+LEAST_PATIENCE = 20	# wall seconds before a boot in virtual time counts as hung
 
 
 @dataclass
@@ -61,6 +64,7 @@ class Workshop:
 		self.touched = [*touched, ()]
 		self.strays, self.progress = strays, progress
 		self.answers: dict[tuple[int, str], Answer] = {}
+		self.configs = list(CONFIG_PROFILES)	# in which OBJECTS compiles
 
 	def result(self, index: int, profile: str) -> Result:
 		"""Return the result of a state in a profile; look() must have tried it."""
@@ -228,7 +232,7 @@ class Workshop:
 		base = answer.result if answer else None
 		if not (trial.request.profile.virtual_time and base and base.log.wall_seconds):
 			return 0
-		return min(trial.timeout, max(LEAST_PATIENCE, round(PATIENCE * base.log.wall_seconds)))
+		return min(trial.timeout, patience(base.log.wall_seconds, LEAST_PATIENCE))
 
 	def _warnings(self, index: int, progress: Progress) -> tuple[dict[str, list[str]], dict[str, list[str]], str]:
 		"""Run W=1 and sparse; cache and return what _noted() returns, and name the files that could not be checked."""
@@ -274,13 +278,14 @@ class Workshop:
 		read = functools.partial(text_of, self.kernel.git, self.states[index])
 		objects: dict[str, list[str]] = {}
 		said: dict[str, list[str]] = {}
-		for profile in CONFIG_PROFILES:
+		for profile in self.configs:
 			trial = self.trials[profile]
 			folder = trial.folder(self.states[index])
 			folder.mkdir(parents=True, exist_ok=True)
 			build.configure(self.kernel, self.states[index], trial.request, trial.root, folder / f"{OBJECTS}.log", progress)
 			chosen = choice.options(trial.obj / ".config")
-			objects[profile] = [name for name in there if choice.builds(name, read, chosen)]
+			names = [*there, *(choice.NOMMU_SOURCES if profile == NOMMU_PROFILE and len(sources) < len(files) else ())]
+			objects[profile] = [name for name in dict.fromkeys(names) if choice.builds(name, read, chosen)]
 			good, output = lint.compile_with(self.kernel.tree, trial.obj, objects[profile], ["-k"], trial.request, trial.root,
 							 folder / f"{OBJECTS}.log") if objects[profile] else (True, "")
 			if not good and (fault := build.machine_fault(output)):
@@ -326,7 +331,7 @@ class Workshop:
 		trial, result = self.trials[choice.PROFILE], self.result(index, choice.PROFILE)
 		if result.error:
 			raise CannotJudge(f"the kernel of {choice.PROFILE} does not build")
-		executed = traced.addresses(result.folder / EXECUTED)
+		executed = dict.fromkeys(traced.addresses(result.folder / EXECUTED), 1)
 		folder = trial.folder(self.states[index])
 		folder.mkdir(parents=True, exist_ok=True)
 		log = folder / f"{TRACED}.log"
@@ -384,11 +389,15 @@ class Workshop:
 		git, earlier, state = self.kernel.git, self.states[index - 1], self.states[index]
 		options: set[str] = set()
 		width = False
+		nommu = "\n".join(text_of(git, earlier, name) for name in choice.NOMMU_SOURCES)
 		for name in self.touched[index]:
+			options |= {choice.MMU} if choice.NOMMU.search(name) else set()
 			if choice.may_be_built(name):
 				changed = (git.changed(earlier, state, name), text_of(git, earlier, name), text_of(git, state, name))
 				options |= set(choice.options_of(*changed))
 				width |= choice.width(*changed)
+				named = choice.declared(*changed)
+				options |= {choice.MMU} if any(re.search(rf"\b{name}\(", nommu) for name in named) else set()
 		return options, width
 
 	def _lines_of(self, index: int, name: str, what: str = COVERAGE) -> Mapping[int, int] | None:

@@ -81,18 +81,18 @@ class Compared(Examiner):
 		trial, suspects = self.scene.shop.trials[self.profile], [finding for finding in findings if finding.held]
 		if not suspects or before.error or after.error or not trial.boots:
 			return findings
-		virtual = trial.request.profile.virtual_time
+		repeats = trial.request.profile.virtual_time and not trial.request.profile.seed
 		# A hung boot takes its whole time limit. A few times the base's time is enough, and is the same for both sides.
 		limit = self.scene.shop.patience(self.profile) or min(trial.timeout, round(REPEATED * max(before.log.wall_seconds or trial.timeout, 1.0)))
 
-		def boot(result: Result, label: str) -> Result:
+		def boot(result: Result, label: str, seed: int) -> Result:
 			folder = self.scene.folder / place / label
 			folder.mkdir(parents=True)
-			log, answer = trial.boot(result, folder, self.scene.progress, limit)
+			log, answer = trial.boot(result, folder, self.scene.progress, limit, seed)
 			return replace(result, log=log, verdict=answer)
 		# Each patch can need one test in each profile, and one more of its old tests.
 		rule = repeat.Rule.of(len(self.scene.patches) * (len(self.scene.profiles) + 1), self.scene.boots)
-		told = repeat.repeated(before, after, suspects, rule, virtual, boot)
+		told = repeat.repeated(before, after, suspects, rule, repeats, boot)
 		return [*told, *(finding for finding in findings if not finding.held)]
 
 	def _new_warnings(self, number: int, after: Result) -> list[Finding]:

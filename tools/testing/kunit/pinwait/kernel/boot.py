@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot a built kernel with the tree's own kunit.py and keep its console, with wall times."""
 
+import math
 import os
 import re
 import subprocess
@@ -29,6 +30,16 @@ OVER = re.compile(r"^\[\d\d:\d\d:\d\d\] Elapsed time: ")
 # A line of QEMU's that says why it starts no machine, or of the shell's that QEMU is gone.
 QEMU_FAILED = re.compile(r"(?:\S*/)?qemu(?:-system-\S+)?: ")
 TIMED_OUT = re.compile(r"^Command '\[.*\]' timed out after [\d.]+ seconds$")
+
+
+# Limit of a boot that is expected to take a known time: a multiple of it if it is short, for then all depends on what else the
+# machine does; of a long one a smaller multiple, and some seconds.
+SHORT, LONG, MORE = 40, 4, 60
+
+
+def patience(seconds: float, least: int) -> int:
+	"""Return the wall seconds after which a boot counts as hung that should take `seconds`; at least `least`."""
+	return max(least, math.ceil(min(SHORT * seconds, LONG * seconds + MORE)))
 
 
 @dataclass

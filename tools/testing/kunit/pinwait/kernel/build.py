@@ -302,7 +302,7 @@ def _arguments(obj: Path, request: Request) -> list[str]:
 	return [f"--build_dir={obj}", *machine(request.profile),
 		*(f"--kunitconfig={path}" for path in request.profile.kunitconfigs),
 		*(f"--kconfig_add={option}" for option in (*KCONFIG, *request.kconfig_add)),
-		*(f"--make_options={option}" for option in (*base_options(), *request.make_options))]
+		*(f"--make_options={option}" for option in (*base_options(request.profile), *request.make_options))]
 
 
 def machine(profile: Profile) -> list[str]:
@@ -331,12 +331,13 @@ def _logged(argv: Sequence[str], env: dict[str, str], log: int, tree: Path) -> N
 def make_command(tree: Path, obj: Path, request: Request) -> list[str]:
 	"""Return the words that start make in an object folder, as kunit.py does."""
 	return ["make", "-C", str(tree), f"O={obj}", f"ARCH={request.profile.arch}", f"-j{request.jobs}",
-		*base_options(), *request.make_options]
+		*base_options(request.profile), *request.make_options]
 
 
-def base_options() -> list[str]:
-	"""Return the options that every make in an object folder needs; without them it recompiles everything."""
-	return [*MAKE, *(["CC=ccache gcc"] if shutil.which("ccache") else [])]
+def base_options(profile: Profile) -> list[str]:
+	"""Return the options that every make in a profile's object folder needs; without them it recompiles everything."""
+	tools = profile.cross_compile
+	return [*MAKE, *([f"CROSS_COMPILE={tools}"] if tools else []), *([f"CC=ccache {tools}gcc"] if shutil.which("ccache") else [])]
 
 
 def environment(build_root: Path, tree: Path) -> dict[str, str]:
@@ -358,9 +359,9 @@ def environment(build_root: Path, tree: Path) -> dict[str, str]:
 
 def compiler_of(request: Request) -> str:
 	"""Return the version line of the compiler that make will use. Raises CannotJudge if it does not run."""
-	named = [option.removeprefix("CC=") for option in (*base_options(), *request.make_options)
+	named = [option.removeprefix("CC=") for option in (*base_options(request.profile), *request.make_options)
 		 if option.startswith("CC=")]
-	argv = named[-1].split() if named else ["gcc"]
+	argv = named[-1].split() if named else [f"{request.profile.cross_compile}gcc"]
 	argv = argv[1:] if argv[:1] == ["ccache"] else argv	# ccache would make a cache in the caller's home
 	try:
 		return run([*argv, "--version"]).splitlines()[0]
@@ -373,7 +374,7 @@ def identity(kernel: Kernel, commit: str, request: Request) -> str:
 	machine = [request.profile.qemu_config] if request.profile.qemu_config else []
 	configs = [path.read_text(encoding="utf-8") for path in (*request.profile.kunitconfigs, *machine)]
 	return json.dumps([kernel.git("rev-parse", f"{commit}^{{tree}}"), request.profile.arch, configs,
-			   list(request.kconfig_add), [*base_options(), *request.make_options],
+			   list(request.kconfig_add), [*base_options(request.profile), *request.make_options],
 			   compiler_of(request)], indent=1)
 
 

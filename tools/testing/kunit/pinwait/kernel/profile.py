@@ -13,7 +13,8 @@ from ..util.errors import UsageError
 FIELDS: dict[str, type] = {"description": str, "kunitconfigs": list, "arch": str, "kernel_args": list,
 			   "timeout": int, "virtual_time": bool, "objects": int}
 SUITES = ".kunitconfig"	# file that turns the suites on
-OPTIONAL: dict[str, type] = {"kernel": str, "qemu_config": str, "qemu_args": str, "qemu_version": int, "words": str}
+OPTIONAL: dict[str, type] = {"kernel": str, "qemu_config": str, "qemu_args": str, "qemu_version": int, "words": str,
+			     "cross_compile": str, "seed": str}
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Profile:
 	qemu_config: Path | None = None		# kunit.py's description of the machine; None for UML
 	qemu_args: str = ""
 	qemu_version: int = 0	# the oldest QEMU that runs it as it should
+	cross_compile: str = ""	# what the names of the compiler and its tools begin with
+	seed: str = ""	# the argument of the kernel that draws another order of events
 	# Found by qemu.provided():
 	programs: tuple[Path, ...] = ()	# folders of the programs that a boot needs
 	emulator: str = ""	# which QEMU it is
@@ -39,6 +42,10 @@ class Profile:
 	def machine(self) -> str:
 		"""All that makes a boot another one, of the same kernel: the arguments of both, and QEMU's version."""
 		return repr([self.name, self.kernel_args, self.qemu_args, self.emulator])
+
+	def drawn(self, seed: int) -> list[str]:
+		"""Return the kernel's arguments for the order of events that a seed draws; 0 draws none."""
+		return [f"{self.seed}={seed}"] if self.seed and seed else []
 
 	@property
 	def binary(self) -> str:
@@ -69,7 +76,7 @@ def load(configs: Path, name: str) -> Profile:
 			raise UsageError(f"{file}: [{name}] names {path}, which does not exist")
 	return Profile(name, table["description"], fragments, table["arch"], tuple(table["kernel_args"]),
 		       table["timeout"], table["virtual_time"], table["objects"], table.get("kernel", name), qemu_config,
-		       table.get("qemu_args", ""), table.get("qemu_version", 0))
+		       table.get("qemu_args", ""), table.get("qemu_version", 0), table.get("cross_compile", ""), table.get("seed", ""))
 
 
 def booted(configs: Path) -> list[str]:

@@ -28,8 +28,8 @@ CODE = re.compile(r"^ *([0-9a-f]+):\t")
 
 @dataclass
 class Lines:
-	"""The lines of a file that have code in the objects that were looked at: whether they were executed."""
-	executed: dict[int, bool] = field(default_factory=dict)
+	"""The lines of a file that have code in the objects that were looked at: what executed them, 0 for nothing."""
+	executed: dict[int, int] = field(default_factory=dict)	# bits of the addresses
 	unknown: set[int] = field(default_factory=set)	# in functions that the kernel has in another form
 
 
@@ -59,8 +59,8 @@ def addresses(kept: Path) -> set[int]:
 	return set(found)
 
 
-def lines(kernel: Path, objects: Iterable[Path], executed: set[int], tree: Path) -> dict[str, Lines]:
-	"""Return, by file of the tree, which of the lines in some objects a kernel executed.
+def lines(kernel: Path, objects: Iterable[Path], executed: Mapping[int, int], tree: Path) -> dict[str, Lines]:
+	"""Return, by file of the tree, which of the lines in some objects a kernel executed; executed has bits for each address.
 
 	The objects are the kernel's own ones, compiled once more with debug information. Raises CannotJudge if they, or the
 	kernel, cannot be read.
@@ -76,7 +76,7 @@ def lines(kernel: Path, objects: Iterable[Path], executed: set[int], tree: Path)
 	return found
 
 
-def merge(found: dict[str, Lines], listing: str, places: Mapping[str, int], executed: set[int], tree: Path) -> None:
+def merge(found: dict[str, Lines], listing: str, places: Mapping[str, int], executed: Mapping[int, int], tree: Path) -> None:
 	"""Add one object's disassembly to found; places has the addresses of its functions in the kernel."""
 	for name, offset, here in _instructions(listing):
 		for file, number in here:
@@ -86,7 +86,7 @@ def merge(found: dict[str, Lines], listing: str, places: Mapping[str, int], exec
 			if name not in places:
 				told.unknown.add(number)
 			else:
-				told.executed[number] = told.executed.get(number, False) or places[name] + offset in executed
+				told.executed[number] = told.executed.get(number, 0) | executed.get(places[name] + offset, 0)
 
 
 def _instructions(listing: str) -> Iterator[tuple[str, int, list[tuple[str, int]]]]:

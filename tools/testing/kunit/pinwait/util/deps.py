@@ -34,6 +34,7 @@ CHECK = GATE | PARSER | {
 	"python3-jsonschema": "import jsonschema", "python3-yaml": "import yaml",
 }
 QEMU = {"qemu-system-x86": "qemu-system-x86_64"}	# only for profiles that boot in it
+CROSS = {"gcc-riscv64-linux-gnu": "riscv64-linux-gnu-gcc"}	# only for the profile that has no MMU
 COVERAGE = {"gcovr": "gcovr"}
 STRESS = {"stress-ng": "stress-ng"}
 # dpkg's states of an installed package, also while another apt runs. A package that is only unpacked does not count.
