@@ -333,32 +333,38 @@ void allocations_can_fail(struct kunit *test)
  */
 
 /**
- * test_syscall() - do what a user can do only by a system call
- * @nr: its number, of swapon(), swapoff() and those of the mlock() family
- * @first: its first argument
- * @second: its second one
+ * test_syscall_args() - do what a user can do only by a system call
+ * @nr: its number, of swapon(), swapoff(), mprotect(), mremap() and those of the
+ *	mlock() family
+ * @args: its arguments; test_syscall() takes them one by one
  *
  * Return: as the system call, -EOPNOTSUPP where the kernel cannot make it.
  */
-long test_syscall(unsigned int nr, unsigned long first, unsigned long second)
+long test_syscall_args(unsigned int nr, const unsigned long *args)
 {
 #ifndef CONFIG_ARCH_HAS_SYSCALL_WRAPPER
 	switch (nr) {
 	case __NR_swapon:
-		return sys_swapon((const char __user *)first, second);
+		return sys_swapon((const char __user *)args[0], args[1]);
 	case __NR_swapoff:
-		return sys_swapoff((const char __user *)first);
+		return sys_swapoff((const char __user *)args[0]);
+	case __NR_mprotect:
+		return sys_mprotect(args[0], args[1], args[2]);
+	case __NR_mremap:
+		return sys_mremap(args[0], args[1], args[2], args[3], args[4]);
 	case __NR_mlock:
-		return sys_mlock(first, second);
+		return sys_mlock(args[0], args[1]);
 	case __NR_munlock:
-		return sys_munlock(first, second);
+		return sys_munlock(args[0], args[1]);
 	case __NR_mlockall:
-		return sys_mlockall(first);
+		return sys_mlockall(args[0]);
 	case __NR_munlockall:
 		return sys_munlockall();
 	}
 #elif defined(CONFIG_X86_64)
-	const struct pt_regs regs = { .di = first, .si = second };
+	const struct pt_regs regs = {
+		.di = args[0], .si = args[1], .dx = args[2], .r10 = args[3], .r8 = args[4],
+	};
 
 	return sys_call_table[nr](&regs);
 #endif
@@ -439,7 +445,7 @@ static int swap_switch(bool on)
 		return addr;
 	if (copy_to_user(name, swap_node, sizeof(swap_node)))
 		return -EFAULT;
-	return test_syscall(on ? __NR_swapon : __NR_swapoff, addr, 0);
+	return test_syscall(on ? __NR_swapon : __NR_swapoff, addr);
 }
 
 #ifndef scoped_with_init_fs

@@ -146,6 +146,8 @@ extern const struct test_folio_kind test_folio_anon_large;
 extern const struct test_folio_kind test_folio_shmem_thp;
 extern const struct test_folio_kind test_folio_shmem_large;
 extern const struct test_folio_kind test_folio_cma;
+extern const struct test_folio_kind test_folio_buffers;
+extern const struct test_folio_kind test_folio_buffers_large;
 /* Not among those that cases run for: there is no wait for it. */
 extern const struct test_folio_kind test_folio_hugetlb;
 
@@ -159,6 +161,7 @@ extern const struct test_folio_kind test_folio_hugetlb;
  * @mapcount: how many page table entries are to map it
  * @copy: another mm that has it at the same address, NULL for none
  * @private: its private data
+ * @memcg: the control group that it belongs to, NULL for none
  * @pattern: what its contents were filled with
  * @migrate_error: what the mapping's migrate_folio() returns if not 0, for the
  *	kinds with a mapping of the fixture's own
@@ -179,6 +182,7 @@ struct test_folio {
 	int mapcount;
 	struct mm_struct *copy;
 	void *private;
+	struct mem_cgroup *memcg;
 	u8 pattern;
 	int migrate_error;
 	unsigned int attempts;
@@ -398,6 +402,7 @@ struct wakeup_spy *wakeup_spy(struct kunit *test, struct folio *folio);
 
 int test_folio_kinds_init(struct kunit *test);
 const struct test_folio_kind *test_folio_kind_param(const struct kunit *test);
+bool test_folio_counts_attempts(const struct test_folio *tf);
 int test_folio_unmap(struct test_folio *tf);
 unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
 				unsigned long size, unsigned long flags);
@@ -501,7 +506,11 @@ struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
 void fail_folio_hold_last(unsigned int us);
 u64 fail_folio_hold_fired(void);
 void allocations_can_fail(struct kunit *test);
-long test_syscall(unsigned int nr, unsigned long first, unsigned long second);
+#define SYSCALL_ARGS	5
+long test_syscall_args(unsigned int nr, const unsigned long *args);
+/* The arguments that are not given are 0. */
+#define test_syscall(nr, ...) \
+	test_syscall_args(nr, (const unsigned long[SYSCALL_ARGS]) { __VA_ARGS__ })
 int test_swap_on(struct kunit *test);
 int test_hugetlb_pool(struct kunit *test, unsigned int nr);
 int test_ksm_run(struct kunit *test);

@@ -7,11 +7,14 @@
 #include <linux/mm.h>
 
 #include <linux/anon_inodes.h>
+#include <linux/blkdev.h>
+#include <linux/buffer_head.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/huge_mm.h>
 #include <linux/hugetlb.h>
+#include <linux/major.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
@@ -131,6 +134,57 @@ static int make_private(struct kunit *test, struct test_folio *tf)
 	folio_unlock(tf->folio);
 	return 0;
 }
+
+#if defined(CONFIG_BUFFER_HEAD) && defined(CONFIG_BLK_DEV_RAM)
+
+/* What is swapped to, and what other cases use. */
+#define RAMDISKS_IN_USE	2
+
+/* Several buffers in a page, or one in a large folio: the device has one size for all. */
+#define SMALL_BLOCK	1024
+
+/* Each folio is the first of a device of its own. */
+static int make_buffers(struct kunit *test, struct test_folio *tf)
+{
+	static unsigned int nr_made;
+	const unsigned int nr = nr_made++ % (CONFIG_BLK_DEV_RAM_COUNT - RAMDISKS_IN_USE);
+	struct folio *folio;
+	int ret;
+
+	tf->file = bdev_file_open_by_dev(MKDEV(RAMDISK_MAJOR, RAMDISKS_IN_USE + nr),
+					 BLK_OPEN_READ | BLK_OPEN_WRITE, tf, NULL);
+	if (IS_ERR(tf->file)) {
+		ret = PTR_ERR(tf->file);
+		tf->file = NULL;
+		return ret;
+	}
+	ret = set_blocksize(tf->file, tf->kind->order ? PAGE_SIZE << tf->kind->order : SMALL_BLOCK);
+	if (ret)
+		return ret;
+	folio = read_mapping_folio(tf->file->f_mapping, 0, NULL);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	tf->folio = folio;
+	return folio_buffers(folio) ? 0 : -EOPNOTSUPP;
+}
+
+/* A folio of a block device, with several buffers. */
+const struct test_folio_kind test_folio_buffers = {
+	.name = "buffers",
+	.state = TEST_FOLIO_PRIVATE,
+	.make = make_buffers,
+};
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* A large one with one buffer. */
+const struct test_folio_kind test_folio_buffers_large = {
+	.name = "buffers-order2",
+	.order = 2,
+	.state = TEST_FOLIO_PRIVATE,
+	.make = make_buffers,
+};
+#endif
+#endif
 
 static int make_shmem(struct kunit *test, struct test_folio *tf)
 {
@@ -446,6 +500,17 @@ static int merge_twins(struct kunit *test, struct test_folio *tf)
 }
 
 /**
+ * test_folio_counts_attempts() - is it of a kind with a mapping of the fixture's own?
+ * @tf: the folio
+ *
+ * Return: true if its @attempts and @migrate_error mean something.
+ */
+bool test_folio_counts_attempts(const struct test_folio *tf)
+{
+	return tf->file && tf->file->f_mapping->a_ops == &cache_aops;
+}
+
+/**
  * test_folio_unmap() - unmap an anonymous folio from the mm of the test
  * @tf: the folio
  *
@@ -636,6 +701,12 @@ static const struct test_folio_kind * const kinds[] = {
 	&test_folio_clean[7],
 	&test_folio_clean[8],
 	&test_folio_clean[9],
+#if defined(CONFIG_BUFFER_HEAD) && defined(CONFIG_BLK_DEV_RAM)
+	&test_folio_buffers,
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&test_folio_buffers_large,
+#endif
+#endif
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	&test_folio_anon_thp,
 	&test_folio_anon_thp_ptes,

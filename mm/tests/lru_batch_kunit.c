@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 
 #include <linux/folio_batch.h>
+#include <linux/memcontrol.h>
 #include <linux/mm_inline.h>
 #include <linux/swap.h>
 
@@ -59,6 +60,8 @@ static struct folio *new_folio(struct kunit *test, const struct lru_kind *kind)
 
 	if (kind->swapbacked)
 		__folio_set_swapbacked(folio);
+	/* What comes to the LRU belongs to a control group. */
+	KUNIT_ASSERT_EQ(test, 0, mem_cgroup_charge(folio, current->mm, GFP_KERNEL));
 	return folio;
 }
 

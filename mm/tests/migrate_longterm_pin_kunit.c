@@ -184,8 +184,7 @@ static void expect_lasting_reference_fails(struct kunit *test,
 	folio_migration_add(m, tf);
 	folio_migration_run(m);
 
-	/* These kinds count attempts. */
-	if (tf->file && !shmem_mapping(tf->file->f_mapping))
+	if (test_folio_counts_attempts(tf))
 		KUNIT_EXPECT_EQ(test, tf->attempts, attempts);
 	if (!p->wait) {
 		expect_fails_until_dropped(test, m, tf, hold);

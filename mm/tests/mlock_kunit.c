@@ -187,10 +187,10 @@ static void all_with_fault(struct kunit *test)
 
 		KUNIT_ASSERT_EQ(test, 0, lock_pages(up, __NR_mlock, 0, 2));
 		set_fail_nth(n);
-		rc = test_syscall(__NR_mlockall, MCL_CURRENT, 0);
+		rc = test_syscall(__NR_mlockall, MCL_CURRENT);
 		left = set_fail_nth(0);
 		KUNIT_EXPECT_EQ(test, rc, 0);
-		KUNIT_ASSERT_EQ(test, 0, test_syscall(__NR_munlockall, 0, 0));
+		KUNIT_ASSERT_EQ(test, 0, test_syscall(__NR_munlockall));
 		for (i = 0; i < NR_PAGES; i++) {
 			KUNIT_EXPECT_FALSE(test, is_locked(up, i));
 			KUNIT_EXPECT_NOT_NULL(test, user_pages_folio(up, i));

@@ -10,9 +10,12 @@
 
 #include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/huge_mm.h>
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
+#include <linux/mman.h>
 #include <linux/seqlock.h>
+#include <linux/sizes.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/memfd.h>
 
@@ -99,6 +102,20 @@ static void fork_after_pin(struct kunit *test)
 	user_pages_unpin(up);
 }
 
+struct fork_param {
+	const struct user_memory *memory;
+	bool reads;
+};
+
+static const struct fork_param forks[] = {
+	{ &user_memory_thp },
+	{ &user_memory_thp, true },
+	{ &user_memory_hugetlb_private },
+	{ &user_memory_hugetlb_private, true },
+};
+
+PARAM_ARRAY(forks, "%s-%s", p->memory->name, p->reads ? "read" : "write");
+
 /* How many mappings a fork announces in write_protect_seq, which fast GUP looks at. */
 static unsigned int forks_told(struct kunit *test)
 {
@@ -182,11 +199,185 @@ static void memfd_is_cleared(struct kunit *test)
 	}
 }
 
+static int overcommit(const char *nr)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "kernel/mm/hugepages/hugepages-%lukB/nr_overcommit_hugepages",
+		 HPAGE_SIZE / SZ_1K);
+	return pseudo_file_write("sysfs", path, nr);
+}
+
+static void overcommit_end(void *data)
+{
+	struct kunit *test = data;
+
+	KUNIT_EXPECT_EQ(test, 0, overcommit("0"));
+}
+
+/*
+ * Pages that a child has as well: a pin for writing takes a copy for the parent, and so
+ * does one for reading, or the device would miss what the parent writes afterwards.
+ */
+static void fork_before_pin(struct kunit *test)
+{
+	const struct fork_param *p = test->param_value;
+	struct forked *forked = test_zalloc(test, sizeof(*forked));
+	struct user_pages *up = make(test, p->memory);
+
+	/* All of the pool is where longterm pins may not be; without others the child has to go. */
+	KUNIT_ASSERT_EQ(test, 0, overcommit("1"));
+	test_cleanup(test, overcommit_end, test);
+	forked->up = up;
+	forked->task = test_task_start(test, forked_fn, forked, 0);
+	if (p->reads)
+		user_pages_pin_read_only(up, &pin_way_unlocked, FOLL_LONGTERM);
+	else
+		user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+
+	KUNIT_ASSERT_EQ(test, up->rc, up->nr);
+	user_pages_write(up, THE_PAGE, NEWS);
+	KUNIT_EXPECT_EQ(test, device_finds(up), NEWS);
+	test_task_go(forked->task);
+	test_task_join(forked->task);
+	KUNIT_EXPECT_EQ(test, forked->left, 0);
+	KUNIT_EXPECT_EQ(test, forked->found, user_pages_pattern(up, THE_PAGE));
+	user_pages_unpin(up);
+}
+
+static unsigned long nr_free(void)
+{
+	return default_hstate.free_huge_pages;
+}
+
+/* Whoever gives up a huge page that is pinned gets another one; it is free when it is unpinned. */
+static void dontneed_under_pin(struct kunit *test)
+{
+	struct user_pages *up = make(test, &user_memory_hugetlb_private);
+	const unsigned long before = nr_free(), reserved = default_hstate.resv_huge_pages;
+	u8 data = user_pages_pattern(up, THE_PAGE), found = NEWS;
+
+	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+	expect_pinned(up);
+	KUNIT_EXPECT_EQ(test, nr_free(), before);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, HPAGE_SIZE, MADV_DONTNEED));
+	KUNIT_EXPECT_EQ(test, nr_free(), before);
+	KUNIT_EXPECT_EQ(test, device_finds(up), data);
+	KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)up->addr, 1));
+	KUNIT_EXPECT_EQ(test, found, 0);
+	KUNIT_EXPECT_EQ(test, nr_free(), before - 1);
+	user_pages_unpin(up);
+	KUNIT_EXPECT_EQ(test, nr_free(), before);
+	KUNIT_EXPECT_EQ(test, default_hstate.resv_huge_pages, reserved);
+}
+
+/* A file that shrinks leaves the page to the device. */
+static void truncate_under_pin(struct kunit *test)
+{
+	struct user_pages *up = make(test, &user_memory_hugetlb);
+	const unsigned long before = nr_free();
+	struct folio *folio;
+
+	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+	expect_pinned(up);
+	folio = page_folio(up->pages[0]);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&up->file->f_path, 0));
+	KUNIT_EXPECT_NULL(test, folio->mapping);
+	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
+	KUNIT_EXPECT_EQ(test, device_finds(up), user_pages_pattern(up, THE_PAGE));
+	KUNIT_EXPECT_EQ(test, nr_free(), before);
+	user_pages_unpin(up);
+	KUNIT_EXPECT_EQ(test, nr_free(), before + 1);
+}
+
+static int split_it(struct folio *folio)
+{
+	int rc;
+
+	/* Whoever splits it has a reference, and the lock. */
+	folio_get(folio);
+	folio_lock(folio);
+	rc = split_folio(folio);
+	folio_unlock(folio);
+	folio_put(folio);
+	return rc;
+}
+
+/* A part of a transparent huge page, from its beginning. */
+static struct folio *pin_part(struct kunit *test, struct user_pages *up)
+{
+	up->nr = THE_PAGE + 1;
+	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+	KUNIT_ASSERT_EQ(test, up->rc, up->nr);
+	expect_pins(up, up->nr);
+	return user_pages_folio(up, THE_PAGE);
+}
+
+/* A transparent huge page cannot be split while a part of it is pinned. */
+static void split_under_pin(struct kunit *test)
+{
+	struct user_pages *up = make(test, &user_memory_thp);
+	struct folio *folio = pin_part(test, up);
+
+	KUNIT_EXPECT_EQ(test, split_it(folio), -EAGAIN);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), folio);
+	KUNIT_EXPECT_PTR_EQ(test, page_folio(up->pages[THE_PAGE]), folio);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), HPAGE_PMD_ORDER);
+	user_pages_unpin(up);
+
+	KUNIT_EXPECT_EQ(test, split_it(folio), 0);
+	KUNIT_EXPECT_EQ(test, folio_order(user_pages_folio(up, THE_PAGE)), 0);
+	expect_not_pinned(up);
+}
+
+/* Small pages of which one is pinned are not joined. */
+static void collapse_under_pin(struct kunit *test)
+{
+	struct user_pages *up = make(test, &user_memory_thp);
+	struct folio *folio;
+
+	KUNIT_ASSERT_EQ(test, 0, split_it(user_pages_folio(up, 0)));
+	folio = pin_part(test, up);
+	KUNIT_EXPECT_NE(test, 0, do_madvise(current->mm, up->addr, HPAGE_SIZE, MADV_COLLAPSE));
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), folio);
+	KUNIT_EXPECT_PTR_EQ(test, page_folio(up->pages[THE_PAGE]), folio);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), 0);
+	user_pages_unpin(up);
+
+	KUNIT_EXPECT_EQ(test, 0, do_madvise(current->mm, up->addr, HPAGE_SIZE, MADV_COLLAPSE));
+	KUNIT_EXPECT_EQ(test, folio_order(user_pages_folio(up, THE_PAGE)), HPAGE_PMD_ORDER);
+	expect_not_pinned(up);
+}
+
+/* Ranges that begin and end inside of the folio of a file. */
+static void memfd_part(struct kunit *test)
+{
+	struct user_pages *up = make(test, &user_memory_hugetlb);
+	const loff_t start = THE_PAGE * PAGE_SIZE + 5;
+	struct folio *folio;
+	pgoff_t offset;
+
+	KUNIT_ASSERT_EQ(test, 1, memfd_pin_folios(up->file, start, start + PAGE_SIZE, &folio, 1,
+						  &offset));
+	KUNIT_EXPECT_EQ(test, offset, start);
+	KUNIT_EXPECT_PTR_EQ(test, folio, user_pages_folio(up, 0));
+	KUNIT_EXPECT_FALSE(test, folio_is_zone_movable(folio));
+	expect_pins(up, 1);
+	unpin_folio(folio);
+	expect_not_pinned(up);
+}
+
 static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_after_pin, memories),
+	KUNIT_CASE_PARAM_ARRAY(fork_before_pin, forks),
 	KUNIT_CASE_PARAM_ARRAY(fork_is_told, memories),
 	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),
 	KUNIT_CASE(memfd_is_cleared),
+	KUNIT_CASE(memfd_part),
+	KUNIT_CASE(dontneed_under_pin),
+	KUNIT_CASE(truncate_under_pin),
+	KUNIT_CASE(split_under_pin),
+	KUNIT_CASE(collapse_under_pin),
 	{}
 };
 

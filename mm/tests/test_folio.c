@@ -7,6 +7,7 @@
 #include <linux/file.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
+#include <linux/memcontrol.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
@@ -218,6 +219,13 @@ static bool test_folio_intact(const struct test_folio *tf, struct folio *folio)
 	return true;
 }
 
+/* Compared only: nothing keeps it. */
+static struct mem_cgroup *memcg_of(struct folio *folio)
+{
+	guard(rcu)();
+	return folio_memcg(folio);
+}
+
 static void test_folio_release(void *data)
 {
 	struct test_folio *tf = data;
@@ -270,6 +278,7 @@ struct test_folio *test_folio_make(struct kunit *test,
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "can't make a folio of kind %s",
 			    kind->name);
 	tf->private = folio_get_private(tf->folio);
+	tf->memcg = memcg_of(tf->folio);
 	return tf;
 }
 
@@ -446,6 +455,7 @@ static void expect_in_use(struct kunit *test, struct test_folio *tf,
 					    !!(kind->state & folio_states[i].state),
 					    "%s", folio_states[i].name);
 	KUNIT_EXPECT_PTR_EQ(test, folio_get_private(folio), tf->private);
+	KUNIT_EXPECT_PTR_EQ(test, memcg_of(folio), tf->memcg);
 	if (tf->file)
 		KUNIT_EXPECT_PTR_EQ(test, folio->mapping, tf->file->f_mapping);
 	KUNIT_EXPECT_TRUE_MSG(test, reaches(tf, folio),

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for changes of a mapping whose pages are pinned: whatever its user does
+ * with it, user and device go on to share the pages.
+ */
+
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/swap.h>
+#include <linux/uaccess.h>
+#include <linux/unistd.h>
+
+#include "folio_fixture.h"
+#include "user_pages.h"
+
+/* Of memory in small pages. */
+#define NR_PAGES	4
+
+/* The page that a case looks at, in the second half of the small ones. */
+#define THE_PAGE	3
+
+/* No page contains this after user_pages_fill(). */
+#define NEWS		0x5a
+
+static const struct user_memory * const memories[] = {
+	&user_memory_anon,
+	&user_memory_shmem,
+	&user_memory_memfd,
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&user_memory_thp,
+#endif
+#ifdef CONFIG_HUGETLB_PAGE
+	&user_memory_hugetlb,
+	&user_memory_hugetlb_private,
+#endif
+};
+
+PARAM_ARRAY(memories, "%s", (*p)->name);
+
+/* Of these a part can be moved, and taken from its user. */
+static const struct user_memory * const divisible[] = {
+	&user_memory_anon,
+	&user_memory_shmem,
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&user_memory_thp,
+#endif
+};
+
+PARAM_ARRAY(divisible, "%s", (*p)->name);
+
+static struct user_pages *make_pinned(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up;
+
+	up = user_pages_make(test, *memory, (*memory)->order ? 1U << (*memory)->order : NR_PAGES);
+	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+	expect_pinned(up);
+	return up;
+}
+
+static unsigned long size_of(const struct user_pages *up)
+{
+	return up->nr * PAGE_SIZE;
+}
+
+static u8 device_finds(struct user_pages *up, unsigned int i)
+{
+	const u8 *page = kmap_local_page(up->pages[i]);
+	const u8 found = *page;
+
+	kunmap_local(page);
+	return found;
+}
+
+/* What the user writes the device finds, and nothing has become of the pins. */
+static void expect_shared(struct user_pages *up)
+{
+	user_pages_write(up, THE_PAGE, NEWS);
+	KUNIT_EXPECT_EQ(up->test, device_finds(up, THE_PAGE), NEWS);
+	user_pages_write(up, THE_PAGE, user_pages_pattern(up, THE_PAGE));
+	expect_pinned(up);
+	expect_unpins(up);
+}
+
+static void move(struct user_pages *up, unsigned long from, unsigned long len, unsigned long to)
+{
+	KUNIT_ASSERT_EQ(up->test, to, test_syscall(__NR_mremap, from, len, len,
+						   MREMAP_MAYMOVE | MREMAP_FIXED, to));
+}
+
+static void moved(struct kunit *test)
+{
+	struct user_pages *up = make_pinned(test);
+	const unsigned long to = test_mmap_aligned(test, NULL, size_of(up), 0);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(to));
+	move(up, up->addr, size_of(up), to);
+	up->addr = to;
+	expect_shared(up);
+}
+
+/* As a whole it comes together again. */
+static void moved_in_parts(struct kunit *test)
+{
+	struct user_pages *up = make_pinned(test);
+	const unsigned long to = test_mmap_aligned(test, NULL, size_of(up), 0);
+	const unsigned long half = size_of(up) / 2;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(to));
+	move(up, up->addr + half, half, to + half);
+	move(up, up->addr, half, to);
+	up->addr = to;
+	expect_shared(up);
+}
+
+static void protect(struct user_pages *up, unsigned long prot)
+{
+	KUNIT_ASSERT_EQ(up->test, 0, test_syscall(__NR_mprotect, up->addr, size_of(up), prot));
+}
+
+/* A page that is pinned is not copied when it may be written to again. */
+static void protected(struct kunit *test)
+{
+	struct user_pages *up = make_pinned(test);
+	u8 news = NEWS;
+
+	protect(up, PROT_READ);
+	KUNIT_EXPECT_EQ(test, 1, copy_to_user((void __user *)(up->addr + THE_PAGE * PAGE_SIZE),
+					      &news, 1));
+	expect_pinned(up);
+	protect(up, PROT_NONE);
+	protect(up, PROT_READ | PROT_WRITE);
+	expect_shared(up);
+}
+
+static unsigned int nr_present(struct user_pages *up)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < up->nr; i++)
+		nr += !!user_pages_folio(up, i);
+	return nr;
+}
+
+/* The user gives the pages up: they are written to swap, but for what is pinned. */
+static void paged_out(struct kunit *test)
+{
+	struct user_pages *up, *others;
+
+	KUNIT_ASSERT_EQ(test, 0, test_swap_on(test));
+	others = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	up = make_pinned(test);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, others->addr, size_of(others),
+					    MADV_PAGEOUT));
+	KUNIT_EXPECT_EQ(test, nr_present(others), 0);
+
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_PAGEOUT));
+	/* Pages of a file are unmapped, but stay there. */
+	if (up->memory != &user_memory_shmem)
+		KUNIT_EXPECT_EQ(test, nr_present(up), up->nr);
+	expect_shared(up);
+}
+
+/* A part is taken from the user, who gets new memory there.  The rest stays common. */
+static void dontneed_in_part(struct kunit *test)
+{
+	struct user_pages *up = make_pinned(test);
+	struct page *given_up = up->pages[0];
+	const u8 data = user_pages_pattern(up, 0);
+	u8 found;
+
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, PAGE_SIZE, MADV_DONTNEED));
+	KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)up->addr, 1));
+	KUNIT_EXPECT_EQ(test, found, up->memory == &user_memory_shmem ? data : 0);
+	user_pages_write(up, THE_PAGE, NEWS);
+	KUNIT_EXPECT_EQ(test, device_finds(up, THE_PAGE), NEWS);
+	KUNIT_EXPECT_PTR_EQ(test, up->pages[0], given_up);
+	KUNIT_EXPECT_EQ(test, device_finds(up, 0), data);
+	expect_pins(up, up->nr);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+	lru_add_drain_all();
+	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(user_pages_folio(up, THE_PAGE)));
+}
+
+static struct kunit_case pin_mapping_cases[] = {
+	KUNIT_CASE_PARAM_ARRAY(moved, memories),
+	KUNIT_CASE_PARAM_ARRAY(moved_in_parts, divisible),
+	KUNIT_CASE_PARAM_ARRAY(protected, memories),
+	KUNIT_CASE_PARAM_ARRAY(paged_out, divisible),
+	KUNIT_CASE_PARAM_ARRAY(dontneed_in_part, divisible),
+	{}
+};
+
+static struct kunit_suite pin_mapping_suite = {
+	.name = "pin_mapping",
+	.init = user_pages_init,
+	.test_cases = pin_mapping_cases,
+};
+
+kunit_test_suite(pin_mapping_suite);
+
+MODULE_DESCRIPTION("KUnit tests for changes of mappings under longterm pins");
+MODULE_LICENSE("GPL");
