@@ -303,15 +303,16 @@ def _mutant_names(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--functions", metavar="GLOB,...", type=_names, default=(), help="generated: only in these, as function or file:function")
 	sub.add_argument("--resume", action="store_true", help="generated: go on where the same job was broken off")
 	sub.add_argument("--record", action="store_true", help="generated: record the fates for later runs to compare with")
+	sub.add_argument("--alone", action="store_true", help="generated: do not try on x86_64 what is not noticed")
 	sub.add_argument("names", nargs="*", metavar="MUTANT", help="only these mutants")
 
 
 def _mutants(args: argparse.Namespace) -> int:
 	if args.generated or any(":" in name for name in args.names):
 		return generated.generated(options(args), generated.Asked(tuple(args.names), args.sample, args.seed, args.functions, Shard.parse(args.shard),
-									  args.resume, args.record))
-	if args.seed or args.functions or args.resume or args.record:
-		raise UsageError("--seed, --functions, --resume and --record are for --generated mutants")
+									  args.resume, args.record, args.alone))
+	if args.seed or args.functions or args.resume or args.record or args.alone:
+		raise UsageError("--seed, --functions, --resume, --record and --alone are for --generated mutants")
 	return mutants.mutants(options(args), args.names, args.sample, Shard.parse(args.shard))
 
 

@@ -12,20 +12,20 @@ import math
 import multiprocessing
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ..gate import seen
+from ..gate import choice, seen
 from ..kernel import build, gcov, quick, relink
 from ..log import ktap
 from ..mutation import coccinelle, equality, generate, road, score
 from ..util import deps
-from . import mutants
+from . import machine, mutants
 from ..kernel.build import Built, Request
-from ..log.results import Case, Ending, LogResult, Outcome, Status, Verdict
+from ..log.results import Ending, LogResult, Outcome, Status, Verdict
 from ..mutation.generate import Variant
 from ..mutation.score import Fate
 from ..source.options import Options
@@ -38,6 +38,7 @@ from ..util.proc import workers
 from ..util.project import GENERATED, SCORES
 from ..util.shard import Shard
 from .session import Session
+from .settle import fate_of, first_lines, settle
 
 KIND = "generated"
 LINES, RESULT, TABLE = "generated.jsonl", "generated.json", "generated.txt"
@@ -58,6 +59,7 @@ class Asked:
 	shard: Shard = Shard()
 	resume: bool = False
 	record: bool = False
+	alone: bool = False	# not on x86_64, too
 
 
 def generated(options: Options, asked: Asked) -> int:
@@ -86,8 +88,8 @@ def _check(asked: Asked, profile: str) -> None:
 		raise UsageError("a sample is a number of mutants; names take neither a sample nor a seed nor functions")
 	if asked.record and (asked.names or asked.functions or asked.shard.count > 1):
 		raise UsageError("a record needs a whole sample, without names, functions and shards")
-	if asked.record and profile != Options.profile:
-		raise UsageError(f"a record is of profile {Options.profile}")
+	if asked.record and (profile != Options.profile or asked.alone):
+		raise UsageError(f"a record is of profile {Options.profile}, and of what {machine.PROFILE} notices beside it")
 
 
 def _words(asked: Asked) -> str:
@@ -96,6 +98,7 @@ def _words(asked: Asked) -> str:
 	words += f" --sample={asked.sample}" if asked.sample else ""
 	words += f" --functions={','.join(asked.functions)}" if asked.functions else ""
 	words += f" --shard={asked.shard}" if asked.shard.count > 1 else ""
+	words += " --alone" if asked.alone else ""
 	return words + "".join(f" '{name}'" for name in asked.names)
 
 
@@ -221,7 +224,7 @@ class _Shop(mutants.Shop):
 		try:
 			differs = bench.compile(objects, log)
 		except CannotJudge as error:
-			fate.outcome, fate.killer = score.INVALID, _first_lines(error)
+			fate.outcome, fate.killer = score.INVALID, first_lines(error)
 			return
 		if not differs:
 			fate.outcome = score.SAME_OBJECT
@@ -233,7 +236,7 @@ class _Shop(mutants.Shop):
 		try:
 			bench.relink(log)
 		except CannotJudge as error:
-			fate.outcome, fate.killer = score.NO_LINK, _first_lines(error)
+			fate.outcome, fate.killer = score.NO_LINK, first_lines(error)
 			return
 		booted = quick.run(quick.command(self.limits.chatter, bench.binary), self.limits.processor, self.session.timeout,
 				   programs=self.session.profile.programs)
@@ -243,48 +246,9 @@ class _Shop(mutants.Shop):
 				    "".join(f"{line.text}\n" for line in booted.lines))
 
 
-def fate_of(variant: Variant) -> Fate:
-	"""Return an empty fate for a mutant."""
-	return Fate(variant.name, variant.file, variant.function, variant.operator, variant.kind, variant.line)
-
-
 def file_name(name: str) -> str:
 	"""Turn a mutant's name into a file name."""
 	return name.replace("/", "%")
-
-
-def settle(log: LogResult, booted: quick.Booted, before: Mapping[str, Status], errors: Iterable[str]) -> tuple[str, str]:
-	"""Return the outcome for a mutant, and the reason; before are the results without it, errors the faults in them."""
-	worse = [case for case in log.cases if case.status not in (Status.PASS, before.get(case.id))]
-	failed = next((case for case in worse if case.status is Status.FAIL), None)
-	if failed:
-		return score.KILLED, failed.id
-	if not log.started:
-		return score.DEAD, "hangs" if booted.hung else next((line for line in log.last_lines if "panic" in line), log.ending.value)
-	if log.splats:
-		return score.KILLED, f"{log.splats[0].kind} in {log.splats[0].case}"
-	if booted.failed:
-		return score.KILLED, booted.lines[-1].text.strip()
-	if log.ending is not Ending.FINISHED:
-		return (score.HUNG if log.ending is Ending.HANG else score.KILLED), f"{log.ending.value} in {_last(log.cases, before)}"
-	if worse:
-		return score.KILLED, f"{worse[0].id}: {worse[0].status.value}"
-	if gone := [name for name in before if name not in {case.id for case in log.cases}]:
-		return score.KILLED, f"{gone[0]} does not run"
-	if new := [text for text in log.errors if text not in errors]:
-		return score.KILLED, new[0]
-	return score.SURVIVED, "the suite passes"
-
-
-def _last(cases: Sequence[Case], before: Mapping[str, Status]) -> str:
-	"""Return the case that was running at the end; KUnit may not have printed its name yet."""
-	done = {case.id for case in cases}
-	crashed = next((case.id for case in cases if case.status is Status.CRASH), "")
-	return crashed if crashed in before else next((name for name in before if name not in done), crashed)
-
-
-def _first_lines(error: Exception) -> str:
-	return "; ".join(str(error).splitlines()[:2])
 
 
 class _Groups(mutants.Shop):
@@ -352,6 +316,8 @@ class _Trial:
 		same = [variant for variant in chosen if self.known[variant.name].outcome == score.SAME_OBJECT]
 		if same and self._is_whole():
 			self._elsewhere(same, shop.reach)
+		if not self.made.asked.alone and not session.profile.qemu_config:
+			self._on_machine()
 		return score.settled([self.known[variant.name] for variant in chosen]), log
 
 	def _is_whole(self) -> bool:
@@ -451,7 +417,7 @@ class _Trial:
 				answers[name] = self._sorted_out(other, done, "equal", COMPARED, variants)
 			except CannotJudge as error:
 				absent.append(name)
-				self.session.progress.say(f"{name}: {_first_lines(error)}")
+				self.session.progress.say(f"{name}: {first_lines(error)}")
 		for variant in variants:
 			fate = self.known[variant.name]
 			answer, where = equality.everywhere(answers, variant.name)
@@ -467,6 +433,22 @@ class _Trial:
 				fate.outcome, fate.killer = score.EQUIVALENT, "the same object in every profile"
 			else:
 				fate.outcome, fate.killer = score.NOT_BUILT, "no profile compiles code for it"
+
+	def _on_machine(self) -> None:
+		"""Try on x86_64 what is not noticed here, and set the fates of what is another mutant there."""
+		left = [variant for variant in self.made.chosen if self.known[variant.name].outcome in machine.LEFT]
+		lacks = choice.missing() if left else ""
+		if lacks:
+			self.session.progress.say(f"{machine.PROFILE}: {lacks}")
+		if lacks or not left:
+			return
+		shop = machine.shop(self.session, self.ready, left, {name: found.text.splitlines() for name, found in self.made.found.items()})
+		try:
+			shop.prove()
+			for there in self._pooled(shop, left, "machine", "tried"):
+				self._note(machine.joined(self.known[there.name], there))
+		finally:
+			shutil.rmtree(shop.scratch, ignore_errors=True)
 
 	def _objects(self) -> list[str]:
 		"""Return the objects of all files of the road. The list is always the same, so that they are made only once."""
@@ -515,7 +497,7 @@ def _tell(session: Session, made: _Made, job: Mapping[str, Any], fates: Sequence
 		   "fates": [asdict(fate) for fate in fates]}
 	attempt(f"{RESULT} could not be written", lambda: write_whole(session.folder / RESULT, json.dumps(content, indent=1) + "\n"))
 	series, kernel = session.info.series, session.info.kernel_version
-	answer = judged(fates, recorded(job))
+	answer = judged(fates, recorded(job), asked.alone)
 	text = report(fates, [f"{len(fates)} of {len(made.all)} mutants, seed {made.seed}, series {series}, linux {kernel}"])
 	attempt(f"{TABLE} could not be written", lambda: write_whole(session.folder / TABLE, text))
 	to_stdout(lambda: print_short(fates, asked.names, kernel))
@@ -535,12 +517,13 @@ def recorded(job: Mapping[str, Any]) -> score.Record | None:
 	return record if record and (job["names"] or record.seed == job["seed"]) else None
 
 
-def judged(fates: Sequence[Fate], record: score.Record | None) -> Verdict:
-	"""Return the verdict: mutants that a record calls noticed must still be noticed."""
+def judged(fates: Sequence[Fate], record: score.Record | None, alone: bool = False) -> Verdict:
+	"""Return the verdict: mutants that a record calls noticed must still be noticed; alone: by this profile."""
 	reason = f"{score.score_of(fate.outcome for fate in fates)} noticed"
 	if not record:
 		return Verdict(Outcome.PASS, f"{reason}; there is no record of this seed")
-	alive, noticed = score.changed_sides(record, {fate.name: fate.outcome for fate in fates})
+	alive, noticed = score.changed_sides(record, {fate.name: fate.outcome for fate in fates
+						      if not (alone and record.fates.get(fate.name) == score.KILLED_ELSEWHERE)})
 	reason += f"; came to life: {', '.join(alive)}" if alive else ""
 	reason += f"; noticed now: {', '.join(noticed)}" if noticed else ""
 	return Verdict(Outcome.FAIL if alive else Outcome.PASS, reason)

@@ -6,7 +6,6 @@ Each mutant becomes a separate kernel, beside the built one, and runs the whole 
 
 import copy
 import json
-import math
 import multiprocessing
 import os
 import shutil
@@ -21,6 +20,7 @@ from ..log import verdict
 from ..mutation import corpus, promises
 from ..source import series
 from ..util import deps
+from ..kernel.boot import patience
 from ..kernel.build import Built
 from ..log.results import Ending, LogResult, Outcome, Status, Verdict
 from ..mutation.corpus import Change, Mutant
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
 ABSENT = "absent"	# this kernel lacks the text
 GOOD = ("killed", "equivalent", ABSENT)
-PATIENCE = 20		# limit of a boot, as a multiple of the suite's wall time without a mutant
-LEAST_PATIENCE = 10	# seconds
+LEAST_PATIENCE = 10	# seconds before a boot counts as hung
 
 
 @dataclass
@@ -137,6 +136,15 @@ def in_profile(session: Session, name: str) -> Session:
 	return other
 
 
+def in_folder(session: Session, suite: str) -> Session:
+	"""Return a session that boots one suite alone, and keeps its logs in a folder of its own."""
+	other = copy.copy(session)
+	other.options = replace(session.options, filter=f"{suite}.*")
+	other.folder = session.folder / suite
+	other.folder.mkdir()
+	return other
+
+
 def _try_all(session: Session, group: Sequence[Mutant], named: bool) -> tuple[LogResult, list[Fate]]:
 	"""Try the mutants of one profile; return the log of the kernel without a mutant, and their fates.
 
@@ -226,10 +234,10 @@ class Shop:
 		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
 		# Many mutants have failed long before they hang; the profile's limit would waste time.
-		patience = max(LEAST_PATIENCE, math.ceil(PATIENCE * (log.wall_seconds or 0)))
+		limit = patience(log.wall_seconds or 0.0, LEAST_PATIENCE)
 		options = self.session.options
 		self.session = copy.copy(self.session)	# the next profile has a suite of its own
-		self.session.options = replace(options, timeout=options.timeout or min(patience, self.session.timeout))
+		self.session.options = replace(options, timeout=options.timeout or min(limit, self.session.timeout))
 		return log
 
 	def attempt(self, bench: relink.Bench, mutant: Mutant) -> Fate:

@@ -13,10 +13,10 @@ from typing import Any
 
 from ..util.errors import UsageError
 
-KILLED, DEAD, HUNG = "killed", "dies at boot", "hung"
+KILLED, DEAD, HUNG, KILLED_ELSEWHERE = "killed", "dies at boot", "hung", "killed on x86_64"
 SURVIVED, NOT_REACHED, NOT_BUILT, SAME_OBJECT = "survived", "not reached", "not built", "same object"
 EQUIVALENT, DUPLICATE, INVALID, NO_LINK = "equivalent", "duplicate", "invalid", "does not link"
-NOTICED = (KILLED, DEAD, HUNG)
+NOTICED = (KILLED, DEAD, HUNG, KILLED_ELSEWHERE)
 UNNOTICED = (SURVIVED, NOT_REACHED, NOT_BUILT, SAME_OBJECT)
 LEFT_OUT = (EQUIVALENT, DUPLICATE, INVALID, NO_LINK)	# no mutants, or not additional ones
 OUTCOMES = (*NOTICED, *UNNOTICED, *LEFT_OUT)
@@ -101,10 +101,10 @@ def rows(fates: Sequence[Fate], group: Callable[[Fate], str]) -> list[str]:
 		groups.setdefault(group(fate), []).append(fate)
 	groups["all"] = list(fates)
 	width = max(map(len, groups))
-	table = [" ".join([" " * width, *(f"{name:>12}" for name in there), "     noticed"])]
+	table = [" ".join([" " * width, *(f"{name:>{max(12, len(name))}}" for name in there), "     noticed"])]
 	for name, some in groups.items():
 		counts = Counter(fate.outcome for fate in some)
-		table.append(" ".join([f"{name:<{width}}", *(f"{counts[outcome] or '-':>12}" for outcome in there),
+		table.append(" ".join([f"{name:<{width}}", *(f"{counts[outcome] or '-':>{max(12, len(outcome))}}" for outcome in there),
 				       f"     {score_of(fate.outcome for fate in some)}"]))
 	return table
 

@@ -34,7 +34,7 @@ def _due(step: Callable[[str], Step]) -> Mapping[str, str]:
 @pytest.fixture(name="tried", scope="session")
 def _tried(step: Callable[[str], Step], due: Mapping[str, str]) -> Outcome:
 	begun = step("generated")
-	return begun.tool("mutants", begun.options, *due)
+	return begun.tool("mutants", begun.options, "--alone", *due)
 
 
 # By number: which series a tree has, and so which record holds, is known only when it is prepared.
