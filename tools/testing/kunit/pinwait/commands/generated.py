@@ -76,7 +76,7 @@ def generated(options: Options, asked: Asked) -> int:
 			made = _Made(session, ready, asked)
 			trial = _Trial(session, ready, done, made)
 			fates, log = trial.fates()
-		answer = _tell(session, made, trial.job(), fates)
+		answer = _tell(session, made, trial.job(), fates, trial.alone)
 		code = session.finish(log, answer)
 	session.say_where()
 	return code
@@ -182,11 +182,7 @@ class _Shop(mutants.Shop):
 	def prove(self) -> LogResult:
 		"""Check that compiling on a bench gives the same kernel and that the suite passes on it; measure how long that takes."""
 		session = self.session
-		with session.progress.stage("relink", "the kernel without a mutant"):
-			bench = self.bench(0)
-			differs = [name for name in self.compiled() if bench.compile([name], session.folder / "compile.log")]
-		if differs:
-			raise CannotJudge(f"compiling the same sources beside the build gives different objects: {', '.join(differs)}")
+		bench = self.proven_bench()
 		log, answer = self.judged(bench, session.folder)
 		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
@@ -292,6 +288,7 @@ class _Trial:
 		self.session, self.ready, self.done, self.made = session, ready, done, made
 		self.lines = session.folder / LINES
 		self.known: dict[str, Fate] = {}
+		self.alone = made.asked.alone	# what is not noticed here was not tried on x86_64
 
 	def fates(self) -> tuple[list[Fate], LogResult]:
 		"""Try the chosen mutants; return their fates, in order, and the log of the kernel without a mutant."""
@@ -316,7 +313,7 @@ class _Trial:
 		same = [variant for variant in chosen if self.known[variant.name].outcome == score.SAME_OBJECT]
 		if same and self._is_whole():
 			self._elsewhere(same, shop.reach)
-		if not self.made.asked.alone and not session.profile.qemu_config:
+		if not self.alone and not session.profile.qemu_config:
 			self._on_machine()
 		return score.settled([self.known[variant.name] for variant in chosen]), log
 
@@ -437,10 +434,11 @@ class _Trial:
 	def _on_machine(self) -> None:
 		"""Try on x86_64 what is not noticed here, and set the fates of what is another mutant there."""
 		left = [variant for variant in self.made.chosen if self.known[variant.name].outcome in machine.LEFT]
-		lacks = choice.missing() if left else ""
-		if lacks:
+		if not left:
+			return
+		if lacks := choice.missing():
 			self.session.progress.say(f"{machine.PROFILE}: {lacks}")
-		if lacks or not left:
+			self.alone = True
 			return
 		shop = machine.shop(self.session, self.ready, left, {name: found.text.splitlines() for name, found in self.made.found.items()})
 		try:
@@ -490,14 +488,14 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
 	return found
 
 
-def _tell(session: Session, made: _Made, job: Mapping[str, Any], fates: Sequence[Fate]) -> Verdict:
+def _tell(session: Session, made: _Made, job: Mapping[str, Any], fates: Sequence[Fate], alone: bool) -> Verdict:
 	"""Write and print all fates; return the verdict, which is about changes since the record."""
 	asked = made.asked
 	content = {"kind": KIND, "shard": str(asked.shard), "job": job, "all": len(made.all), "doubts": made.doubts(),
 		   "fates": [asdict(fate) for fate in fates]}
 	attempt(f"{RESULT} could not be written", lambda: write_whole(session.folder / RESULT, json.dumps(content, indent=1) + "\n"))
 	series, kernel = session.info.series, session.info.kernel_version
-	answer = judged(fates, recorded(job), asked.alone)
+	answer = judged(fates, recorded(job), alone)
 	text = report(fates, [f"{len(fates)} of {len(made.all)} mutants, seed {made.seed}, series {series}, linux {kernel}"])
 	attempt(f"{TABLE} could not be written", lambda: write_whole(session.folder / TABLE, text))
 	to_stdout(lambda: print_short(fates, asked.names, kernel))

@@ -5,6 +5,7 @@ There a boot of everything takes as long as many boots of one suite. So each sui
 executes is noted; a mutant is booted with the suites that execute its line, until one fails.
 """
 
+import copy
 import hashlib
 import json
 import math
@@ -58,13 +59,10 @@ class Shop(mutants.Shop):
 	def prove(self) -> LogResult:
 		"""Check that compiling on a bench gives the same kernel; find out what each suite executes."""
 		session = self.session
-		with session.progress.stage("relink", "the kernel without a mutant"):
-			bench = self.bench(0)
-			differs = [name for name in self.compiled() if bench.compile([name], session.folder / "compile.log")]
-		if differs:
-			raise CannotJudge(f"compiling the same sources beside the build gives different objects: {', '.join(differs)}")
+		self.proven_bench()
 		request = build.Request(session.profile, session.options.jobs, session.options.kconfig_add, session.options.make_options)
-		key = json.dumps([build.identity(self.kernel, self.ready.commit, request), session.profile.machine, session.promised, self.compiled()])
+		key = json.dumps([build.identity(self.kernel, self.ready.commit, request), session.profile.machine, session.promised, list(session.options.kernel_args),
+				  self.compiled()])
 		kept = session.options.build_root / "cache/suites" / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.json"
 		try:
 			content: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
@@ -102,7 +100,11 @@ class Shop(mutants.Shop):
 					 if number not in lines.unknown} for file, lines in told.items()}}
 
 	def _alone(self, name: str) -> tuple[Suite, set[int]]:
-		session = mutants.in_folder(self.session, name)
+		"""Boot a suite by itself; return how that went, and the addresses of what was executed."""
+		session = copy.copy(self.session)
+		session.options = replace(session.options, filter=f"{name}.*")
+		session.folder = self.session.folder / name
+		session.folder.mkdir()
 		log = session.boot(self.kernel, self.done, session.folder, machine=traced.arguments(session.folder))
 		if log.ending is not Ending.FINISHED or any(case.status in (Status.FAIL, Status.CRASH) for case in log.cases):
 			raise CannotJudge(f"{name} does not pass by itself on {PROFILE}: {session.folder}")

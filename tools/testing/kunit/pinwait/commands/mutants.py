@@ -136,15 +136,6 @@ def in_profile(session: Session, name: str) -> Session:
 	return other
 
 
-def in_folder(session: Session, suite: str) -> Session:
-	"""Return a session that boots one suite alone, and keeps its logs in a folder of its own."""
-	other = copy.copy(session)
-	other.options = replace(session.options, filter=f"{suite}.*")
-	other.folder = session.folder / suite
-	other.folder.mkdir()
-	return other
-
-
 def _try_all(session: Session, group: Sequence[Mutant], named: bool) -> tuple[LogResult, list[Fate]]:
 	"""Try the mutants of one profile; return the log of the kernel without a mutant, and their fates.
 
@@ -217,6 +208,16 @@ class Shop:
 			raise CannotJudge("linking the same objects beside the build gives a different kernel")
 		return bench
 
+	def proven_bench(self) -> relink.Bench:
+		"""Return a bench on which compiling the same sources gives the same objects, and the same kernel. Raises CannotJudge if not."""
+		with self.session.progress.stage("relink", "the kernel without a mutant"):
+			bench = self.bench(0)
+			output = self.session.folder / "compile.log"
+			differs = [name for name in self.compiled() if bench.compile([name], output)]
+		if differs:
+			raise CannotJudge(f"compiling the same sources beside the build gives different objects: {', '.join(differs)}")
+		return bench
+
 	def judged(self, bench: relink.Bench, folder: Path) -> tuple[LogResult, Verdict]:
 		"""Boot the kernel on a bench and judge it."""
 		log = self.session.boot(self.kernel, Built(bench.obj, self.done.compiler), folder)
@@ -224,12 +225,7 @@ class Shop:
 
 	def prove(self) -> LogResult:
 		"""Check that compiling and linking on a bench gives the same kernel, and that the suite passes on it."""
-		with self.session.progress.stage("relink", "the kernel without a mutant"):
-			bench = self.bench(0)
-			output = self.session.folder / "compile.log"
-			differs = [name for name in self.compiled() if bench.compile([name], output)]
-		if differs:
-			raise CannotJudge(f"compiling the same sources beside the build gives different objects: {', '.join(differs)}")
+		bench = self.proven_bench()
 		log, answer = self.judged(bench, self.session.folder)
 		if answer.outcome is not Outcome.PASS:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")

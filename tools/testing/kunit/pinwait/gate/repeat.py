@@ -77,7 +77,8 @@ class _Side:
 def repeated(before: Result, after: Result, suspects: Sequence[Finding], rule: Rule, repeats: bool, boot: Boot) -> list[Finding]:
 	"""Return the suspects, which a boot of after showed and before did not, as held or as suspected flakes.
 
-	repeats tells whether two boots of a kernel may be the same, so that these decide. If the patch is to blame, findings that only later boots showed are held as well.
+	repeats tells whether two boots of a kernel may be the same, so that these decide. If the patch is to blame, findings
+	that only later boots showed are held as well.
 	"""
 	if repeats and _repeats(after, boot, "after") and _repeats(before, boot, "before"):
 		return [replace(finding, before=Seen(0, 2), after=Seen(2, 2)) for finding in suspects]
