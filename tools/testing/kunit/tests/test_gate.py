@@ -556,10 +556,12 @@ def test_only_what_is_built_needs_the_worktree(shop, monkeypatch, anew, kept, ob
 def test_lanes():
 	shop = states.Workshop.__new__(states.Workshop)
 	shop.main = "uml"
-	assert shop._lanes(["uml-stubs", "uml", "warnings", "coverage"]) == [["uml", "warnings"], ["uml-stubs", "coverage"]]
+	assert shop._lanes(["coverage", "uml-stubs", "warnings", "uml"]) == [["uml", "coverage", "warnings"], ["uml-stubs"]]
 	assert shop._lanes(["uml"]) == [["uml"]]
 	lanes = shop._lanes(["uml", "uml-debug", "uml-smp", "uml-kasan", "uml-stubs"])
 	assert sorted(sum(lanes, [])) == ["uml", "uml-debug", "uml-kasan", "uml-smp", "uml-stubs"] and len(lanes[0]) >= 2
+	shop.main = "x86_64"	# the counters are in objects of uml
+	assert shop._lanes(["coverage", "x86_64", "uml", "warnings"]) == [["x86_64", "warnings"], ["uml", "coverage"]]
 
 
 def _again(judged, judgement):

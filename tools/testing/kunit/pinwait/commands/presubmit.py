@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..gate import engine
-from ..kernel import profile, sandbox
+from ..kernel import gcov, profile, sandbox
 from ..source import usertree
 from ..util import outputs
 from ..gate.engine import Asked
-from ..gate.states import BUILT_ONLY, COVERAGE_PROFILE, STATIC, WARNINGS
+from ..gate.states import BUILT_ONLY, STATIC, WARNINGS
 from ..log.results import EXIT_CODES, Outcome
 from ..report.judgement import Judgement
 from ..report.terminal import print_judgement
@@ -131,7 +131,7 @@ def remove_hook(options: Options) -> int:
 def _judge(options: Options, asked: Asked, full: bool) -> tuple[Judgement, Path]:
 	# A profile that boots another one's kernel adds little to it, and may need a newer QEMU.
 	every = tuple(name for name in profile.names(CONFIGS)
-		      if name not in (*BUILT_ONLY, COVERAGE_PROFILE) and profile.load(CONFIGS, name).kernel == name)
+		      if name not in (*BUILT_ONLY, gcov.PROFILE) and profile.load(CONFIGS, name).kernel == name)
 	profiles = every if full else QUICK_PROFILES
 	# It is the developer's own code: it may run even if this machine cannot confine it.
 	closed = not sandbox.failure()

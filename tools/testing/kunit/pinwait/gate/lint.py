@@ -72,7 +72,7 @@ def compile_with(tree: Path, obj: Path, sources: Iterable[str], words: Sequence[
 	objects = [str(Path(name).with_suffix(".o")) for name in sources]
 	for name in objects:
 		(obj / name).unlink(missing_ok=True)
-	return _make(tree, obj, [*words, *objects], request, build_root, log)
+	return make(tree, obj, [*words, *objects], request, build_root, log)
 
 
 def kconfig(tree: Path, obj: Path, request: Request, build_root: Path, log: Path) -> list[str]:
@@ -83,7 +83,7 @@ def kconfig(tree: Path, obj: Path, request: Request, build_root: Path, log: Path
 	config = obj / LOOKED_AT
 	config.unlink(missing_ok=True)
 	build.take(obj / ".config", config)
-	good, output = _make(tree, obj, [f"KCONFIG_CONFIG={config}", "olddefconfig"], request, build_root, log)
+	good, output = make(tree, obj, [f"KCONFIG_CONFIG={config}", "olddefconfig"], request, build_root, log)
 	if not good:
 		raise CannotJudge(f"the tree cannot be configured\n(all of it: {log})")
 	said = (KCONFIG_SAID.match(line) for line in build.plain(output, tree).splitlines())
@@ -96,7 +96,7 @@ def is_kconfig(name: str) -> bool:
 	return Path(name).name.startswith("Kconfig")
 
 
-def _make(tree: Path, obj: Path, words: Sequence[str], request: Request, build_root: Path, log: Path) -> tuple[bool, str]:
+def make(tree: Path, obj: Path, words: Sequence[str], request: Request, build_root: Path, log: Path) -> tuple[bool, str]:
 	"""Call make in a folder of objects; tell whether it worked, and return all output."""
 	env = build.environment(build_root, tree)
 	argv = request.sandbox.command([*build.make_command(tree, obj, request), *words], [obj, Path(env["CCACHE_DIR"])])

@@ -8,15 +8,17 @@ own, so that each boot can kill all children of its process.
 import functools
 import os
 import re
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..kernel import build, gcov, traced
+from ..kernel import build, traced
 from ..kernel.boot import patience
 from ..source import worktree
-from . import choice, lint
+from . import choice, counted, lint
 from ..log.results import Ending
 from ..report.judgement import Covered
 from ..source.store import Kernel
@@ -31,12 +33,14 @@ OBJECTS = "configs"
 CONFIG_PROFILES = ("i386-objects", "x86_64-objects")	# other configurations, in which only some objects are compiled
 NOMMU_PROFILE = "nommu-objects"	# the same, where a change depends on there being an MMU
 TRACED = "traced"	# no check of its own: coverage, of a kernel in QEMU
-STUBS_PROFILE, COVERAGE_PROFILE = "uml-stubs", gcov.PROFILE
+STUBS_PROFILE, COVERAGE_PROFILE = "uml-stubs", "uml"
 OBJECTS_ONLY = (*CONFIG_PROFILES, NOMMU_PROFILE)
 BUILT_ONLY = (STUBS_PROFILE, *OBJECTS_ONLY)
 THROUGH = 3		# C files to compile for a header
 TRACED_THROUGH = 8	# to find those among them that use what changes
 WIDE = 60		# C files: a header that this many include is too expensive to rebuild for coverage
+MOST = "mm/"		# of such a header, only the copies in these files are counted, and before the patch
+LANES = 2		# that work in parallel
 LEAST_PATIENCE = 20	# wall seconds before a boot in virtual time counts as hung
 
 
@@ -111,6 +115,7 @@ class Workshop:
 		trial = self.trials[name]
 		there = [source for source in sources if (self.kernel.tree / source).exists()]
 		_, output = lint.compile_anew(self.kernel.tree, trial.obj, there, trial.request, trial.root, log, sparse=False)
+		(trial.obj / build.STAMP).unlink(missing_ok=True)	# the kernel there may be of another state
 		return list(dict.fromkeys(build.warnings(output, self.kernel.tree)))
 
 	def kconfig(self, index: int, name: str, log: Path) -> list[str]:
@@ -197,11 +202,13 @@ class Workshop:
 		return found.get("sources", {}), found.get("lines", {})
 
 	def _lanes(self, todo: Sequence[str]) -> list[list[str]]:
-		"""Distribute work over two lanes; the first has the work on the main profile's objects, in this order."""
-		first = [what for what in (self.main, WARNINGS) if what in todo]
-		second = [what for what in todo if what not in first]
-		while len(second) > len(first) + 1:
-			first.append(second.pop())
+		"""Distribute work over two lanes; what needs the same objects is in one, the kernel first."""
+		folders: dict[str, list[str]] = {self.main: []}
+		for what in sorted(todo, key=lambda what: what in (WARNINGS, COVERAGE)):
+			folders.setdefault({WARNINGS: self.main, COVERAGE: COVERAGE_PROFILE}.get(what, what), []).append(what)
+		first, second = folders.pop(self.main), list[str]()
+		for work in folders.values():
+			(second if len(second) <= len(first) else first).extend(work)
 		return [lane for lane in (first, second) if lane]
 
 	def attempt(self, index: int, what: str, progress: Progress) -> Answer:
@@ -227,8 +234,7 @@ class Workshop:
 	def patience(self, what: str) -> int:
 		"""Return the wall seconds after which a boot in a profile counts as hung, 0 if only its time limit decides."""
 		trial = self.trials[what]
-		# The boot for coverage has no result of its own, but is not much slower than the main profile's.
-		answer = self.answers.get((0, self.main if what == COVERAGE_PROFILE else what))
+		answer = self.answers.get((0, what))
 		base = answer.result if answer else None
 		if not (trial.request.profile.virtual_time and base and base.log.wall_seconds):
 			return 0
@@ -276,23 +282,24 @@ class Workshop:
 			sources |= dict.fromkeys(self.compiled([name for name in files if name.endswith(".h")], profile) if profile in self.trials else [])
 		there = [name for name in sources if (self.kernel.tree / name).exists()]
 		read = functools.partial(text_of, self.kernel.git, self.states[index])
-		objects: dict[str, list[str]] = {}
-		said: dict[str, list[str]] = {}
-		for profile in self.configs:
+
+		def compiled(profile: str) -> tuple[list[str], list[str]]:
 			trial = self.trials[profile]
 			folder = trial.folder(self.states[index])
 			folder.mkdir(parents=True, exist_ok=True)
-			build.configure(self.kernel, self.states[index], trial.request, trial.root, folder / f"{OBJECTS}.log", progress)
+			log = folder / f"{OBJECTS}.log"
+			build.configure(self.kernel, self.states[index], trial.request, trial.root, log, progress)
 			chosen = choice.options(trial.obj / ".config")
 			names = [*there, *(choice.NOMMU_SOURCES if profile == NOMMU_PROFILE and len(sources) < len(files) else ())]
-			objects[profile] = [name for name in dict.fromkeys(names) if choice.builds(name, read, chosen)]
-			good, output = lint.compile_with(self.kernel.tree, trial.obj, objects[profile], ["-k"], trial.request, trial.root,
-							 folder / f"{OBJECTS}.log") if objects[profile] else (True, "")
+			names = [name for name in dict.fromkeys(names) if choice.builds(name, read, chosen)]
+			good, output = lint.compile_with(self.kernel.tree, trial.obj, names, ["-k"], trial.request, trial.root, log) if names else (True, "")
 			if not good and (fault := build.machine_fault(output)):
 				raise CannotJudge(f"other configurations could not be tried on this machine: {fault}")
-			said[profile] = list(dict.fromkeys(build.warnings(output, self.kernel.tree)))
-			said[profile] += [] if good or said[profile] else [build.explain(output, self.kernel.tree)]
-		return objects, said
+			said = list(dict.fromkeys(build.warnings(output, self.kernel.tree)))
+			return names, said + ([] if good or said else [build.explain(output, self.kernel.tree)])
+		with ThreadPoolExecutor(LANES) as pool:
+			found = dict(zip(self.configs, pool.map(compiled, self.configs)))
+		return {profile: names for profile, (names, _) in found.items()}, {profile: said for profile, (_, said) in found.items()}
 
 	def _counted_files(self, index: int) -> list[str]:
 		"""Return the sources of a state whose executed lines are to be counted."""
@@ -305,25 +312,26 @@ class Workshop:
 
 	def _counts(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
 		"""Run the suites; cache and return how often they execute each line of some sources in a state."""
-		files = self._counted_files(index)
-		trial = self.trials[COVERAGE_PROFILE]
-		folder = trial.folder(self.states[index])
+		state, trial = self.states[index], self.trials[COVERAGE_PROFILE]
+		folder = trial.folder(state) / COVERAGE
 		folder.mkdir(parents=True, exist_ok=True)
-		built = build.build(self.kernel, self.states[index], trial.request, trial.root, folder / "build.log", progress)
-		for old in built.obj.rglob("*.gcda"):
-			old.unlink()
-		trial.how(built, trial.promised(self.states[index]), self.patience(COVERAGE_PROFILE)).run(folder, progress)
-		objects = [built.obj / Path(name).with_suffix(".gcda") for name in files if name.endswith(".c")]
-		# For the base, cache the counts of all files: most patches to it need no others.
-		if index == 0 or any(name.endswith(".h") for name in files):
-			objects += sorted((built.obj / gcov.FOLDER).rglob("*.gcda"))
-		there = [path for path in dict.fromkeys(objects) if path.exists()]
-		lines = gcov.read_counters(there, built.obj, self.kernel.tree)
-		wanted = lines if index == 0 else files
-		found = self._counts_noted(index) | {name: {number: line.count for number, line in lines.get(name, {}).items()}
-						     for name in [*wanted, *files]}
-		trial.note(self.states[index], COVERAGE, found)
+		built = build.build(self.kernel, state, trial.request, trial.root, folder / "build.log", progress)
+		how = trial.how(built, trial.promised(state), self.patience(COVERAGE_PROFILE))
+		files, sources = self._counted_files(index), dict[str, None]()
+		for name in files:
+			sources |= dict.fromkeys([name] if name.endswith(".c") and choice.has_object(built.obj, name) else
+						 self._copies(built.obj, name))
+		there = [name for name in sources if (self.kernel.tree / name).exists()]
+		lines = counted.count(how, there, trial.request, trial.root, folder, progress)
+		found = self._counts_noted(index) | {name: {number: line.count for number, line in lines.get(name, {}).items()} for name in files}
+		trial.note(state, COVERAGE, found)
 		return found
+
+	@staticmethod
+	def _copies(obj: Path, name: str) -> list[str]:
+		"""Return the compiled C files that have a copy of another file's code."""
+		found = lint.includers(obj, name, WIDE)
+		return found if len(found) < WIDE else [path for path in lint.includers(obj, name, sys.maxsize) if path.startswith(MOST)]
 
 	def _traced(self, index: int, progress: Progress) -> dict[str, dict[int, int]]:
 		"""Cache and return which lines of some sources the kernel in QEMU executed in a state: 1, 0, or UNKNOWN."""

@@ -61,6 +61,7 @@ class Boot:
 	timeout: int = 0		# wall seconds; 0: the profile's
 	box: Sandbox | None = None	# of the kernel; without one it sees the caller's environment
 	parser: Path | None = None	# folder of a trusted kunit_parser.py; None: the tree's
+	writable: Sequence[Path] = ()	# folders to which the kernel may write, besides its own
 
 	def run(self, folder: Path, progress: Progress) -> Console:
 		"""Boot once; keep the console in folder. Raises CannotJudge if no kernel started."""
@@ -68,7 +69,7 @@ class Boot:
 			box = self.box and replace(self.box, readable=(*self.box.readable, *self.profile.programs))
 			if not (box and box.closed or self.profile.qemu_config):	# a sandbox has its own /dev/shm
 				check_executable(Path(temporary_folder() or "/dev/shm"))
-			argv = box.command(self.command(), [self.built.obj]) if box else self.command()
+			argv = box.command(self.command(), [self.built.obj, *self.writable]) if box else self.command()
 			return boot(argv, self._limit, folder, self.profile.programs)
 
 	def read(self, console: Console) -> LogResult:
