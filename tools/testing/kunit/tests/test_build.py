@@ -4,6 +4,7 @@
 import io
 import os
 import re
+import shutil
 import subprocess
 import time
 from dataclasses import replace
@@ -449,6 +450,19 @@ def test_copied_objects_depend_on_the_tree_from_where_they_are(bench):
 	build._settle(copy, tree)
 	names = (copy / "mm/.migrate.o.cmd").read_text().split()[2:]
 	assert (copy / names[0]).resolve() == (tree / "include/linux/mm.h").resolve() and names[1:] == [f"{tree}/include/linux/fs.h", other]
+
+
+def test_copied_tools_are_not_built_again(bench):
+	"""The commands below tools/ name the folder of objects, and objtool is a prerequisite of each object."""
+	bench.build()
+	copy, note = bench.obj.parent / "copy/deeper", "tools/objtool/.weak.o.cmd"
+	other = f"{bench.obj}-of-another/x.o"
+	fakes.write(bench.obj, {note: f"cmd_{bench.obj}/tools/objtool/weak.o := gcc -I{bench.kernel.tree}/tools/include {other}\n"})
+	shutil.copytree(bench.obj, copy)
+	times = (copy / note).stat().st_mtime_ns
+	build._settle(copy, bench.kernel.tree)
+	assert (copy / note).read_text() == f"cmd_{copy}/tools/objtool/weak.o := gcc -I{bench.kernel.tree}/tools/include {other}\n"
+	assert (copy / note).stat().st_mtime_ns == times
 
 
 def test_objects_that_were_copied_are_settled_before_they_are_built(bench):

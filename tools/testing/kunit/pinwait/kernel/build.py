@@ -23,7 +23,7 @@ from .sandbox import OPEN, Sandbox
 BUILD_GIB = 1.0
 CCACHE_SIZE = "5G"
 STAMP = "pinwait-stamp"
-PLACE = "pinwait-place"	# in a folder of objects: from where its dependencies are named
+PLACE = "pinwait-place"	# in a folder of objects: the tree as its dependencies name it, and the folder itself
 CONFIGURED = "pinwait-configured"	# in one of which only objects are compiled: what it was configured with
 OBJECTS = "pinwait-objects"	# instead, if only some of the objects are up to date
 # With the commit's id in the version, every commit would make a new kernel.
@@ -147,25 +147,29 @@ def configure(kernel: Kernel, commit: str, request: Request, build_root: Path, l
 
 
 def _settle(obj: Path, tree: Path) -> None:
-	"""Make the dependencies that Kbuild noted in a folder of objects name the tree's files from where the folder is now.
+	"""Make the dependencies that Kbuild noted in a folder of objects name files from where the folder is now.
 
 	ccache restores them relative to the folder for which it compiled. In a copy elsewhere they name files that do not exist,
-	and Kbuild takes a missing header for one that has not changed.
+	and Kbuild takes a missing header for one that has not changed. What is built below tools/ notes the folder itself: with
+	another name there objtool would be built again, and then each object on which it is run.
 	"""
-	here, place = os.path.relpath(tree, obj), obj / PLACE
-	if place.is_file() and place.read_text(encoding="utf-8", errors="replace") == here:
+	here, own, place = os.path.relpath(tree, obj), os.path.realpath(obj), obj / PLACE
+	noted = place.read_text(encoding="utf-8", errors="replace").split("\n") if place.is_file() else []
+	if noted == [here, own]:
 		return
+	once = f"{noted[1]}/" if len(noted) > 1 else ""
 	relative = re.compile(rf"(?<![\w./])(?:\.\./)+(?:[^\s/]+/)*{re.escape(tree.name)}/")
 	# A build that is not trusted may have left links to anything.
 	for path in (path for path in obj.rglob(".*.cmd") if path.is_file() and not path.is_symlink()):
 		text = path.read_text(encoding="utf-8", errors="surrogateescape")
 		settled = relative.sub(lambda _: f"{here}/", text)
+		settled = settled.replace(once, f"{own}/") if once else settled
 		if settled != text:
 			times = path.stat()
 			path.write_text(settled, encoding="utf-8", errors="surrogateescape")
 			os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 	place.unlink(missing_ok=True)
-	place.write_text(here, encoding="utf-8")
+	place.write_text(f"{here}\n{own}", encoding="utf-8")
 
 
 def stands_for(kernel: Kernel, commit: str, request: Request, build_root: Path) -> str:
