@@ -334,8 +334,8 @@ void allocations_can_fail(struct kunit *test)
 
 /**
  * test_syscall_args() - do what a user can do only by a system call
- * @nr: its number, of swapon(), swapoff(), mprotect(), mremap() and those of the
- *	mlock() family
+ * @nr: its number, of swapon(), swapoff(), mprotect(), mremap(), memfd_secret() and
+ *	those of the mlock() family
  * @args: its arguments; test_syscall() takes them one by one
  *
  * Return: as the system call, -EOPNOTSUPP where the kernel cannot make it.

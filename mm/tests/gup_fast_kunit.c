@@ -4,12 +4,18 @@
  * the work, and what it leaves to the slow one.
  *
  * mmap_lock tells them apart.  While another task holds it for writing the slow way
- * waits.
+ * waits.  What neither way may have is refused by both.
  */
 
+#include <linux/anon_inodes.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
 #include <linux/hugetlb.h>
+#include <linux/mman.h>
 #include <linux/mmap_lock.h>
+#include <linux/pagemap.h>
 #include <linux/seqlock.h>
+#include <linux/uaccess.h>
 
 #include "folio_fixture.h"
 #include "user_pages.h"
@@ -194,10 +200,213 @@ static void fast_only(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, user_pages_folio(up, NR_PAGES / 2));
 }
 
+/* The user has read these pages of a private file, and not written to them. */
+static void read_before(struct kunit *test)
+{
+	struct user_pages *up = user_pages_map(test, &user_memory_private, NR_PAGES);
+	unsigned int i;
+	u8 found;
+
+	/* Where longterm pins may be: that is no reason to leave them. */
+	mapping_set_gfp_mask(up->file->f_mapping, GFP_USER);
+	user_pages_fill(up, NR_PAGES);
+	for (i = 0; i < NR_PAGES; i++) {
+		KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)
+						       (up->addr + i * PAGE_SIZE), 1));
+		KUNIT_ASSERT_FALSE(test, folio_is_zone_movable(user_pages_folio(up, i)));
+	}
+
+	/* Without the mapping at hand nothing can be copied, which takes the slow way. */
+	user_pages_pin_read_only(up, &pin_way_try_fast, FOLL_LONGTERM);
+	expect_pinned(up);
+	for (i = 0; i < up->rc; i++)
+		KUNIT_EXPECT_TRUE(test, PageAnon(up->pages[i]));
+	expect_unpins(up);
+}
+
+static void page_release(void *data)
+{
+	struct page *page = data;
+
+	page->mapping = NULL;
+	put_page(page);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(fput_action, __fput_sync, struct file *);
+
+/* A page of the user, which the file of @fops has. */
+static struct user_pages *map_file(struct kunit *test, const struct file_operations *fops)
+{
+	struct page *page = alloc_page(GFP_USER | __GFP_ZERO);
+	struct user_pages *up;
+	struct file *file;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	/* Before the mapping is made: it has to go first. */
+	test_cleanup(test, page_release, page);
+	file = anon_inode_getfile("gup_fast", fops, page, O_RDWR);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	test_cleanup(test, fput_action, file);
+
+	up = user_pages_map(test, &user_memory_anon, 1);
+	KUNIT_ASSERT_EQ(test, up->addr, vm_mmap(file, up->addr, PAGE_SIZE,
+						PROT_READ | PROT_WRITE,
+						MAP_FIXED | MAP_SHARED, 0));
+	user_pages_write(up, 0, 0);
+	KUNIT_ASSERT_PTR_EQ(test, user_pages_folio(up, 0), page_folio(page));
+	return up;
+}
+
+/* Whether the page is pinned, and needs no lock for that. */
+static void expect_page_of_file(struct user_pages *up, unsigned int gup_flags,
+				unsigned int how, long rc, bool fast)
+{
+	const struct fast_param param = { .gup_flags = gup_flags, .how = how };
+	struct pinner pinner = { .param = &param, .up = up };
+	struct folio *folio = user_pages_folio(up, 0);
+	const int refs = folio_ref_count(folio);
+	struct kunit *test = up->test;
+
+	KUNIT_EXPECT_EQ(test, pin_beside_writer(test, &pinner), fast);
+	KUNIT_EXPECT_EQ_MSG(test, up->rc, rc, "flags %x", gup_flags);
+	if (up->rc > 0)
+		KUNIT_EXPECT_PTR_EQ(test, page_folio(up->pages[0]), folio);
+	KUNIT_EXPECT_EQ(test, folio_maybe_dma_pinned(folio), rc > 0);
+	expect_pins(up, max(rc, 0L));
+	user_pages_unpin(up);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	expect_pins(up, 0);
+}
+
+static int map_inserted(struct file *file, struct vm_area_struct *vma)
+{
+	return vm_insert_page(vma, vma->vm_start, file->private_data);
+}
+
+static const struct file_operations inserted_fops = { .mmap = map_inserted };
+
+/* As drivers do: nothing tells to what file the page belongs. */
+static void no_mapping(struct kunit *test)
+{
+	struct user_pages *up = map_file(test, &inserted_fops);
+
+	KUNIT_ASSERT_NULL(test, user_pages_folio(up, 0)->mapping);
+	expect_page_of_file(up, 0, 0, 1, true);
+	expect_page_of_file(up, 0, READ_ONLY, 1, true);
+	expect_page_of_file(up, FOLL_LONGTERM, READ_ONLY, 1, true);
+	expect_page_of_file(up, FOLL_LONGTERM, 0, 1, false);
+}
+
+static vm_fault_t tracked_fault(struct vm_fault *vmf)
+{
+	struct folio *folio = page_folio((struct page *)vmf->vma->vm_file->private_data);
+
+	folio_lock(folio);
+	folio_get(folio);
+	folio->mapping = vmf->vma->vm_file->f_mapping;
+	folio->index = vmf->pgoff;
+	vmf->page = folio_page(folio, 0);
+	return VM_FAULT_LOCKED;
+}
+
+static vm_fault_t tracked_mkwrite(struct vm_fault *vmf)
+{
+	folio_lock(page_folio(vmf->page));
+	return VM_FAULT_LOCKED;
+}
+
+/* A file system that has to be told who writes. */
+static const struct vm_operations_struct tracked_ops = {
+	.fault = tracked_fault,
+	.page_mkwrite = tracked_mkwrite,
+};
+
+static int map_tracked(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &tracked_ops;
+	return 0;
+}
+
+static const struct file_operations tracked_fops = { .mmap = map_tracked };
+
+/* Nobody tells the file of writes by a device, which may not go on for long. */
+static void tracked(struct kunit *test)
+{
+	struct user_pages *up = map_file(test, &tracked_fops);
+
+	KUNIT_ASSERT_NOT_NULL(test, user_pages_folio(up, 0)->mapping);
+	expect_page_of_file(up, 0, 0, 1, true);
+	expect_page_of_file(up, FOLL_LONGTERM, READ_ONLY, 1, true);
+	expect_page_of_file(up, FOLL_LONGTERM, 0, -EFAULT, false);
+	expect_page_of_file(up, FOLL_LONGTERM | FOLL_FORCE, 0, -EFAULT, false);
+}
+
+#ifdef CONFIG_SECRETMEM
+
+static struct file *secret_file(struct kunit *test)
+{
+	long fd = test_syscall(__NR_memfd_secret, 0);
+	struct file *file;
+
+	KUNIT_ASSERT_GE(test, fd, 0);
+	file = fget(fd);
+	close_fd(fd);
+	KUNIT_ASSERT_NOT_NULL(test, file);
+	test_cleanup(test, fput_action, file);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, NR_PAGES * PAGE_SIZE));
+	return file;
+}
+
+/* What not even the kernel may read is kept from devices, by each way and for any time. */
+static void secret(struct kunit *test)
+{
+	static const struct pin_way *const gup_ways[] = {
+		&pin_way_try_fast, &pin_way_locked, &pin_way_unlocked, &pin_way_remote,
+	};
+	static const unsigned int times[] = { 0, FOLL_LONGTERM };
+	struct file *file = secret_file(test);
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	struct page *page;
+	unsigned int i;
+	u8 found = 1;
+
+	KUNIT_ASSERT_EQ(test, up->addr, vm_mmap(file, up->addr, NR_PAGES * PAGE_SIZE,
+						PROT_READ | PROT_WRITE,
+						MAP_FIXED | MAP_SHARED, 0));
+	for (i = 0; i < NR_PAGES; i++)
+		user_pages_write(up, i, user_pages_pattern(up, i));
+
+	for (i = 0; i < ARRAY_SIZE(gup_ways) * ARRAY_SIZE(times); i++) {
+		const struct pin_way *way = gup_ways[i / ARRAY_SIZE(times)];
+		const unsigned int flags = times[i % ARRAY_SIZE(times)];
+
+		user_pages_pin(up, way, flags);
+		KUNIT_EXPECT_EQ_MSG(test, up->rc, -EFAULT, "%s, flags %x", way->name, flags);
+		user_pages_unpin(up);
+		user_pages_pin_read_only(up, way, flags);
+		KUNIT_EXPECT_EQ_MSG(test, up->rc, -EFAULT, "%s, flags %x", way->name, flags);
+		user_pages_unpin(up);
+	}
+	KUNIT_EXPECT_EQ(test, -EFAULT, get_user_pages_fast(up->addr, 1, FOLL_WRITE, &page));
+	KUNIT_EXPECT_EQ(test, 0, get_user_pages_fast_only(up->addr, 1, 0, &page));
+
+	expect_pins(up, 0);
+	KUNIT_EXPECT_EQ(test, 0, copy_from_user(&found, (void __user *)up->addr, 1));
+	KUNIT_EXPECT_EQ(test, found, 0);
+}
+
+#endif /* CONFIG_SECRETMEM */
+
 static struct kunit_case gup_fast_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY_SLOW(needs_no_lock, params),
 	KUNIT_CASE(leaves_rest_to_slow_way),
 	KUNIT_CASE(fast_only),
+	KUNIT_CASE(read_before),
+	KUNIT_CASE(no_mapping),
+	KUNIT_CASE_SLOW(tracked),
+#ifdef CONFIG_SECRETMEM
+	KUNIT_CASE(secret),
+#endif
 	{}
 };
 

@@ -63,6 +63,7 @@ static const struct pin_param memories[] = {
 	{ &user_memory_anon, &pin_way_locked },
 	{ &user_memory_shmem, &pin_way_try_fast },
 	{ &user_memory_memfd, &pin_way_unlocked },
+	{ &user_memory_memfd, &pin_way_remote_held },
 	{ &user_memory_memfd, &pin_way_folios },
 };
 

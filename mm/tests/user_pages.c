@@ -162,6 +162,25 @@ const struct pin_way pin_way_remote = {
 	.unpin = unpin_pages,
 };
 
+/* As VFIO does: its caller must find mmap_lock held. */
+static long pin_remote_held(struct user_pages *up, unsigned int gup_flags)
+{
+	long ret;
+
+	mmap_read_lock(current->mm);
+	ret = pin_user_pages_remote(current->mm, up->addr, up->nr, gup_flags,
+				    up->pages, NULL);
+	mmap_read_unlock(current->mm);
+	return ret;
+}
+
+const struct pin_way pin_way_remote_held = {
+	.name = "remote-held",
+	.holds_mmap_lock = true,
+	.pin = pin_remote_held,
+	.unpin = unpin_pages,
+};
+
 /* Always longterm, whatever the flags. */
 static long pin_folios(struct user_pages *up, unsigned int gup_flags)
 {

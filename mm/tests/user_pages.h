@@ -98,6 +98,7 @@ extern const struct pin_way pin_way_locked;
 extern const struct pin_way pin_way_unlocked;
 extern const struct pin_way pin_way_try_fast;
 extern const struct pin_way pin_way_remote;
+extern const struct pin_way pin_way_remote_held;
 extern const struct pin_way pin_way_folios;
 
 /**
