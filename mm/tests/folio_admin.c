@@ -334,8 +334,8 @@ void allocations_can_fail(struct kunit *test)
 
 /**
  * test_syscall_args() - do what a user can do only by a system call
- * @nr: its number, of swapon(), swapoff(), mprotect(), mremap(), memfd_secret() and
- *	those of the mlock() family
+ * @nr: its number, of swapon(), swapoff(), mprotect(), mremap(), memfd_secret(),
+ *	io_uring_setup(), io_uring_register() and those of the mlock() family
  * @args: its arguments; test_syscall() takes them one by one
  *
  * Return: as the system call, -EOPNOTSUPP where the kernel cannot make it.
@@ -360,6 +360,12 @@ long test_syscall_args(unsigned int nr, const unsigned long *args)
 		return sys_mlockall(args[0]);
 	case __NR_munlockall:
 		return sys_munlockall();
+	case __NR_memfd_secret:
+		return sys_memfd_secret(args[0]);
+	case __NR_io_uring_setup:
+		return sys_io_uring_setup(args[0], (struct io_uring_params __user *)args[1]);
+	case __NR_io_uring_register:
+		return sys_io_uring_register(args[0], args[1], (void __user *)args[2], args[3]);
 	}
 #elif defined(CONFIG_X86_64)
 	const struct pt_regs regs = {

@@ -14,6 +14,7 @@
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
+#include <linux/pagewalk.h>
 #include <linux/seqlock.h>
 #include <linux/sizes.h>
 #include <linux/uaccess.h>
@@ -349,6 +350,90 @@ static void collapse_under_pin(struct kunit *test)
 	expect_not_pinned(up);
 }
 
+static const struct pin_way * const slow_ways[] = {
+	&pin_way_locked,
+	&pin_way_unlocked,
+	&pin_way_remote,
+};
+
+PARAM_ARRAY(slow_ways, "%s", (*p)->name);
+
+/* Reads the entry of a huge page; @replace says what it is to be, if anything. */
+static pmd_t read_pmd(struct user_pages *up, pmd_t (*replace)(pmd_t pmd))
+{
+	struct vm_area_struct *vma;
+	struct folio_walk fw = {};
+	pmd_t pmd = __pmd(0);
+
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, up->addr);
+	if (vma && folio_walk_start(&fw, vma, up->addr, 0)) {
+		pmd = fw.pmd;
+		if (fw.level == FW_LEVEL_PMD && replace)
+			set_pmd_at(current->mm, up->addr, fw.pmdp, replace(pmd));
+		folio_walk_end(&fw, vma);
+	}
+	mmap_read_unlock(current->mm);
+	KUNIT_ASSERT_EQ(up->test, fw.level, FW_LEVEL_PMD);
+	return pmd;
+}
+
+static pmd_t old_and_clean(pmd_t pmd)
+{
+	return pmd_mkold(pmd_mkclean(pmd));
+}
+
+/* All but pin_user_pages() mark the entry accessed and dirty when they pin for writing. */
+static void marks_what_it_touches(struct kunit *test)
+{
+	const struct pin_way * const *way = test->param_value;
+	const bool touches = *way != &pin_way_locked;
+	struct user_pages *up = make(test, &user_memory_thp);
+	pmd_t pmd;
+
+	read_pmd(up, old_and_clean);
+	user_pages_pin_read_only(up, *way, 0);
+	KUNIT_EXPECT_EQ(test, up->rc, up->nr);
+	KUNIT_EXPECT_FALSE(test, pmd_dirty(read_pmd(up, NULL)));
+	user_pages_unpin(up);
+
+	user_pages_pin(up, *way, 0);
+	KUNIT_EXPECT_EQ(test, up->rc, up->nr);
+	pmd = read_pmd(up, NULL);
+	KUNIT_EXPECT_EQ(test, !!pmd_young(pmd), touches);
+	KUNIT_EXPECT_EQ(test, !!pmd_dirty(pmd), touches);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+}
+
+/* What was only read is the huge zero page, of which a device gets a copy. */
+static void zero_page(struct kunit *test)
+{
+	const struct pin_way * const *way = test->param_value;
+	struct user_pages *up = user_pages_map(test, &user_memory_thp,
+					       1U << user_memory_thp.order);
+	unsigned int i;
+	u8 found;
+
+	KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)up->addr, 1));
+	KUNIT_ASSERT_TRUE(test, is_huge_zero_folio(user_pages_folio(up, 0)));
+	user_pages_pin_read_only(up, *way, FOLL_LONGTERM);
+	KUNIT_ASSERT_EQ(test, up->rc, up->nr);
+	for (i = 0; i < up->nr; i += THE_PAGE) {
+		struct folio *folio = page_folio(up->pages[i]);
+
+		KUNIT_EXPECT_TRUE(test, folio_test_anon(folio));
+		KUNIT_EXPECT_FALSE(test, is_zero_folio(folio) || is_huge_zero_folio(folio));
+		KUNIT_EXPECT_FALSE(test, folio_is_zone_movable(folio));
+		KUNIT_EXPECT_PTR_EQ(test, folio, user_pages_folio(up, i));
+	}
+	expect_pins(up, up->nr);
+	user_pages_write(up, THE_PAGE, NEWS);
+	KUNIT_EXPECT_EQ(test, device_finds(up), NEWS);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+}
+
 /* Ranges that begin and end inside of the folio of a file. */
 static void memfd_part(struct kunit *test)
 {
@@ -378,6 +463,8 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE(truncate_under_pin),
 	KUNIT_CASE(split_under_pin),
 	KUNIT_CASE(collapse_under_pin),
+	KUNIT_CASE_PARAM_ARRAY(marks_what_it_touches, slow_ways),
+	KUNIT_CASE_PARAM_ARRAY(zero_page, ways),
 	{}
 };
 

@@ -568,6 +568,71 @@ static void found_by_pin(struct kunit *test)
 	pin_hidden(test, tf, FOLL_WRITE);
 }
 
+/* How long ksmd may take for a few pages, and what it does all of meanwhile, in ticks. */
+#define KSM_AT_MOST	(10 * HZ)
+#define KSM_ROUNDS	(HZ / 2)
+
+static void mergeable(struct user_pages *up)
+{
+	unsigned int i;
+
+	/* Not the zero page. */
+	for (i = 0; i < up->nr; i++)
+		user_pages_write(up, i, 0);
+	KUNIT_ASSERT_EQ(up->test, 0, do_madvise(current->mm, up->addr, up->nr * PAGE_SIZE,
+						MADV_MERGEABLE));
+	lru_add_drain_all();
+}
+
+static bool gets_merged(struct user_pages *up)
+{
+	const unsigned long end = jiffies + KSM_AT_MOST;
+
+	while (!folio_test_ksm(user_pages_folio(up, THE_PAGE))) {
+		if (time_after(jiffies, end))
+			return false;
+		schedule_timeout_uninterruptible(HZ / 10);
+	}
+	return true;
+}
+
+static const bool by_device[] = { true, false };
+
+PARAM_ARRAY(by_device, "%s", *p ? "pinned" : "referenced");
+
+/* Equal pages are merged, but none that somebody else reads or writes. */
+static void not_merged(struct kunit *test)
+{
+	const bool *pinned = test->param_value;
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	struct user_pages *others = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	struct folio *folio;
+
+	mergeable(up);
+	mergeable(others);
+	if (*pinned)
+		user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
+	folio = user_pages_folio(up, THE_PAGE);
+	if (!*pinned)
+		test_folio_get(test, folio);
+
+	KUNIT_ASSERT_EQ(test, 0, test_ksm_run(test));
+	KUNIT_ASSERT_TRUE(test, gets_merged(others));
+	schedule_timeout_uninterruptible(KSM_ROUNDS);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), folio);
+	KUNIT_EXPECT_FALSE(test, folio_test_ksm(folio));
+	if (*pinned) {
+		expect_pinned(up);
+		expect_exclusive(up);
+		expect_shared_with_device(up);
+		user_pages_unpin(up);
+	} else {
+		test_folio_put(test, folio);
+	}
+	KUNIT_EXPECT_TRUE_MSG(test, gets_merged(up), "nothing keeps it from being merged");
+	KUNIT_EXPECT_EQ(test, 0, test_ksm_stop());
+}
+
 /* As after mlockall(MCL_FUTURE | MCL_ONFAULT): the user's touch locks a page. */
 static struct user_pages *map_mlocked(struct kunit *test)
 {
@@ -1416,6 +1481,7 @@ static struct kunit_case pin_user_pages_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(not_by_force, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(several_mappings, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(found_by_pin, hidden),
+	KUNIT_CASE_PARAM_ARRAY(not_merged, by_device),
 	KUNIT_CASE_PARAM_ARRAY(mlocked, in_batch),
 	KUNIT_CASE_PARAM_ARRAY(munmap_under_pin, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_under_pin, anon_ways),
