@@ -34,7 +34,7 @@ def count(how: Boot, sources: Sequence[str], request: Request, build_root: Path,
 	"""
 	tree, obj = how.kernel.tree, how.built.obj
 	log, place = folder / "counted.log", folder / KERNEL
-	good, output = lint.compile_with(tree, obj, sources, FLAGS, request, build_root, log) if sources else (True, "")
+	good, output = lint.compile_with(tree, obj, sources, FLAGS, request, build_root, log)
 	if good:
 		good, output = lint.make(tree, obj, [f"MAKEFILES={RULES}", KERNEL], request, build_root, log)
 	if not good:

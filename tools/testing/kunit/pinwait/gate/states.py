@@ -115,7 +115,8 @@ class Workshop:
 		trial = self.trials[name]
 		there = [source for source in sources if (self.kernel.tree / source).exists()]
 		_, output = lint.compile_anew(self.kernel.tree, trial.obj, there, trial.request, trial.root, log, sparse=False)
-		(trial.obj / build.STAMP).unlink(missing_ok=True)	# the kernel there may be of another state
+		if name == COVERAGE_PROFILE:	# where kernels with counters are linked: no longer of the objects of one state
+			(trial.obj / build.STAMP).unlink(missing_ok=True)
 		return list(dict.fromkeys(build.warnings(output, self.kernel.tree)))
 
 	def kconfig(self, index: int, name: str, log: Path) -> list[str]:
@@ -322,7 +323,7 @@ class Workshop:
 			sources |= dict.fromkeys([name] if name.endswith(".c") and choice.has_object(built.obj, name) else
 						 self._copies(built.obj, name))
 		there = [name for name in sources if (self.kernel.tree / name).exists()]
-		lines = counted.count(how, there, trial.request, trial.root, folder, progress)
+		lines = counted.count(how, there, trial.request, trial.root, folder, progress) if there else {}
 		found = self._counts_noted(index) | {name: {number: line.count for number, line in lines.get(name, {}).items()} for name in files}
 		trial.note(state, COVERAGE, found)
 		return found
