@@ -126,21 +126,6 @@ static void expect_registered(struct user_pages *up)
 	}
 }
 
-static const struct user_memory * const memories[] = {
-	&user_memory_anon,
-	&user_memory_shmem,
-	&user_memory_memfd,
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
-	&user_memory_thp,
-#endif
-#ifdef CONFIG_HUGETLB_PAGE
-	&user_memory_hugetlb,
-	&user_memory_hugetlb_private,
-#endif
-};
-
-PARAM_ARRAY(memories, "%s", (*p)->name);
-
 /* Whose pins end when the buffers are given back, or with the ring. */
 static void registered(struct kunit *test)
 {
@@ -232,7 +217,7 @@ static void part_of_large(struct kunit *test)
 #endif
 
 static struct kunit_case pin_io_uring_cases[] = {
-	KUNIT_CASE_PARAM_ARRAY(registered, memories),
+	KUNIT_CASE_PARAM_ARRAY(registered, user_memories),
 	KUNIT_CASE(partly_mapped),
 	KUNIT_CASE_PARAM_ARRAY(transient_reference, held),
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE

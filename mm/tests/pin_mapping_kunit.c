@@ -23,21 +23,6 @@
 /* No page contains this after user_pages_fill(). */
 #define NEWS		0x5a
 
-static const struct user_memory * const memories[] = {
-	&user_memory_anon,
-	&user_memory_shmem,
-	&user_memory_memfd,
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
-	&user_memory_thp,
-#endif
-#ifdef CONFIG_HUGETLB_PAGE
-	&user_memory_hugetlb,
-	&user_memory_hugetlb_private,
-#endif
-};
-
-PARAM_ARRAY(memories, "%s", (*p)->name);
-
 /* Of these a part can be moved, and taken from its user. */
 static const struct user_memory * const divisible[] = {
 	&user_memory_anon,
@@ -186,9 +171,9 @@ static void dontneed_in_part(struct kunit *test)
 }
 
 static struct kunit_case pin_mapping_cases[] = {
-	KUNIT_CASE_PARAM_ARRAY(moved, memories),
+	KUNIT_CASE_PARAM_ARRAY(moved, user_memories),
 	KUNIT_CASE_PARAM_ARRAY(moved_in_parts, divisible),
-	KUNIT_CASE_PARAM_ARRAY(protected, memories),
+	KUNIT_CASE_PARAM_ARRAY(protected, user_memories),
 	KUNIT_CASE_PARAM_ARRAY(paged_out, divisible),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_in_part, divisible),
 	{}

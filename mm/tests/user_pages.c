@@ -93,6 +93,34 @@ const struct user_memory user_memory_cma = {
 };
 #endif
 
+static const struct user_memory * const memories[] = {
+	&user_memory_anon,
+	&user_memory_shmem,
+	&user_memory_memfd,
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&user_memory_thp,
+#endif
+#ifdef CONFIG_HUGETLB_PAGE
+	&user_memory_hugetlb,
+	&user_memory_hugetlb_private,
+#endif
+};
+
+PARAM_ARRAY(memories, "%s", (*p)->name);
+
+/**
+ * user_memories_init() - have a case run for each kind of memory there is
+ * @test: the test, whose parameter points to the kind
+ *
+ * For KUNIT_CASE_PARAM_ARRAY().  Not for those that are special in one respect.
+ *
+ * Return: 0.
+ */
+int user_memories_init(struct kunit *test)
+{
+	return memories_init(test);
+}
+
 static long pin_locked(struct user_pages *up, unsigned int gup_flags)
 {
 	long ret;

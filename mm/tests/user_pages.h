@@ -43,6 +43,8 @@ extern const struct user_memory user_memory_hugetlb;
 extern const struct user_memory user_memory_hugetlb_private;
 extern const struct user_memory user_memory_cma;
 
+int user_memories_init(struct kunit *test);
+
 /**
  * struct user_pages - pages of the test's mm, and what is pinned of them
  * @test: the running test
