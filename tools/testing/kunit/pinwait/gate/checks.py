@@ -210,6 +210,7 @@ class Executed(Examiner):
 			return Check(self.name, Outcome.PASS, f"not measured: {problem}")
 		shop = self.scene.shop
 		covered, compiled = shop.covered(number)
+		removed_in_uml = sum(len(file.removed) for file in covered)
 		where, unknown = "", ""
 		if self.scene.traced(number):
 			where, unknown = f" in uml or {choice.PROFILE}", self._problem(number, TRACED)
@@ -230,6 +231,7 @@ class Executed(Examiner):
 		elsewhere = sum(len(file.elsewhere) for file in covered)
 		told += [f"{elsewhere} of them only in {choice.PROFILE}"] if elsewhere else []
 		told += [f"{removed} of those that it removes were"] if removed else []
+		told += [f"{removed - removed_in_uml} of them only in {choice.PROFILE}"] if removed > removed_in_uml else []
 		return Check(self.name, Outcome.PASS, "; ".join([", ".join(told), *known_of(covered)]))
 
 	def _known(self, number: int, file: Covered) -> Covered:
