@@ -30,7 +30,8 @@ from ..util.progress import Progress
 RESULT, LOG, BUILD_LOG = "result.json", "kernel.log", "build.log"
 # Exists during an attempt. Objects of an interrupted one must be recompiled, because the compiler's messages are lost.
 BEGUN = "begun"
-# Folder of a result that holds the booted kernel: the only one to which the kernel may write.
+# Folder of a result that holds the booted kernel: the only one to which it may write. A kernel that counts, which has another
+# place and no result, writes its counters beside the objects, as builds do.
 BOOT = "boot"
 EXECUTED = "executed"	# of a kernel in QEMU: the addresses of the instructions that it executed
 FORMAT = "3"		# version of the cached results, and of the way they are made here

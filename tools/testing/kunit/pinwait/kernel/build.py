@@ -154,16 +154,16 @@ def _settle(obj: Path, tree: Path) -> None:
 	another name there objtool would be built again, and then each object on which it is run.
 	"""
 	here, own, place = os.path.relpath(tree, obj), os.path.realpath(obj), obj / PLACE
-	noted = place.read_text(encoding="utf-8", errors="replace").split("\n") if place.is_file() else []
-	if noted == [here, own]:
+	before = place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
+	if before == f"{here}\n{own}":
 		return
-	once = f"{noted[1]}/" if len(noted) > 1 else ""
+	once = before.partition("\n")[2]	# the build may have written anything
 	relative = re.compile(rf"(?<![\w./])(?:\.\./)+(?:[^\s/]+/)*{re.escape(tree.name)}/")
 	# A build that is not trusted may have left links to anything.
 	for path in (path for path in obj.rglob(".*.cmd") if path.is_file() and not path.is_symlink()):
 		text = path.read_text(encoding="utf-8", errors="surrogateescape")
 		settled = relative.sub(lambda _: f"{here}/", text)
-		settled = settled.replace(once, f"{own}/") if once else settled
+		settled = settled.replace(f"{once}/", f"{own}/") if once else settled
 		if settled != text:
 			times = path.stat()
 			path.write_text(settled, encoding="utf-8", errors="surrogateescape")
