@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..kernel import build, profile, qemu
+from ..kernel import build, profile, qemu, selftests
 from ..report import summary
 from ..source import series
 from ..util import outputs, proc
@@ -44,7 +44,7 @@ class Session:
 		self.chatter: list[str] = []	# kunit.py's own lines at the last boot
 		self.told = False	# the verdict is written; later errors must not change it
 		series.check_name(options.series_root, options.named_series or series.NONE)
-		self.cases = profile.expected_cases(CONFIGS)
+		self.cases = profile.expected_cases(CONFIGS, known)
 		self.cases.select(options.profile, options.filter)
 		self.profile = qemu.provided(known, options.build_root)
 		self.folder = new_folder(options.build_root / "results",
@@ -76,6 +76,7 @@ class Session:
 						self.options.make_options)
 			done = build.build(ready.kernel, ready.commit, request, self.options.build_root,
 					   self.folder / "build.log", self.progress)
+			selftests.add(ready.kernel, ready.commit, done, request, self.options.build_root, self.folder / "build.log", self.progress)
 			self.info.compiler = done.compiler
 			shutil.copyfile(done.obj / ".config", self.folder / "config")
 			yield ready, done
@@ -148,6 +149,7 @@ class Session:
 		self.info.patches = applied.series.ids()
 		self.info.choice = list(applied.choice)
 		self.cases = replace(self.cases, promises=self.promised)
-		if all(self.promised in case.absent for case in self.cases.select(self.options.profile, self.options.filter)):
+		chosen = self.cases.select(self.options.profile, self.options.filter)
+		if chosen and all(self.promised in case.absent for case in chosen):
 			raise CannotJudge(f"all cases of '{self.options.filter}' test a part that series {self.promised} does not have: "
 			f"--series={series.DEFAULT} applies it")

@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..kernel import boot, build, traced
+from ..kernel import boot, build, selftests, traced
 from ..log import expected as expected_cases, ktap, results, splat, verdict
 from ..source import series
 from ..kernel.boot import Boot
 from ..kernel.build import Built, DoesNotBuild, Request
+from ..kernel.profile import Profile
 from ..log.expected import Expected
 from ..log.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
 from ..source.store import Kernel
@@ -68,9 +69,9 @@ class Trials:
 
 	def __init__(self, kernel: Kernel, request: Request, expected: Expected, root: Path, parser_dir: Path,
 		     promised: Callable[[str], str], kernel_args: Sequence[str] = (), timeout: int = 0, boots: bool = True,
-		     anew: bool = False):
+		     anew: bool = False, base: str = ""):
 		"""root is for objects and results; parser_dir holds a trusted kunit_parser.py; promised returns the
-		series whose promises the suites assert on a state.
+		series whose promises the suites assert on a state; the selftests that run are those of the commit base.
 
 		Without boots, kernels are only built. With anew, cached kernels are booted again.
 		"""
@@ -78,6 +79,7 @@ class Trials:
 		self.parser_dir, self.promised, self.kernel_args = parser_dir, promised, kernel_args
 		self.boots, self.anew = boots, boots and anew
 		self.timeout = timeout or request.profile.timeout
+		self.base = base
 
 	@property
 	def obj(self) -> Path:
@@ -128,11 +130,13 @@ class Trials:
 		spent = sum(progress.seconds.values())
 		try:
 			built = build.build(self.kernel, commit, self.request, self.root, folder / BUILD_LOG, progress)
+			selftests.add(self.kernel, self.base or commit, built, self.request, self.root, folder / BUILD_LOG, progress)
 		except DoesNotBuild as error:
 			result.error = error.why
 		else:
 			(folder / BOOT).mkdir()
-			build.take(built.obj / self.request.profile.binary, folder / BOOT / self.request.profile.binary)
+			for name in (self.request.profile.binary, *([selftests.INITRAMFS] if self.request.profile.selftests else [])):
+				build.take(built.obj / name, folder / BOOT / name)
 			result.binary = hashlib.sha256((folder / BOOT / self.request.profile.binary).read_bytes()).hexdigest()
 			if not self.boots:
 				result.verdict = Verdict(Outcome.PASS, "builds")
@@ -162,22 +166,25 @@ class Trials:
 		tree = build.stands_for(self.kernel, commit, self.request, self.root)
 		return self._found(self._folder(tree, self.promised(commit))) if tree else None
 
-	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0, seed: int = 0) -> tuple[LogResult, Verdict]:
-		"""Boot a built state again, with the order of events that a seed draws; keep the console in folder."""
+	def boot(self, result: Result, folder: Path, progress: Progress, timeout: int = 0, seed: int = 0,
+		 suite: str = "") -> tuple[LogResult, Verdict]:
+		"""Boot a built state again, with the order of events that a seed draws, and one suite or all; keep the console in folder."""
 		how = self.how(Built(result.folder / BOOT, ""), result.promises, timeout)
-		how = replace(how, arguments=[*how.arguments, *how.profile.drawn(seed)])
+		how = replace(how, arguments=[*how.arguments, *how.profile.drawn(seed)], filter=suite)
+		if suite:	# what all suites execute is known
+			how = replace(how, profile=self.request.profile)
 		log = how.read(how.run(folder, progress))
-		if how.profile.qemu_config:
+		if _is_traced(how.profile) and not suite:
 			traced.keep(how.built.obj, result.folder / EXECUTED)
 		# A patch may add cases.
 		name = self.request.profile.name
 		expected = replace(self.expected, promises=result.promises).with_others(log.cases, name)
-		return verdict.judge(log, expected, name)
+		return verdict.judge(log, expected, name, suite)
 
 	def how(self, built: Built, promises: str, timeout: int = 0) -> Boot:
 		"""Return the boot of a kernel on which the suites assert a series' promises."""
 		profile = self.request.profile
-		if profile.qemu_config:
+		if _is_traced(profile):
 			profile = replace(profile, qemu_args=f"{profile.qemu_args} {traced.arguments(built.obj)}".strip())
 		return Boot(self.kernel, built, profile, self.arguments(promises), timeout=timeout or self.timeout,
 			    box=self.request.sandbox, parser=self.parser_dir)
@@ -203,7 +210,8 @@ class Trials:
 
 	def _folder(self, commit: str, promises: str) -> Path:
 		key = "\n".join([build.identity(self.kernel, commit, self.request), self.request.profile.machine, *self.arguments(promises), str(self.timeout),
-				 self.expected.path.read_text(encoding="utf-8"), tool_identity()])
+				 self.expected.path.read_text(encoding="utf-8"), tool_identity(),
+				 selftests.identity(self.kernel, self.base or commit, self.request)])
 		return self.root / "results" / hashlib.sha256(key.encode()).hexdigest()[:24]
 
 	def _keep(self, result: Result) -> None:
@@ -218,6 +226,11 @@ class Trials:
 		for old in _newest_first(result.folder.parent)[KEPT:]:
 			(old / RESULT).unlink(missing_ok=True)	# first: the file is wrong without the rest
 			shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_traced(profile: Profile) -> bool:
+	"""Tell whether to trace what a boot executes: programs would be in the trace, too."""
+	return bool(profile.qemu_config) and not profile.selftests
 
 
 def _newest_first(folder: Path) -> list[Path]:
@@ -235,7 +248,7 @@ def _newest_first(folder: Path) -> list[Path]:
 def tool_identity() -> str:
 	"""Return a digest of the modules that make a result: results of older versions are not trusted."""
 	digest = hashlib.sha256()
-	for module in (boot, build, expected_cases, ktap, results, splat, traced, verdict):
+	for module in (boot, build, expected_cases, ktap, results, selftests, splat, traced, verdict):
 		digest.update(Path(str(module.__file__)).read_bytes())
 	return digest.hexdigest() + FORMAT
 

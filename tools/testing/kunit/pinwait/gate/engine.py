@@ -278,8 +278,6 @@ class _Gate:
 		box = Sandbox(closed, (kernel.tree, PROJECT / "lib", PROJECT / kunit, tools),
 			      {kernel.tree / name: tools / name for name in (kunit, *lint.CALLED)})
 		self.judgement.isolation = sandbox.DESCRIPTION if closed else ""
-		cases = profile.expected_cases(CONFIGS)
-
 		@functools.cache
 		def promised(commit: str) -> str:
 			# The patches may add the series that the base lacks.
@@ -289,8 +287,9 @@ class _Gate:
 		trials = {}
 		for name, found in self.profiles.items():
 			request = Request(found, self.options.jobs, self.options.kconfig_add, self.options.make_options, box)
-			trials[name] = Trials(kernel, request, cases, self.root, tools / kunit, promised, self.options.kernel_args,
-					      self.options.timeout, name not in BUILT_ONLY, self.asked.anew)
+			trials[name] = Trials(kernel, request, profile.expected_cases(CONFIGS, found), self.root, tools / kunit, promised,
+					      self.options.kernel_args, self.options.timeout, name not in BUILT_ONLY, self.asked.anew,
+					      states.commits[0])
 			self._seed(trials[name].obj)
 		main = self.suites[0]
 		self.judgement.compiler = build.compiler_of(trials[main].request)

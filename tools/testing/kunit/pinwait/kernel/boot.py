@@ -18,6 +18,7 @@ from ..source.store import Kernel
 from ..util.errors import CannotJudge
 from ..util.proc import kill_descendants, run
 from ..util.progress import Progress
+from . import selftests
 from .build import Built, kunit_command, machine
 from .profile import Profile
 from .sandbox import Sandbox
@@ -88,9 +89,9 @@ class Boot:
 
 	def command(self) -> list[str]:
 		"""Return the kunit.py command line that boots."""
+		emulator = f"{self.profile.qemu_args} {selftests.arguments(self.profile, self.built.obj)}".strip()
 		return [*kunit_command(self.kernel), "exec", "--raw_output=all", f"--build_dir={self.built.obj}",
-			*machine(self.profile), f"--timeout={self._limit}",
-			*([f"--qemu_args={self.profile.qemu_args}"] if self.profile.qemu_args else []),
+			*machine(self.profile), f"--timeout={self._limit}", *([f"--qemu_args={emulator}"] if emulator else []),
 			*(f"--kernel_args={word}" for word in (*self.profile.kernel_args, *self.arguments)),
 			*([self.filter] if self.filter else [])]
 

@@ -103,21 +103,21 @@ def build(kernel: Kernel, commit: str, request: Request, build_root: Path, log: 
 	env = environment(build_root, kernel.tree)
 	Path(env["CCACHE_DIR"]).mkdir(exist_ok=True)
 
-	def logged(log: int, *argv: str) -> None:
-		_logged(request.sandbox.command(argv, [obj, Path(env["CCACHE_DIR"])]), env, log, kernel.tree)
+	def confined(log: int, *argv: str) -> None:
+		logged(request.sandbox.command(argv, [obj, Path(env["CCACHE_DIR"])]), env, log, kernel.tree)
 
 	with open(log, "w", encoding="utf-8") as output:
 		if not configured:
 			with progress.stage("configure", f"profile {request.profile.name}"):
-				logged(output.fileno(), *configure_command(kernel, obj, request))
+				confined(output.fileno(), *configure_command(kernel, obj, request))
 		start = time.time()
 		total = len(only) or max(request.profile.objects, count_objects(obj, 0.0))
 		with progress.stage("build", f"{kernel.version}, profile {request.profile.name}",
 				    lambda: f"{count_objects(obj, start)} objects built, about {total} in all"):
 			if configured or only:
-				logged(output.fileno(), *make_command(kernel.tree, obj, request), "-s", *(only or ["all"]))
+				confined(output.fileno(), *make_command(kernel.tree, obj, request), "-s", *(only or ["all"]))
 			else:
-				logged(output.fileno(), *build_command(kernel, obj, request))
+				confined(output.fileno(), *build_command(kernel, obj, request))
 	if only:
 		some.write_text(wanted, encoding="utf-8")
 		return Built(obj, compiler)
@@ -141,7 +141,7 @@ def configure(kernel: Kernel, commit: str, request: Request, build_root: Path, l
 	env = environment(build_root, kernel.tree)
 	Path(env["CCACHE_DIR"]).mkdir(exist_ok=True)
 	with open(log, "w", encoding="utf-8") as output, progress.stage("configure", f"profile {request.profile.name}"):
-		_logged(request.sandbox.command(configure_command(kernel, obj, request), [obj, Path(env["CCACHE_DIR"])]), env, output.fileno(), kernel.tree)
+		logged(request.sandbox.command(configure_command(kernel, obj, request), [obj, Path(env["CCACHE_DIR"])]), env, output.fileno(), kernel.tree)
 	stamp.unlink(missing_ok=True)
 	stamp.write_text(wanted, encoding="utf-8")
 
@@ -320,7 +320,8 @@ def machine_fault(output: str) -> str:
 	return found[0].removeprefix(SAID) if found else ""
 
 
-def _logged(argv: Sequence[str], env: dict[str, str], log: int, tree: Path) -> None:
+def logged(argv: Sequence[str], env: dict[str, str], log: int, tree: Path) -> None:
+	"""Run a command of a build; its output goes to log, an open file. Raises DoesNotBuild, CannotJudge if the machine is at fault."""
 	code = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=HELD).returncode
 	if code:
 		path = Path(os.readlink(f"/proc/self/fd/{log}"))

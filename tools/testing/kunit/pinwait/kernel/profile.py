@@ -14,7 +14,7 @@ FIELDS: dict[str, type] = {"description": str, "kunitconfigs": list, "arch": str
 			   "timeout": int, "virtual_time": bool, "objects": int}
 SUITES = ".kunitconfig"	# file that turns the suites on
 OPTIONAL: dict[str, type] = {"kernel": str, "qemu_config": str, "qemu_args": str, "qemu_version": int, "words": str,
-			     "cross_compile": str, "seed": str}
+			     "cross_compile": str, "seed": str, "selftests": list}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Profile:
 	qemu_version: int = 0	# the oldest QEMU that runs it as it should
 	cross_compile: str = ""	# what the names of the compiler and its tools begin with
 	seed: str = ""	# the argument of the kernel that draws another order of events
+	selftests: tuple[str, ...] = ()	# command lines of the tree's mm selftests that run instead of the suites
 	# Found by qemu.provided():
 	programs: tuple[Path, ...] = ()	# folders of the programs that a boot needs
 	emulator: str = ""	# which QEMU it is
@@ -76,7 +77,8 @@ def load(configs: Path, name: str) -> Profile:
 			raise UsageError(f"{file}: [{name}] names {path}, which does not exist")
 	return Profile(name, table["description"], fragments, table["arch"], tuple(table["kernel_args"]),
 		       table["timeout"], table["virtual_time"], table["objects"], table.get("kernel", name), qemu_config,
-		       table.get("qemu_args", ""), table.get("qemu_version", 0), table.get("cross_compile", ""), table.get("seed", ""))
+		       table.get("qemu_args", ""), table.get("qemu_version", 0), table.get("cross_compile", ""), table.get("seed", ""),
+		       tuple(table.get("selftests", ())))
 
 
 def booted(configs: Path) -> list[str]:
@@ -84,12 +86,15 @@ def booted(configs: Path) -> list[str]:
 	return [name for name in names(configs) if any(path.name == SUITES for path in load(configs, name).kunitconfigs)]
 
 
-def expected_cases(configs: Path) -> Expected:
+def expected_cases(configs: Path, chosen: Profile | None = None) -> Expected:
 	"""Return the list of expected cases. Raises UsageError if it, or profiles.toml, cannot be read.
 
-	A profile has the words of another, too: of the one whose kernel it boots, or that it names.
+	A profile has the words of another, too: of the one whose kernel it boots, or that it names. No list has the cases of a
+	chosen profile that runs selftests: whatever runs there is expected.
 	"""
 	tables = _tables(configs)[1]
+	if chosen and chosen.selftests:
+		return Expected(configs / "profiles.toml", {}, every=True)
 	return expected.load(configs / "expected-cases.txt", {
 		name: str(table.get("words", table.get("kernel", name))) for name, table in tables.items()})
 

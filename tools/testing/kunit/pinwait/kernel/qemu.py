@@ -33,7 +33,7 @@ def provided(profile: Profile, build_root: Path) -> Profile:
 	if not profile.qemu_config:
 		return profile
 	try:
-		deps.ensure(deps.QEMU)
+		deps.ensure(deps.QEMU | (deps.SELFTESTS if profile.selftests else {}))
 		there = version(PROGRAM)
 		if there >= (profile.qemu_version,):
 			return replace(profile, programs=(WRAPPERS,), emulator=_dotted(there))

@@ -41,10 +41,14 @@ class ExpectedCase:
 
 @dataclass(frozen=True)
 class Expected:
-	"""The whole list; path is for messages; promises is the series whose promises are asserted, "" for one with all of them."""
+	"""The whole list; path is for messages; promises is the series whose promises are asserted, "" for one with all of them.
+
+	With every, it lists nothing, and all cases that run are expected.
+	"""
 	path: Path
 	cases: dict[str, ExpectedCase]
 	promises: str = ""
+	every: bool = False
 
 	def select(self, profile: str, filter_glob: str = "") -> list[ExpectedCase]:
 		"""Return the cases that KUnit runs in a profile for a filter ("" for all), in their order.
@@ -53,7 +57,7 @@ class Expected:
 		"""
 		there = [case for case in self.cases.values() if case.belongs_to(profile)]
 		chosen = [case for case in there if selects(filter_glob, case.suite, case.name)]
-		if not chosen:
+		if not chosen and not self.every:
 			suites = ", ".join(dict.fromkeys(case.suite for case in there)) or "none"
 			raise UsageError(f"filter '{filter_glob}' selects no case that {self.path} lists for profile "
 					 f"{profile}; give suite or suite.case, globs allowed; suites: {suites}")

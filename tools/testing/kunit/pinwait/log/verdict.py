@@ -21,8 +21,9 @@ def judge(log: LogResult, expected: Expected, profile: str, filter_glob: str = "
 	In the returned log, cases that did not run are MISSING, and errors has the other faults.
 	Raises UsageError if filter_glob selects no expected case.
 	"""
+	expected = expected.with_others(log.cases, profile) if expected.every else expected
 	wanted = expected.select(profile, filter_glob)
-	if not log.started:
+	if not log.started or expected.every and not log.cases:
 		return log, _no_tests(log)
 	log = _compared(log, wanted, expected, profile)
 	return log, _judged(log, len(wanted))

@@ -34,6 +34,9 @@ CHECK = GATE | PARSER | {
 	"python3-jsonschema": "import jsonschema", "python3-yaml": "import yaml",
 }
 QEMU = {"qemu-system-x86": "qemu-system-x86_64"}	# only for profiles that boot in it
+# Only for the profile that runs the kernel's own selftests, which are linked statically.
+SELFTESTS = {"busybox-static": "", "libc6-dev": "<stdio.h>", "libnuma-dev": "<numa.h>", "libcap-dev": "<sys/capability.h>",
+	     "liburing-dev": "<liburing.h>"}
 CROSS = {"gcc-riscv64-linux-gnu": "riscv64-linux-gnu-gcc"}	# only for the profile that has no MMU
 COVERAGE = {"gcovr": "gcovr"}
 STRESS = {"stress-ng": "stress-ng"}
