@@ -76,7 +76,7 @@ def _judged(tmp_path, monkeypatch):
 			shop.answers[index, what] = Answer(what, result, lines, {"mm/migrate.c": ["mm/migrate.c"]},
 							   {"mm/migrate.c": {10: 3, 20: 0, 30: 2}})
 
-	def boot(trial, result, _folder, _progress, _timeout=0, _seed=0):
+	def boot(trial, result, _folder, _progress, _timeout=0, _seed=0, _suite=""):
 		counter[0] += 1
 		return _log(result.binary, counter[0]), Verdict(Outcome.PASS, "")
 	counter = [0]
@@ -222,7 +222,7 @@ def test_real_time(judged, monkeypatch, patched, base, outcome, seen):
 	boots = {FAILS: iter(patched), "": iter(base)}
 	folders = []
 
-	def boot(_trial, result, folder, _progress, limit, _seed):
+	def boot(_trial, result, folder, _progress, limit, _seed, _suite):
 		folders.append(folder.name)
 		fails = next(boots[FAILS if FAILS in result.binary else ""])
 		assert limit > 0
@@ -249,7 +249,7 @@ def test_other_orders_of_events(judged, monkeypatch, bad, outcome):
 	"""Where a seed draws the order of events, boots that repeat would be one boot: each pair has a seed of its own."""
 	seeds = []
 
-	def boot(_trial, result, folder, _progress, _limit, seed):
+	def boot(_trial, result, folder, _progress, _limit, seed, _suite):
 		seeds.append((folder.name, seed))
 		return _log(FAILS if FAILS in result.binary and seed in bad else "", 0), Verdict(Outcome.PASS, "")
 	monkeypatch.setattr(engine.Trials, "boot", boot)
@@ -263,7 +263,7 @@ def test_later_boots_that_fail_otherwise_count(judged, monkeypatch):
 	"""What breaks something else each time is no flake."""
 	boots = [0]
 
-	def boot(_trial, result, _folder, _progress, _limit, _seed):
+	def boot(_trial, result, _folder, _progress, _limit, _seed, _suite):
 		boots[0] += FAILS in result.binary
 		cases = [Case("s", name, None, Status.FAIL if FAILS in result.binary and boots[0] % 2 == number else Status.PASS, 1.0, 0.1, "why")
 			 for number, name in enumerate(("waits", "fast"))]

@@ -2,11 +2,16 @@
 """A flake blames nobody, and what always fails is found, however long the series is."""
 
 import random
+from dataclasses import replace
 from math import isclose
+from pathlib import Path
 
 import pytest
 
-from pinwait.gate.repeat import FALSE_BLAME, Rule, chance
+from pinwait.gate import compare
+from pinwait.gate.attempt import Result
+from pinwait.gate.repeat import FALSE_BLAME, Rule, chance, repeated
+from pinwait.log.results import Case, Ending, LogResult, Status
 
 SERIES = 4000		# that are simulated
 
@@ -67,3 +72,58 @@ def test_one_of_three_boots_would_not_do():
 	chances = random.Random(7)
 	blamed = sum(chances.random() < 0.1 and all(chances.random() > 0.1 for _ in range(3)) for _ in range(SERIES))
 	assert blamed / SERIES > 5 * FALSE_BLAME
+
+
+class Machine:
+	"""Boots a base and a patched kernel of two suites; bad are the cases that fail with the patch, together or in a boot of one suite."""
+
+	def __init__(self, together, alone, jitter=False):
+		self.together, self.alone, self.jitter = together, alone, jitter
+		self.booted = []
+		self.base, self.patched = Result(Path("base"), log=self._log(set())), Result(Path("patched"), log=self._log(self.together))
+
+	def _log(self, bad, suite=""):
+		time = len(self.booted) if self.jitter else 1
+		return LogResult(started=True, ending=Ending.FINISHED, cases=[
+			Case(name, "case", None, Status.FAIL if name in bad else Status.PASS, time, None, "") for name in ("one", "two") if suite in ("", name)])
+
+	def boot(self, result, label, _seed, suite):
+		self.booted.append((label, suite))
+		bad = set() if result.folder == self.base.folder else self.alone if suite else self.together
+		return replace(result, log=self._log(bad, suite))
+
+	def judged(self, narrow=True, repeats=True):
+		suspects = [finding for finding in compare.compare(self.base, self.patched) if finding.held]
+		return repeated(self.base, self.patched, suspects, Rule.of(4), repeats, self.boot, narrow)
+
+
+def test_boots_of_the_suspect_suite_are_enough():
+	machine = Machine({"one"}, {"one"})
+	assert [(found.id, found.held, found.after.times) for found in machine.judged()] == [("one.case", True, 2)]
+	assert {suite for _, suite in machine.booted} == {"one"} and len(machine.booted) == 4
+
+
+def test_boots_that_differ_are_counted():
+	machine = Machine({"one", "two"}, {"one", "two"}, jitter=True)
+	first, second = machine.judged()
+	assert first.held and (first.after.times, first.before.times) == (6, 0)
+	assert second.held and not second.after	# of another suite, which needs no proof of its own
+	assert {suite for _, suite in machine.booted} == {"one"}
+
+
+@pytest.mark.parametrize("jitter", [False, True])
+def test_what_one_suite_does_not_show_all_decide(jitter):
+	machine = Machine({"one"}, set(), jitter)
+	assert [found.held for found in machine.judged()] == [True]
+	assert {suite for _, suite in machine.booted} == {"one", ""}
+
+
+def test_a_suite_of_the_patch_has_no_boot_of_its_own():
+	machine = Machine({"one"}, {"one"})
+	machine.base = replace(machine.base, log=replace(machine.base.log, cases=machine.base.log.cases[1:]))
+	assert [found.held for found in machine.judged()] == [True] and {suite for _, suite in machine.booted} == {""}
+
+
+def test_short_boots_have_all_suites():
+	machine = Machine({"one"}, {"one"})
+	assert machine.judged(narrow=False)[0].held and {suite for _, suite in machine.booted} == {""}

@@ -8,6 +8,7 @@ The boot that raised the suspicion does not count. The level is divided by the n
 that an innocent series, however flaky the suites are, is blamed in less than one of 1 / FALSE_BLAME judgements.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import comb
@@ -20,7 +21,8 @@ from .attempt import Result
 FALSE_BLAME = 0.01	# probability, for a series without fault
 LEAST_BOOTS = 6		# of each side
 
-Boot = Callable[[Result, str, int], Result]	# boots a built kernel again; the name is for its logs, the seed draws the order of events
+# Boots a built kernel again, with one suite ("": all); the name is for its logs, the seed draws the order of events.
+Boot = Callable[[Result, str, int, str], Result]
 
 
 @dataclass(frozen=True)
@@ -74,30 +76,66 @@ class _Side:
 		return Seen(sum(name in found for found in self.boots), len(self.boots))
 
 
-def repeated(before: Result, after: Result, suspects: Sequence[Finding], rule: Rule, repeats: bool, boot: Boot) -> list[Finding]:
+def repeated(before: Result, after: Result, suspects: Sequence[Finding], rule: Rule, repeats: bool, boot: Boot,
+	     narrow: bool = False) -> list[Finding]:
 	"""Return the suspects, which a boot of after showed and before did not, as held or as suspected flakes.
 
 	repeats tells whether two boots of a kernel may be the same, so that these decide. If the patch is to blame, findings
-	that only later boots showed are held as well.
+	that only later boots showed are held as well. With narrow, boots of the one suite with most suspects come first; if
+	they blame the patch, suspects elsewhere are held as they were seen.
 	"""
-	if repeats and _repeats(after, boot, "after") and _repeats(before, boot, "before"):
-		return [replace(finding, before=Seen(0, 2), after=Seen(2, 2)) for finding in suspects]
+	if suite := _most_suspect(before, suspects) if narrow else "":
+		here = [finding for finding in suspects if _suite_of(finding) == suite]
+		blamed, told = _decided(_only(before, suite), after, here, rule, repeats, boot, suite)
+		if blamed:
+			return told + [finding for finding in suspects if finding not in here]
+	return _decided(before, after, suspects, rule, repeats, boot, "")[1]
+
+
+def _decided(before: Result, after: Result, suspects: Sequence[Finding], rule: Rule, repeats: bool, boot: Boot,
+	     suite: str) -> tuple[bool, list[Finding]]:
+	"""Boot both sides with one suite, or with all (""); tell whether to blame the patch, and return the suspects as repeated() does."""
+	label = f"{suite}-" if suite else ""
+	if repeats and (first := _repeated_log(after, boot, f"{label}after", suite)) and _repeated_log(before, boot, f"{label}before", suite):
+		found = {finding.id for finding in compare.compare(before, replace(after, log=first)) if finding.held}
+		shown = [finding for finding in suspects if finding.id in found]
+		return bool(shown), [replace(finding, before=Seen(0, 2), after=Seen(2, 2)) for finding in shown]
 	patched, base = _Side(), _Side()
 	blamed: bool | None = None
 	while blamed is None:
 		number = len(base.boots) + 1
-		patched.add(before, boot(after, f"after-{number}", number))
-		base.add(before, boot(before, f"before-{number}", number))
+		patched.add(before, boot(after, f"{label}after-{number}", number, suite))
+		base.add(before, boot(before, f"{label}before-{number}", number, suite))
 		blamed = rule.decide(patched.bad, base.bad)
-	found = {finding.id: finding for finding in suspects}
+	found_first = {finding.id: finding for finding in suspects}
 	for later in patched.boots if blamed else ():
-		found = later | found
+		found_first = later | found_first
 
 	def counted(finding: Finding) -> Finding:
 		now, was = patched.seen(finding.id), base.seen(finding.id)
 		return replace(finding, before=was, after=now, held=bool(blamed) and now.times > was.times,
 			       change=Change.PRE_EXISTING if was.times >= max(now.times, 1) else Change.NEW)
-	return [counted(finding) for finding in found.values()]
+	return blamed, [counted(finding) for finding in found_first.values()]
+
+
+def _suite_of(finding: Finding) -> str:
+	"""Return the suite that a finding is in, "" if in none."""
+	suite, dot, _ = finding.where.partition(".")
+	return suite if dot and "/" not in suite else ""
+
+
+def _most_suspect(before: Result, suspects: Sequence[Finding]) -> str:
+	"""Return the suite, of those that ran before the patch, that has the most suspects; "" for none."""
+	there = {case.suite for case in before.log.cases if case.status is not Status.MISSING}
+	counts = Counter(suite for suite in map(_suite_of, suspects) if suite in there)
+	return counts.most_common(1)[0][0] if counts else ""
+
+
+def _only(result: Result, suite: str) -> Result:
+	"""Return a result without what belongs to other suites."""
+	log = replace(result.log, cases=[case for case in result.log.cases if case.suite == suite],
+		      splats=[splat for splat in result.log.splats if not splat.case or splat.case.partition(".")[0] == suite])
+	return replace(result, log=log)
 
 
 def flakes(findings: Sequence[Finding]) -> list[Finding]:
@@ -105,9 +143,10 @@ def flakes(findings: Sequence[Finding]) -> list[Finding]:
 	return [finding for finding in findings if finding.after and not finding.held]
 
 
-def _repeats(result: Result, boot: Boot, name: str) -> bool:
-	"""Tell whether a second boot of a kernel gives the same results."""
-	return _trace(boot(result, f"{name}-0", 0).log) == _trace(result.log)
+def _repeated_log(result: Result, boot: Boot, name: str, suite: str) -> LogResult | None:
+	"""Return the log of a kernel whose second boot gives the same results as its first, None if it does not."""
+	first = boot(result, f"{name}-first", 0, suite).log if suite else result.log
+	return first if _trace(boot(result, f"{name}-0", 0, suite).log) == _trace(first) else None
 
 
 def _trace(log: LogResult) -> object:

@@ -16,6 +16,7 @@ from .checks import NAMED, Examiner, Scene
 from .seen import text_of
 from .states import STUBS, STUBS_PROFILE, Answer
 
+NARROW = 10.0		# wall seconds of a boot from which on repeated ones begin with one suite
 REPEATED = 4		# limit of a repeated boot in real time, as a multiple of the base's
 
 
@@ -85,14 +86,14 @@ class Compared(Examiner):
 		# A hung boot takes its whole time limit. A few times the base's time is enough, and is the same for both sides.
 		limit = self.scene.shop.patience(self.profile) or min(trial.timeout, round(REPEATED * max(before.log.wall_seconds or trial.timeout, 1.0)))
 
-		def boot(result: Result, label: str, seed: int) -> Result:
+		def boot(result: Result, label: str, seed: int, suite: str) -> Result:
 			folder = self.scene.folder / place / label
 			folder.mkdir(parents=True)
-			log, answer = trial.boot(result, folder, self.scene.progress, limit, seed)
+			log, answer = trial.boot(result, folder, self.scene.progress, limit, seed, suite)
 			return replace(result, log=log, verdict=answer)
-		# Each patch can need one test in each profile, and one more of its old tests.
-		rule = repeat.Rule.of(len(self.scene.patches) * (len(self.scene.profiles) + 1), self.scene.boots)
-		told = repeat.repeated(before, after, suspects, rule, repeats, boot)
+		# Each patch can need two tests in each profile, with one suite and with all, and two more of its old tests.
+		rule = repeat.Rule.of(2 * len(self.scene.patches) * (len(self.scene.profiles) + 1), self.scene.boots)
+		told = repeat.repeated(before, after, suspects, rule, repeats, boot, (before.log.wall_seconds or 0.0) > NARROW)
 		return [*told, *(finding for finding in findings if not finding.held)]
 
 	def _new_warnings(self, number: int, after: Result) -> list[Finding]:
