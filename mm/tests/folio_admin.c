@@ -105,6 +105,42 @@ int pseudo_file_write(const char *fs, const char *path, const char *value)
 	return ret < 0 ? ret : ret == size ? 0 : -EIO;
 }
 
+static void pseudo_file_release(void *data)
+{
+	__fput_sync(data);
+}
+
+/**
+ * pseudo_file_open() - open a file of a pseudo file system
+ * @test: the running test, which fails if it cannot
+ * @fs: the file system's name
+ * @path: the file's path in it
+ *
+ * Return: the file, for reading and writing, closed when the case ends.
+ */
+struct file *pseudo_file_open(struct kunit *test, const char *fs, const char *path)
+{
+	struct vfsmount *mnt = pseudo_mount(fs);
+	struct file *file;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
+	file = file_open_root_mnt(mnt, path, O_RDWR, 0);
+	kern_unmount(mnt);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	test_cleanup(test, pseudo_file_release, file);
+	return file;
+}
+
+/**
+ * pseudo_file_close() - close a file before the case ends
+ * @test: the running test
+ * @file: of pseudo_file_open()
+ */
+void pseudo_file_close(struct kunit *test, struct file *file)
+{
+	kunit_release_action(test, pseudo_file_release, file);
+}
+
 /*
  * Control groups
  */

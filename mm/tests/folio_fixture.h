@@ -496,6 +496,8 @@ void expect_allocs(struct kunit *test, const struct folio_migration *m,
 
 /* folio_admin.c */
 
+struct file *pseudo_file_open(struct kunit *test, const char *fs, const char *path);
+void pseudo_file_close(struct kunit *test, struct file *file);
 int pseudo_file_write(const char *fs, const char *path, const char *value);
 int test_cgroup(struct kunit *test, const char *name, const char *controllers);
 void folio_fixture_needs_debugfs(struct kunit *test);

@@ -102,28 +102,11 @@ static unsigned int nr_pages(const struct user_memory *memory)
 	return max(NR_PAGES, 1 << memory->order);
 }
 
-/* Pages that the ring has are where they may stay; it pins a large folio once. */
+/* It pins a large folio once. */
 static void expect_registered(struct user_pages *up)
 {
-	struct kunit *test = up->test;
-	unsigned int i;
-
-	KUNIT_EXPECT_EQ(test, up->rc, 0);
-	expect_pins(up, up->nr >> up->memory->order);
-	lru_add_drain_all();
-	for (i = 0; i < up->nr; i += 1U << up->memory->order) {
-		struct folio *folio = user_pages_folio(up, i);
-
-		KUNIT_EXPECT_NOT_NULL(test, folio);
-		if (!folio)
-			return;
-		KUNIT_EXPECT_TRUE(test, folio_is_longterm_pinnable(folio));
-		KUNIT_EXPECT_FALSE(test, folio_is_zone_movable(folio));
-		KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(folio));
-		KUNIT_EXPECT_EQ(test, folio_order(folio), up->memory->order);
-		KUNIT_EXPECT_EQ(test, folio_ref_count(folio), folio_expected_ref_count(folio) +
-				(folio_has_pincount(folio) ? 1 : GUP_PIN_COUNTING_BIAS));
-	}
+	KUNIT_EXPECT_EQ(up->test, up->rc, 0);
+	expect_folios_pinned(up, 1);
 }
 
 /* Whose pins end when the buffers are given back, or with the ring. */

@@ -720,6 +720,37 @@ void expect_some_pinned(struct user_pages *up)
 }
 
 /**
+ * expect_folios_pinned() - expect somebody, not user_pages_pin(), to have pinned all folios
+ * @up: the pages
+ * @pins: how often each folio is pinned
+ *
+ * They must be where longterm pins may be, whole, and without further references.
+ */
+void expect_folios_pinned(struct user_pages *up, unsigned int pins)
+{
+	const unsigned int order = up->memory->order;
+	struct kunit *test = up->test;
+	unsigned int i;
+
+	expect_intact(up);
+	expect_pins(up, (long)pins * (up->nr >> order));
+	lru_add_drain_all();
+	for (i = 0; i < up->nr; i += 1U << order) {
+		struct folio *folio = user_pages_folio(up, i);
+
+		KUNIT_EXPECT_NOT_NULL(test, folio);
+		if (!folio)
+			return;
+		KUNIT_EXPECT_TRUE(test, folio_is_longterm_pinnable(folio));
+		KUNIT_EXPECT_FALSE(test, folio_is_zone_movable(folio));
+		KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(folio));
+		KUNIT_EXPECT_EQ(test, folio_order(folio), order);
+		KUNIT_EXPECT_EQ(test, folio_ref_count(folio), folio_expected_ref_count(folio) +
+				pins * (folio_has_pincount(folio) ? 1 : GUP_PIN_COUNTING_BIAS));
+	}
+}
+
+/**
  * expect_not_pinned() - expect no page to be pinned
  * @up: the pages
  *

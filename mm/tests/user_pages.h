@@ -146,6 +146,7 @@ struct foreign_isolation *foreign_isolation(struct kunit *test,
 void expect_page_pinned(struct user_pages *up, unsigned int i, int pins);
 void expect_pinned(struct user_pages *up);
 void expect_some_pinned(struct user_pages *up);
+void expect_folios_pinned(struct user_pages *up, unsigned int pins);
 void expect_not_pinned(struct user_pages *up);
 void expect_unpins(struct user_pages *up);
 void expect_pins(struct user_pages *up, long pins);
