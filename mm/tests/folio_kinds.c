@@ -239,8 +239,9 @@ unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
 	const unsigned long prot = PROT_READ | PROT_WRITE;
 	unsigned long addr;
 
-	addr = kunit_vm_mmap(test, NULL, 0, 2 * size, prot,
-			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	/* What lies around a file is never touched. */
+	addr = kunit_vm_mmap(test, NULL, 0, 2 * size, prot, MAP_ANONYMOUS | MAP_PRIVATE |
+			     (file ? MAP_NORESERVE : 0), 0);
 	if (!addr || IS_ERR_VALUE(addr))
 		return -ENOMEM;
 	test_mm_ends(test);

@@ -44,6 +44,8 @@ static const struct longterm_pin_param ways[] = {
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	{ &user_memory_thp, &pin_way_locked },
 	{ &user_memory_thp, &pin_way_try_fast },
+	{ &user_memory_memfd_large, &pin_way_locked },
+	{ &user_memory_memfd_large, &pin_way_folios },
 #endif
 #ifdef CONFIG_HUGETLB_PAGE
 	{ &user_memory_hugetlb, &pin_way_try_fast },
@@ -133,6 +135,9 @@ static void untouched_pages(struct kunit *test)
 		expect_pins(up, 0);
 		return;
 	}
+	/* A memfd gets small folios where nobody has mapped it. */
+	if (p->memory->memfd && p->way == &pin_way_folios)
+		up->memory = &user_memory_memfd;
 	expect_pinned(up);
 	expect_unpins(up);
 }

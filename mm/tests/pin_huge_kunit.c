@@ -16,6 +16,7 @@
 #include <linux/mman.h>
 #include <linux/pagewalk.h>
 #include <linux/seqlock.h>
+#include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/memfd.h>
@@ -452,6 +453,114 @@ static void memfd_part(struct kunit *test)
 	expect_not_pinned(up);
 }
 
+/* A hole in a large folio that is swapped out takes what is in it, and no more. */
+static void hole_in_swapped_out(struct kunit *test)
+{
+	struct user_pages *up;
+	unsigned int i;
+	void *entry;
+
+	KUNIT_ASSERT_EQ(test, 0, test_swap_on(test));
+	up = make(test, &user_memory_memfd_large);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, up->nr * PAGE_SIZE,
+					    MADV_PAGEOUT));
+	entry = xa_load(&up->file->f_mapping->i_pages, 0);
+	KUNIT_ASSERT_TRUE(test, xa_is_value(entry));
+	KUNIT_ASSERT_PTR_EQ(test, entry, xa_load(&up->file->f_mapping->i_pages, up->nr - 1));
+
+	shmem_truncate_range(file_inode(up->file), THE_PAGE * PAGE_SIZE,
+			     (THE_PAGE + 1) * PAGE_SIZE - 1);
+	for (i = 0; i < up->nr; i++) {
+		u8 found;
+
+		KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)(up->addr +
+								i * PAGE_SIZE), 1));
+		KUNIT_EXPECT_EQ(test, found, i == THE_PAGE ? 0 : user_pages_pattern(up, i));
+	}
+	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, up->nr);
+	expect_pins(up, up->nr);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+}
+
+#ifdef CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING
+/**
+ * struct sharer - a process that shares page tables of huge pages with the test
+ * @addr: of the huge page
+ * @mm: its mm
+ * @looked: it has looked at the page once
+ * @found: what it has found there then, and after test_task_go()
+ * @left: how many bytes could not be read
+ */
+struct sharer {
+	unsigned long addr;
+	struct mm_struct *mm;
+	struct completion looked;
+	u8 found[2];
+	unsigned long left;
+};
+
+static void sharer_fn(struct test_task *task)
+{
+	struct sharer *sharer = task->data;
+	void __user *there = (void __user *)sharer->addr;
+
+	sharer->mm = current->mm;
+	sharer->left = copy_from_user(&sharer->found[0], there, 1);
+	complete_all(&sharer->looked);
+	test_task_await_go(task);
+	sharer->left += copy_from_user(&sharer->found[1], there, 1);
+}
+
+static pud_t pud_of(struct mm_struct *mm, unsigned long addr)
+{
+	return pudp_get(pud_offset(p4d_offset(pgd_offset(mm, addr), addr), addr));
+}
+
+/* Two processes with a table in common find the page where a pin has put it. */
+static void shared_tables(struct kunit *test)
+{
+	struct sharer *sharer = test_zalloc(test, sizeof(*sharer));
+	const long pins_before = folio_fixture_pins();
+	const u8 before = 1, after = NEWS;
+	struct test_task *task;
+	struct page *page;
+	struct file *file;
+
+	/* One page, and one to move it to.  A table is that of a gigabyte. */
+	KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, 2));
+	file = memfd_alloc_file("shared", MFD_HUGETLB);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	test_cleanup(test, fput_action, file);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, PUD_SIZE));
+	sharer->addr = test_mmap_aligned(test, file, PUD_SIZE, MAP_SHARED | MAP_NORESERVE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(sharer->addr));
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user((void __user *)sharer->addr, &before, 1));
+
+	init_completion(&sharer->looked);
+	task = test_task_start(test, sharer_fn, sharer, 0);
+	wait_for_completion(&sharer->looked);
+	KUNIT_EXPECT_EQ(test, sharer->found[0], before);
+	KUNIT_ASSERT_EQ(test, pud_val(pud_of(sharer->mm, sharer->addr)),
+			pud_val(pud_of(current->mm, sharer->addr)));
+
+	KUNIT_ASSERT_EQ(test, 1, pin_user_pages_unlocked(sharer->addr, 1, &page,
+							 FOLL_LONGTERM | FOLL_WRITE));
+	KUNIT_EXPECT_FALSE(test, is_zone_movable_page(page));
+	KUNIT_EXPECT_EQ(test, 0, copy_to_user((void __user *)sharer->addr, &after, 1));
+	test_task_go(task);
+	test_task_join(task);
+	KUNIT_EXPECT_EQ(test, sharer->left, 0);
+	KUNIT_EXPECT_EQ(test, sharer->found[1], after);
+	KUNIT_EXPECT_EQ(test, *(u8 *)page_address(page), after);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(page_folio(page)), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&page_folio(page)->_pincount), 1);
+	unpin_user_page(page);
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins_before);
+}
+#endif
+
 static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_after_pin, memories),
 	KUNIT_CASE_PARAM_ARRAY(fork_before_pin, forks),
@@ -465,6 +574,10 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE(collapse_under_pin),
 	KUNIT_CASE_PARAM_ARRAY(marks_what_it_touches, slow_ways),
 	KUNIT_CASE_PARAM_ARRAY(zero_page, ways),
+	KUNIT_CASE(hole_in_swapped_out),
+#ifdef CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING
+	KUNIT_CASE(shared_tables),
+#endif
 	{}
 };
 

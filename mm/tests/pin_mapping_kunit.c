@@ -7,6 +7,9 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/pagewalk.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/sysctl.h>
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/unistd.h>
@@ -170,12 +173,77 @@ static void dontneed_in_part(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(user_pages_folio(up, THE_PAGE)));
 }
 
+#ifdef CONFIG_NUMA_BALANCING
+static const struct pin_way * const any_way[] = {
+	&pin_way_locked,
+	&pin_way_unlocked,
+	&pin_way_try_fast,
+	&pin_way_remote,
+};
+
+/* How many pages the user would be asked about at the next access. */
+static unsigned int nr_hinted(struct user_pages *up)
+{
+	struct vm_area_struct *vma;
+	unsigned int i, nr = 0;
+	struct folio_walk fw;
+
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, up->addr);
+	for (i = 0; vma && i < up->nr; i++) {
+		if (!folio_walk_start(&fw, vma, up->addr + i * PAGE_SIZE, 0))
+			continue;
+		nr += fw.level == FW_LEVEL_PMD ? pmd_protnone(fw.pmd) : pte_protnone(fw.pte);
+		folio_walk_end(&fw, vma);
+	}
+	mmap_read_unlock(current->mm);
+	return nr;
+}
+
+/* What NUMA balancing has marked can be read as it is: that is no access of this CPU. */
+static void numa_hints(struct kunit *test)
+{
+	struct user_pages *up = make_pinned(test);
+	const int mode = sysctl_numa_balancing_mode;
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	unsigned int i;
+
+	user_pages_unpin(up);
+	/* Nothing is marked that only one task has, on this node, or while it is off. */
+	mmget(mm);
+	sysctl_numa_balancing_mode = NUMA_BALANCING_NORMAL;
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, up->addr);
+	if (vma)
+		change_prot_numa(vma, up->addr, up->addr + size_of(up));
+	mmap_read_unlock(mm);
+	sysctl_numa_balancing_mode = mode;
+	mmput(mm);
+	KUNIT_ASSERT_EQ(test, nr_hinted(up), up->nr);
+
+	for (i = 0; i < ARRAY_SIZE(any_way); i++) {
+		user_pages_pin_read_only(up, any_way[i], FOLL_LONGTERM);
+		KUNIT_EXPECT_EQ(test, up->rc, up->nr);
+		KUNIT_EXPECT_EQ(test, nr_hinted(up), up->nr);
+		expect_pins(up, up->nr);
+		user_pages_unpin(up);
+	}
+	user_pages_write(up, THE_PAGE, user_pages_pattern(up, THE_PAGE));
+	KUNIT_EXPECT_LT(test, nr_hinted(up), up->nr);
+	expect_not_pinned(up);
+}
+#endif
+
 static struct kunit_case pin_mapping_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(moved, user_memories),
 	KUNIT_CASE_PARAM_ARRAY(moved_in_parts, divisible),
 	KUNIT_CASE_PARAM_ARRAY(protected, user_memories),
 	KUNIT_CASE_PARAM_ARRAY(paged_out, divisible),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_in_part, divisible),
+#ifdef CONFIG_NUMA_BALANCING
+	KUNIT_CASE_PARAM_ARRAY(numa_hints, divisible),
+#endif
 	{}
 };
 

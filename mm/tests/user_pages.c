@@ -61,6 +61,14 @@ const struct user_memory user_memory_thp = {
 	.flags = MAP_PRIVATE | MAP_ANONYMOUS,
 	.order = HPAGE_PMD_ORDER,
 };
+
+/* A shared mapping of a memfd in large folios, each mapped page by page. */
+const struct user_memory user_memory_memfd_large = {
+	.name = "memfd-large",
+	.memfd = true,
+	.flags = MAP_SHARED,
+	.order = 4,
+};
 #endif
 
 #ifdef CONFIG_HUGETLB_PAGE
@@ -99,6 +107,7 @@ static const struct user_memory * const memories[] = {
 	&user_memory_memfd,
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	&user_memory_thp,
+	&user_memory_memfd_large,
 #endif
 #ifdef CONFIG_HUGETLB_PAGE
 	&user_memory_hugetlb,
@@ -307,7 +316,8 @@ struct user_pages *user_pages_map(struct kunit *test,
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(up->addr));
 	test_mm_ends(test);
 	/* Without madvise() there is no do_madvise() to link to. */
-	if (IS_ENABLED(CONFIG_ADVISE_SYSCALLS) && memory->order && !memory->memfd)
+	if (IS_ENABLED(CONFIG_ADVISE_SYSCALLS) && memory->order &&
+	    !(memory->memfd_flags & MFD_HUGETLB))
 		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr,
 						    nr * PAGE_SIZE, MADV_HUGEPAGE));
 	return up;

@@ -39,6 +39,7 @@ extern const struct user_memory user_memory_memfd;
 extern const struct user_memory user_memory_private;
 /* Each only where the kernel has such memory. */
 extern const struct user_memory user_memory_thp;
+extern const struct user_memory user_memory_memfd_large;
 extern const struct user_memory user_memory_hugetlb;
 extern const struct user_memory user_memory_hugetlb_private;
 extern const struct user_memory user_memory_cma;
