@@ -94,3 +94,13 @@ def test_no_counts(bench, ending):
 	else:
 		with pytest.raises(CannotJudge, match=ending.value):
 			bench.count()
+
+
+@pytest.mark.parametrize("text, branches, answer", [
+	("\tif (sizeof(pte_t) > sizeof(long)) {", [], True), ("\t} else if (IS_ENABLED(CONFIG_X)) {", [], True),
+	("\tif (IS_ENABLED(CONFIG_X) &&\n\t    order) {", [], True), ("\tif (order &&\n\t    IS_ENABLED(CONFIG_X)) {", [], True),
+	("\tif (IS_ENABLED(CONFIG_X) && order) {", [True, False], False), ("\tif (order)\n\t\tsize = sizeof(page);", [], False),
+	("\tsize = sizeof(page);", [], False)])
+def test_an_if_that_the_compiler_decides_is_no_code(text, branches, answer):
+	line = gcov.Line(6, [branches] if branches else [])
+	assert counted.decided(text.split("\n"), 1, line) is answer

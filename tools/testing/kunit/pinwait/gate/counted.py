@@ -5,6 +5,7 @@ They are compiled once more in the folder of a built UML kernel and linked with 
 where a kernel with counters everywhere would have to be built for each base and after each patch.
 """
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +24,21 @@ RULES = Path(__file__).resolve().parents[2] / "gcov.mk"
 KERNEL = "pinwait-counted"	# target and result of these rules
 # Without debug information gcc forgets the lines of inlined code, and gcov does not count them.
 FLAGS = ("KCFLAGS=-g -fprofile-arcs -ftest-coverage -Wno-error",)
+
+IF = re.compile(r"\s*(?:\} else )?if \(")
+KNOWN = re.compile(r"\b(?:IS_(?:ENABLED|BUILTIN|MODULE|REACHABLE)|sizeof)\(")	# what the compiler may decide by it
+
+
+def decided(source: Sequence[str], number: int, line: Line) -> bool:
+	"""Tell whether a line only begins an if that the compiler has decided: it counts, and has neither code nor branches."""
+	if line.branches or not IF.match(source[number - 1]):
+		return False
+	text = ""
+	for part in source[number - 1:]:
+		text += part
+		if text.count("(") == text.count(")"):
+			break
+	return bool(KNOWN.search(text))
 
 
 def count(how: Boot, sources: Sequence[str], request: Request, build_root: Path, folder: Path,

@@ -324,7 +324,10 @@ class Workshop:
 						 self._copies(built.obj, name))
 		there = [name for name in sources if (self.kernel.tree / name).exists()]
 		lines = counted.count(how, there, trial.request, trial.root, folder, progress) if there else {}
-		found = self._counts_noted(index) | {name: {number: line.count for number, line in lines.get(name, {}).items()} for name in files}
+		found = self._counts_noted(index)
+		for name in files:
+			source = text_of(self.kernel.git, state, name).split("\n")
+			found[name] = {number: line.count for number, line in lines.get(name, {}).items() if not counted.decided(source, number, line)}
 		trial.note(state, COVERAGE, found)
 		return found
 
