@@ -47,12 +47,12 @@ static const struct user_memory hugetlb_memfd = {
 	.order = HPAGE_SHIFT - PAGE_SHIFT,
 };
 
-struct driver_way;
+struct driver;
 
 /**
- * struct driver - a driver that pins some pages
+ * struct opened - a driver that pins some pages
  * @up: the pages
- * @way: how it pins them
+ * @driver: the driver
  * @file: its open file
  * @addr: a page of user memory, for what its ioctls take
  * @fd: of the memory's file
@@ -60,9 +60,9 @@ struct driver_way;
  * @ioas: iommufd's address space
  * @ioctl_rc: what an ioctl of another process has returned
  */
-struct driver {
+struct opened {
 	struct user_pages *up;
-	const struct driver_way *way;
+	const struct driver *driver;
 	struct file *file;
 	unsigned long addr;
 	int fd;
@@ -72,27 +72,35 @@ struct driver {
 };
 
 /**
- * struct driver_way - how a driver pins user memory
- * @name: short name without spaces, for parameter descriptions
- * @memory: the kind of memory
+ * struct driver - how a driver pins user memory
  * @path: of the driver in devtmpfs
  * @each: it pins each page of a large folio, else the folio
  * @setup: gets ready for the first pin
  * @pin: pins some pages, returns 0 or a negative errno
  * @unpin: undoes that
  */
-struct driver_way {
-	const char *name;
-	const struct user_memory *memory;
+struct driver {
 	const char *path;
 	bool each;
-	void (*setup)(struct driver *drv);
-	long (*pin)(struct driver *drv, unsigned long offset, unsigned long size);
-	void (*unpin)(struct driver *drv);
+	void (*setup)(struct opened *drv);
+	long (*pin)(struct opened *drv, unsigned long offset, unsigned long size);
+	void (*unpin)(struct opened *drv);
+};
+
+/**
+ * struct driver_way - a driver, and memory for it to pin
+ * @name: short name without spaces, for parameter descriptions
+ * @driver: the driver
+ * @memory: the kind of memory
+ */
+struct driver_way {
+	const char *name;
+	const struct driver *driver;
+	const struct user_memory *memory;
 };
 
 /* @arg is what the driver takes, and then what it has left there. */
-static long driver_ioctl(struct driver *drv, unsigned int cmd, void *arg, size_t size)
+static long driver_ioctl(struct opened *drv, unsigned int cmd, void *arg, size_t size)
 {
 	void __user *there = (void __user *)drv->addr;
 	long ret;
@@ -105,19 +113,19 @@ static long driver_ioctl(struct driver *drv, unsigned int cmd, void *arg, size_t
 
 static void driver_forget_fd(void *data)
 {
-	struct driver *drv = data;
+	struct opened *drv = data;
 
 	close_fd(drv->fd);
 	flush_delayed_fput();
 }
 
-static struct driver *driver_open(struct kunit *test, const struct driver_way *way,
-				  unsigned int nr)
+static struct opened *driver_open(struct kunit *test, const struct driver *driver,
+				  const struct user_memory *memory)
 {
-	struct driver *drv = test_zalloc(test, sizeof(*drv));
+	struct opened *drv = test_zalloc(test, sizeof(*drv));
 
-	drv->up = user_pages_make(test, way->memory, nr);
-	drv->way = way;
+	drv->up = user_pages_make(test, memory, max(NR_PAGES, 1 << memory->order));
+	drv->driver = driver;
 	drv->addr = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, 0);
 	KUNIT_ASSERT_FALSE(test, !drv->addr || IS_ERR_VALUE(drv->addr));
@@ -128,44 +136,44 @@ static struct driver *driver_open(struct kunit *test, const struct driver_way *w
 		fd_install(drv->fd, get_file(drv->up->file));
 		test_cleanup(test, driver_forget_fd, drv);
 	}
-	drv->file = pseudo_file_open(test, "devtmpfs", way->path);
-	way->setup(drv);
+	drv->file = pseudo_file_open(test, "devtmpfs", driver->path);
+	driver->setup(drv);
 	return drv;
 }
 
-static void driver_pin_some(struct driver *drv, unsigned int first, unsigned int nr)
+static void driver_pin_some(struct opened *drv, unsigned int first, unsigned int nr)
 {
 	struct user_pages *up = drv->up;
 
 	up->began_at = ktime_get();
-	up->rc = drv->way->pin(drv, first * PAGE_SIZE, nr * PAGE_SIZE);
+	up->rc = drv->driver->pin(drv, first * PAGE_SIZE, nr * PAGE_SIZE);
 	up->ended_at = ktime_get();
 }
 
-static void driver_pin(struct driver *drv)
+static void driver_pin(struct opened *drv)
 {
 	driver_pin_some(drv, 0, drv->up->nr);
 }
 
-static void expect_driver_has(struct driver *drv)
+static void expect_driver_has(struct opened *drv)
 {
 	const unsigned int order = drv->up->memory->order;
 
 	KUNIT_EXPECT_EQ(drv->up->test, drv->up->rc, 0);
-	expect_folios_pinned(drv->up, drv->way->each ? 1U << order : 1);
+	expect_folios_pinned(drv->up, drv->driver->each ? 1U << order : 1);
 }
 
 /*
  * udmabuf: a buffer for devices, of the pages of a memfd
  */
 
-static void udmabuf_setup(struct driver *drv)
+static void udmabuf_setup(struct opened *drv)
 {
 	KUNIT_ASSERT_EQ(drv->up->test, 0,
 			memfd_fcntl(drv->up->file, F_ADD_SEALS, F_SEAL_SHRINK));
 }
 
-static long udmabuf_pin(struct driver *drv, unsigned long offset, unsigned long size)
+static long udmabuf_pin(struct opened *drv, unsigned long offset, unsigned long size)
 {
 	struct udmabuf_create create = {
 		.memfd = drv->fd,
@@ -182,7 +190,7 @@ static long udmabuf_pin(struct driver *drv, unsigned long offset, unsigned long 
 	return PTR_ERR_OR_ZERO(drv->buffer);
 }
 
-static void udmabuf_unpin(struct driver *drv)
+static void udmabuf_unpin(struct opened *drv)
 {
 	dma_buf_put(drv->buffer);
 	drv->buffer = NULL;
@@ -190,7 +198,7 @@ static void udmabuf_unpin(struct driver *drv)
 }
 
 /* What a device finds in the buffer: the first byte of a page. */
-static u8 udmabuf_finds(struct driver *drv, unsigned int page)
+static u8 udmabuf_finds(struct opened *drv, unsigned int page)
 {
 	struct iosys_map map;
 	u8 found;
@@ -209,7 +217,7 @@ static u8 udmabuf_finds(struct driver *drv, unsigned int page)
 #define MAP_FLAGS	(IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | \
 			 IOMMU_IOAS_MAP_WRITEABLE)
 
-static void iommufd_setup(struct driver *drv)
+static void iommufd_setup(struct opened *drv)
 {
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 
@@ -219,7 +227,7 @@ static void iommufd_setup(struct driver *drv)
 }
 
 /* A device is attached: what is in its address space has to be pinned. */
-static long iommufd_attach(struct driver *drv)
+static long iommufd_attach(struct opened *drv)
 {
 	struct iommu_test_cmd cmd = {
 		.size = sizeof(cmd),
@@ -230,13 +238,13 @@ static long iommufd_attach(struct driver *drv)
 	return driver_ioctl(drv, _IO(IOMMUFD_TYPE, IOMMUFD_CMD_BASE + 32), &cmd, sizeof(cmd));
 }
 
-static void iommufd_setup_attached(struct driver *drv)
+static void iommufd_setup_attached(struct opened *drv)
 {
 	iommufd_setup(drv);
 	KUNIT_ASSERT_EQ(drv->up->test, 0, iommufd_attach(drv));
 }
 
-static long iommufd_map(struct driver *drv, unsigned long offset, unsigned long size)
+static long iommufd_map(struct opened *drv, unsigned long offset, unsigned long size)
 {
 	struct iommu_ioas_map map = {
 		.size = sizeof(map),
@@ -250,7 +258,7 @@ static long iommufd_map(struct driver *drv, unsigned long offset, unsigned long 
 	return driver_ioctl(drv, IOMMU_IOAS_MAP, &map, sizeof(map));
 }
 
-static long iommufd_map_file(struct driver *drv, unsigned long offset, unsigned long size)
+static long iommufd_map_file(struct opened *drv, unsigned long offset, unsigned long size)
 {
 	struct iommu_ioas_map_file map = {
 		.size = sizeof(map),
@@ -265,7 +273,7 @@ static long iommufd_map_file(struct driver *drv, unsigned long offset, unsigned 
 	return driver_ioctl(drv, IOMMU_IOAS_MAP_FILE, &map, sizeof(map));
 }
 
-static void iommufd_unmap(struct driver *drv)
+static void iommufd_unmap(struct opened *drv)
 {
 	struct iommu_ioas_unmap unmap = {
 		.size = sizeof(unmap),
@@ -278,27 +286,14 @@ static void iommufd_unmap(struct driver *drv)
 			driver_ioctl(drv, IOMMU_IOAS_UNMAP, &unmap, sizeof(unmap)));
 }
 
-static const struct driver_way udmabuf = {
-	.name = "udmabuf-memfd",
-	.memory = &memfd,
+static const struct driver udmabuf = {
 	.path = "udmabuf",
 	.setup = udmabuf_setup,
 	.pin = udmabuf_pin,
 	.unpin = udmabuf_unpin,
 };
 
-static const struct driver_way udmabuf_hugetlb = {
-	.name = "udmabuf-hugetlb",
-	.memory = &hugetlb_memfd,
-	.path = "udmabuf",
-	.setup = udmabuf_setup,
-	.pin = udmabuf_pin,
-	.unpin = udmabuf_unpin,
-};
-
-static const struct driver_way iommufd = {
-	.name = "iommufd-anon",
-	.memory = &user_memory_anon,
+static const struct driver iommufd = {
 	.path = "iommu",
 	.each = true,
 	.setup = iommufd_setup_attached,
@@ -306,29 +301,7 @@ static const struct driver_way iommufd = {
 	.unpin = iommufd_unmap,
 };
 
-static const struct driver_way iommufd_thp = {
-	.name = "iommufd-thp",
-	.memory = &user_memory_thp,
-	.path = "iommu",
-	.each = true,
-	.setup = iommufd_setup_attached,
-	.pin = iommufd_map,
-	.unpin = iommufd_unmap,
-};
-
-static const struct driver_way iommufd_hugetlb = {
-	.name = "iommufd-hugetlb",
-	.memory = &user_memory_hugetlb,
-	.path = "iommu",
-	.each = true,
-	.setup = iommufd_setup_attached,
-	.pin = iommufd_map,
-	.unpin = iommufd_unmap,
-};
-
-static const struct driver_way iommufd_file = {
-	.name = "iommufd-file-memfd",
-	.memory = &user_memory_memfd,
+static const struct driver iommufd_file = {
 	.path = "iommu",
 	.each = true,
 	.setup = iommufd_setup_attached,
@@ -336,58 +309,43 @@ static const struct driver_way iommufd_file = {
 	.unpin = iommufd_unmap,
 };
 
-static const struct driver_way iommufd_file_hugetlb = {
-	.name = "iommufd-file-hugetlb",
-	.memory = &user_memory_hugetlb,
-	.path = "iommu",
-	.each = true,
-	.setup = iommufd_setup_attached,
-	.pin = iommufd_map_file,
-	.unpin = iommufd_unmap,
+static const struct driver_way ways[] = {
+	{ "udmabuf-memfd", &udmabuf, &memfd },
+	{ "udmabuf-hugetlb", &udmabuf, &hugetlb_memfd },
+	{ "iommufd-anon", &iommufd, &user_memory_anon },
+	{ "iommufd-thp", &iommufd, &user_memory_thp },
+	{ "iommufd-hugetlb", &iommufd, &user_memory_hugetlb },
+	{ "iommufd-file-memfd", &iommufd_file, &user_memory_memfd },
+	{ "iommufd-file-hugetlb", &iommufd_file, &user_memory_hugetlb },
 };
 
-static const struct driver_way * const ways[] = {
-	&udmabuf,
-	&udmabuf_hugetlb,
-	&iommufd,
-	&iommufd_thp,
-	&iommufd_hugetlb,
-	&iommufd_file,
-	&iommufd_file_hugetlb,
-};
-
-PARAM_ARRAY(ways, "%s", (*p)->name);
+PARAM_ARRAY(ways, "%s", p->name);
 
 /* Series may wait for small and transparent huge folios only. */
-static const struct driver_way * const held[] = {
-	&udmabuf,
-	&iommufd,
-	&iommufd_thp,
-	&iommufd_file,
+static const struct driver_way held[] = {
+	{ "udmabuf-memfd", &udmabuf, &memfd },
+	{ "iommufd-anon", &iommufd, &user_memory_anon },
+	{ "iommufd-thp", &iommufd, &user_memory_thp },
+	{ "iommufd-file-memfd", &iommufd_file, &user_memory_memfd },
 };
 
-PARAM_ARRAY(held, "%s", (*p)->name);
-
-static unsigned int nr_pages(const struct driver_way *way)
-{
-	return max(NR_PAGES, 1 << way->memory->order);
-}
+PARAM_ARRAY(held, "%s", p->name);
 
 static void pinned(struct kunit *test)
 {
-	const struct driver_way * const *way = test->param_value;
-	struct driver *drv = driver_open(test, *way, nr_pages(*way));
+	const struct driver_way *way = test->param_value;
+	struct opened *drv = driver_open(test, way->driver, way->memory);
 
 	driver_pin(drv);
 	expect_driver_has(drv);
-	drv->way->unpin(drv);
+	drv->driver->unpin(drv);
 	expect_not_pinned(drv->up);
 }
 
 /* Whoever closes an address space gives back what is in it. */
 static void closed(struct kunit *test)
 {
-	struct driver *drv = driver_open(test, &iommufd, NR_PAGES);
+	struct opened *drv = driver_open(test, &iommufd, &user_memory_anon);
 
 	driver_pin(drv);
 	expect_driver_has(drv);
@@ -398,8 +356,8 @@ static void closed(struct kunit *test)
 /* Pinning lasts as long as the extra reference, or fails without the series. */
 static void transient_reference(struct kunit *test)
 {
-	const struct driver_way * const *way = test->param_value;
-	struct driver *drv = driver_open(test, *way, nr_pages(*way));
+	const struct driver_way *way = test->param_value;
+	struct opened *drv = driver_open(test, way->driver, way->memory);
 	const ktime_t delay = ms_to_ktime(HOLD_MS);
 	struct user_pages *up = drv->up;
 	struct folio_hold *hold;
@@ -419,13 +377,13 @@ static void transient_reference(struct kunit *test)
 		driver_pin(drv);
 	}
 	expect_driver_has(drv);
-	drv->way->unpin(drv);
+	drv->driver->unpin(drv);
 	expect_not_pinned(up);
 }
 
 static void attach_fn(struct test_task *task)
 {
-	struct driver *drv = task->data;
+	struct opened *drv = task->data;
 
 	drv->ioctl_rc = iommufd_attach(drv);
 }
@@ -433,14 +391,13 @@ static void attach_fn(struct test_task *task)
 /* When another process attaches the device, it pins what this one has mapped. */
 static void attached_by_another(struct kunit *test)
 {
-	static const struct driver_way way = {
-		.memory = &user_memory_shmem,
+	static const struct driver unattached = {
 		.path = "iommu",
 		.each = true,
 		.setup = iommufd_setup,
 		.pin = iommufd_map,
 	};
-	struct driver *drv = driver_open(test, &way, NR_PAGES);
+	struct opened *drv = driver_open(test, &unattached, &user_memory_shmem);
 
 	driver_pin(drv);
 	KUNIT_ASSERT_EQ(test, drv->up->rc, 0);
@@ -455,7 +412,7 @@ static void attached_by_another(struct kunit *test)
 /* A buffer has the pages of its range, and pins their folio once. */
 static void part_of_large(struct kunit *test)
 {
-	struct driver *drv = driver_open(test, &udmabuf_hugetlb, nr_pages(&udmabuf_hugetlb));
+	struct opened *drv = driver_open(test, &udmabuf, &hugetlb_memfd);
 	struct user_pages *up = drv->up;
 
 	driver_pin_some(drv, THE_PAGE, NR_PAGES);
@@ -471,7 +428,7 @@ static void part_of_large(struct kunit *test)
 /* Also of pages of several folios, from the second on. */
 static void part_of_file(struct kunit *test)
 {
-	struct driver *drv = driver_open(test, &udmabuf, NR_PAGES);
+	struct opened *drv = driver_open(test, &udmabuf, &memfd);
 	struct user_pages *up = drv->up;
 	unsigned int i;
 
@@ -487,7 +444,7 @@ static void part_of_file(struct kunit *test)
 /* What udmabuf must not take, and leaves as it was. */
 static void refused(struct kunit *test)
 {
-	struct driver *drv = driver_open(test, &udmabuf, NR_PAGES);
+	struct opened *drv = driver_open(test, &udmabuf, &memfd);
 
 	KUNIT_EXPECT_EQ(test, udmabuf_pin(drv, PAGE_SIZE / 2, PAGE_SIZE), -EINVAL);
 	KUNIT_EXPECT_EQ(test, udmabuf_pin(drv, 0, 0), -EINVAL);
