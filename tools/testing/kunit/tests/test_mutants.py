@@ -10,8 +10,9 @@ import pytest
 
 from logs import TREE, changed, judge, lines_of
 from pinwait.commands import mutants
-from pinwait.log.results import Outcome, Verdict
+from pinwait.log.results import Case, Ending, LogResult, Outcome, Splat, Status, Verdict
 from pinwait.mutation import corpus
+from pinwait.mutation.promises import Promise, Section
 from pinwait.source import series, store
 from pinwait.source.options import Options
 from pinwait.util.errors import CannotJudge, UsageError
@@ -213,6 +214,42 @@ def test_time_limit_of_a_profile_is_not_that_of_the_next(tmp_path, monkeypatch):
 	shop = object.__new__(mutants.Shop)
 	shop.session, shop.objects = session, {}
 	monkeypatch.setattr(mutants.Shop, "bench", lambda self, number: None)
-	monkeypatch.setattr(mutants.Shop, "judged", lambda self, bench, folder: (SimpleNamespace(wall_seconds=1.0), Verdict(Outcome.PASS, "")))
+	monkeypatch.setattr(mutants.Shop, "judged", lambda self, bench, folder, suite="": (SimpleNamespace(wall_seconds=1.0), Verdict(Outcome.PASS, "")))
 	shop.prove()
 	assert (shop.session.options.timeout, session.options.timeout) == (40, 0)
+
+
+def _promised(monkeypatch, fails, splats=()):
+	"""Try mutant m of two promises, of suites one and two; return which suites were booted, and what that decided."""
+	rows = [Promise("first", ("one.a", "two.a"), ("m",)), Promise("second", ("two.b",), ("m",)), Promise("third", ("three.a",), ("other",))]
+	monkeypatch.setattr(mutants.promises, "load", lambda _path: [Section("all", tuple(rows))])
+	shop, booted = object.__new__(mutants.Shop), []
+	shop.session = SimpleNamespace(cases=SimpleNamespace(select=lambda _profile: [SimpleNamespace(suite=name) for name in ("one", "two", "three")]),
+				       profile=SimpleNamespace(name="x86_64"))
+
+	def judged(_bench, _folder, suite):
+		booted.append(suite)
+		cases = [Case(suite, name, None, Status.FAIL if f"{suite}.{name}" in fails else Status.PASS, 1.0, 1.0, "") for name in ("a", "b")]
+		log = LogResult(cases=cases, started=True, ending=Ending.FINISHED, splats=list(splats))
+		return log, Verdict(Outcome.FAIL if any(case.status is Status.FAIL for case in cases) else Outcome.PASS, "")
+	shop.judged = judged
+	decided = shop.promised(None, "m", None)
+	return booted, decided and (decided[1].outcome, sorted(case.id for case in decided[0].cases if case.status is Status.FAIL))
+
+
+@pytest.mark.parametrize("fails, suites, found", [
+	({"one.a", "two.b"}, ["one", "two"], (Outcome.FAIL, ["one.a", "two.b"])), ({"two.b"}, ["one", "two"], None),
+	({"two.a", "two.b"}, ["one", "two"], (Outcome.FAIL, ["two.a", "two.b"])), (set(), ["one", "two"], None)])
+def test_the_suites_of_its_promises_decide_about_a_mutant(monkeypatch, fails, suites, found):
+	assert _promised(monkeypatch, fails) == (suites, found)
+
+
+def test_a_complaint_needs_all_suites(monkeypatch):
+	assert _promised(monkeypatch, {"one.a", "two.b"}, [Splat("WARNING", None, 1, "")]) == (["one"], None)
+
+
+def test_a_mutant_of_no_promise_needs_all_suites(monkeypatch):
+	monkeypatch.setattr(mutants.promises, "load", lambda _path: [])
+	shop = object.__new__(mutants.Shop)
+	shop.session = SimpleNamespace(cases=SimpleNamespace(select=lambda _profile: []), profile=SimpleNamespace(name="x86_64"))
+	assert shop.promised(None, "m", None) is None

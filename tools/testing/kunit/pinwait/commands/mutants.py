@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 ABSENT = "absent"	# this kernel lacks the text
 GOOD = ("killed", "equivalent", ABSENT)
 LEAST_PATIENCE = 10	# seconds before a boot counts as hung
+NARROW = 10.0	# wall seconds of a boot from which on the suites of a mutant's promises are booted first, one by one
 
 
 @dataclass
@@ -97,6 +98,11 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 		code = session.finish(tried[0][0], score(fates, len(unkept)))
 	session.say_where()
 	return code
+
+
+def killers_of(name: str, log: LogResult) -> dict[str, set[str]]:
+	"""Return every suite.case that failed on a mutant, under its name."""
+	return {name: {f"{case.suite}.{case.name}" for case in log.cases if case.status is Status.FAIL}}
 
 
 def killed(fates: Sequence[Fate]) -> dict[str, set[str]]:
@@ -179,6 +185,7 @@ def _stands_in(kernel: Kernel, mutant: Mutant) -> bool:
 class Shop:
 	"""The data and tools to try the mutants of a profile."""
 	complete = True		# the kernel has the text of every mutant
+	narrow = False		# a boot of all suites takes long
 
 	def __init__(self, session: Session, kernel: Kernel, done: Built, group: Sequence[Change], flags: str = ""):
 		options = session.options
@@ -218,10 +225,27 @@ class Shop:
 			raise CannotJudge(f"compiling the same sources beside the build gives different objects: {', '.join(differs)}")
 		return bench
 
-	def judged(self, bench: relink.Bench, folder: Path) -> tuple[LogResult, Verdict]:
-		"""Boot the kernel on a bench and judge it."""
-		log = self.session.boot(self.kernel, Built(bench.obj, self.done.compiler), folder)
-		return verdict.judge(log, self.session.cases, self.session.profile.name)
+	def judged(self, bench: relink.Bench, folder: Path, suite: str = "") -> tuple[LogResult, Verdict]:
+		"""Boot the kernel on a bench, with one suite or all, and judge it."""
+		session = copy.copy(self.session)
+		session.options = replace(session.options, filter=suite)
+		log = session.boot(self.kernel, Built(bench.obj, self.done.compiler), folder)
+		return verdict.judge(log, session.cases, session.profile.name, suite)
+
+	def promised(self, bench: relink.Bench, name: str, folder: Path) -> tuple[LogResult, Verdict] | None:
+		"""Boot only the suites of the promises that a mutant breaks; None if not each of these has a case that fails by itself."""
+		found, failure = LogResult(started=True, ending=Ending.FINISHED), None
+		kept = [promise for promise in promises.rows(promises.load(PROMISES)) if name in promise.mutants]
+		there = {case.suite for case in self.session.cases.select(self.session.profile.name)}
+		for suite in dict.fromkeys(case.partition(".")[0] for promise in kept for case in promise.cases):
+			if suite not in there or found.cases and not promises.unkept(kept, killers_of(name, found)):
+				continue
+			log, answer = self.judged(bench, folder, suite)
+			if log.splats or log.ending is not Ending.FINISHED:
+				return None
+			found.cases += log.cases
+			failure = answer if answer.outcome is Outcome.FAIL else failure
+		return (found, failure) if failure and not promises.unkept(kept, killers_of(name, found)) else None
 
 	def prove(self) -> LogResult:
 		"""Check that compiling and linking on a bench gives the same kernel, and that the suite passes on it."""
@@ -231,6 +255,7 @@ class Shop:
 			raise CannotJudge(f"the suite does not pass without a mutant: {answer.reason}")
 		# Many mutants have failed long before they hang; the profile's limit would waste time.
 		limit = patience(log.wall_seconds or 0.0, LEAST_PATIENCE)
+		self.narrow = (log.wall_seconds or 0.0) > NARROW
 		options = self.session.options
 		self.session = copy.copy(self.session)	# the next profile has a suite of its own
 		self.session.options = replace(options, timeout=options.timeout or min(limit, self.session.timeout))
@@ -250,7 +275,8 @@ class Shop:
 			compiled = True
 			if differs:
 				bench.relink(output)
-				log, answer = self.judged(bench, folder)
+				decided = self.promised(bench, mutant.name, folder) if self.narrow and not mutant.equivalent else None
+				log, answer = decided or self.judged(bench, folder)
 				if log.splats or log.ending is Ending.PANIC:
 					# Its back traces name functions, so it needs its own symbol table.
 					bench.link(output)
