@@ -178,7 +178,7 @@ def test_distclean_removes_what_is_the_tools_own(tmp_path):
 
 
 def test_clean_keeps_what_was_not_built(tmp_path):
-	for name in ("obj", "results", "gate", "mutants-7.3-uml", "check", "kernels", "cache", "ccache", "strays"):
+	for name in ("obj", "selftests", "results", "gate", "mutants-7.3-uml", "check", "kernels", "cache", "ccache", "strays"):
 		(tmp_path / "build" / name).mkdir(parents=True)
 	(tmp_path / "build" / MARK).touch()
 	assert _run(tmp_path, "clean").returncode == 0

@@ -17,7 +17,7 @@ from ..util.errors import CannotJudge
 from ..util.proc import run
 from ..util.progress import Progress
 from ..util.project import PROJECT
-from .build import Built, Request, compiler_of, environment, logged, make_command
+from .build import Built, DoesNotBuild, Request, compiler_of, environment, logged, make_command, take
 from .profile import Profile
 
 INITRAMFS = "selftests.cpio"	# beside the kernel
@@ -73,7 +73,7 @@ def add(kernel: Kernel, commit: str, built: Built, request: Request, root: Path,
 			_make(kernel, commit, built, request, root, place, log)
 		stamp.write_text(wanted, encoding="utf-8")
 	(built.obj / INITRAMFS).unlink(missing_ok=True)
-	shutil.copyfile(kept, built.obj / INITRAMFS)
+	take(kept, built.obj / INITRAMFS)
 
 
 def _there(kernel: Kernel, commit: str, names: Sequence[str]) -> list[str]:
@@ -98,7 +98,10 @@ def _make(kernel: Kernel, commit: str, built: Built, request: Request, root: Pat
 		       f"KHDR_INCLUDES=-isystem {built.obj / 'usr/include'}", "LDFLAGS=-static", *targets]
 	with open(log, "a", encoding="utf-8") as output:
 		logged(request.sandbox.command(headers, [built.obj, Path(env["CCACHE_DIR"])]), env, output.fileno(), kernel.tree)
-		logged(request.sandbox.command(compile_all, [place]), env, output.fileno(), kernel.tree)
+		try:
+			logged(request.sandbox.command(compile_all, [place]), env, output.fileno(), kernel.tree)
+		except DoesNotBuild as error:
+			raise DoesNotBuild(error.why.replace("the kernel does", f"{FOLDER} does"), log) from error
 	listing = place / "listing"
 	(place / "programs").write_text("".join(f"{words}\n" for words in request.profile.selftests), encoding="utf-8")
 	listing.write_text("".join(f"{line}\n" for line in _listing(place, targets)), encoding="utf-8")
