@@ -80,7 +80,7 @@ def test_quick_says_what_it_does_not_check(tree, asked, capsys):
 	assert "FULL=1 has them all" in asked[0][0].left_out
 	presubmit.presubmit(Options(kdir=str(tree)), False, "", True)
 	assert asked[0][1].checks == () and set(asked[0][1].profiles) == {"uml", "uml-debug", "uml-kasan", "uml-smp", "uml-rt", "x86_64",
-								  "x86_64-lockdep"}
+								  "x86_64-lockdep", "selftests"}
 
 
 def _push(tree, *lines):

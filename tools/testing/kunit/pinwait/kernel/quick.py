@@ -23,7 +23,9 @@ from ..log.results import LogLine
 from ..util.errors import CannotJudge
 from ..util.proc import descendants, reap
 
-NEARLY = 0.8	# share of the limit of processor time
+# Share of the limit of processor time from which on a boot was ended by it: the limit counts ticks, of which a virtual machine that
+# does not get its host's processors loses a part.
+NEARLY = 0.6
 FAILED = re.compile(r"^(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?)? *not ok .*$")
 
 
@@ -86,7 +88,7 @@ def run(argv: Sequence[str], processor: int, wall: int, whole: bool = False, pro
 		boot.check_started(booted.lines)
 	after = resource.getrusage(resource.RUSAGE_CHILDREN)
 	booted.seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-	# _end() waits for all children and may lose the exit code. The limit and the usage are measured differently: hence NEARLY.
+	# _end() waits for all children and may lose the exit code.
 	booted.hung = not booted.failed and (booted.hung or booted.seconds >= NEARLY * processor)
 	return booted
 
