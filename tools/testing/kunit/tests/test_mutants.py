@@ -233,7 +233,8 @@ def _promised(monkeypatch, fails, splats=()):
 		log = LogResult(cases=cases, started=True, ending=Ending.FINISHED, splats=list(splats))
 		return log, Verdict(Outcome.FAIL if any(case.status is Status.FAIL for case in cases) else Outcome.PASS, "")
 	shop.judged = judged
-	decided = shop.promised(None, "m", None)
+	bench = SimpleNamespace(link=lambda _output: booted.append("link"))
+	decided = shop.promised(bench, "m", None, None)
 	return booted, decided and (decided[1].outcome, sorted(case.id for case in decided[0].cases if case.status is Status.FAIL))
 
 
@@ -244,12 +245,13 @@ def test_the_suites_of_its_promises_decide_about_a_mutant(monkeypatch, fails, su
 	assert _promised(monkeypatch, fails) == (suites, found)
 
 
-def test_a_complaint_needs_all_suites(monkeypatch):
-	assert _promised(monkeypatch, {"one.a", "two.b"}, [Splat("WARNING", None, 1, "")]) == (["one"], None)
+def test_a_complaint_is_seen_with_the_right_symbols(monkeypatch):
+	booted, decided = _promised(monkeypatch, {"one.a", "two.b"}, [Splat("WARNING", None, 1, "")])
+	assert booted == ["one", "link", "one", "two", "link", "two"] and decided == (Outcome.FAIL, ["one.a", "two.b"])
 
 
 def test_a_mutant_of_no_promise_needs_all_suites(monkeypatch):
 	monkeypatch.setattr(mutants.promises, "load", lambda _path: [])
 	shop = object.__new__(mutants.Shop)
 	shop.session = SimpleNamespace(cases=SimpleNamespace(select=lambda _profile: []), profile=SimpleNamespace(name="x86_64"))
-	assert shop.promised(None, "m", None) is None
+	assert shop.promised(None, "m", None, None) is None

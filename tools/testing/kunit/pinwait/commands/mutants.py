@@ -102,7 +102,7 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 
 def killers_of(name: str, log: LogResult) -> dict[str, set[str]]:
 	"""Return every suite.case that failed on a mutant, under its name."""
-	return {name: {f"{case.suite}.{case.name}" for case in log.cases if case.status is Status.FAIL}}
+	return {name: {f"{case.suite}.{case.name}" for case in log.cases if case.status in (Status.FAIL, Status.CRASH)}}
 
 
 def killed(fates: Sequence[Fate]) -> dict[str, set[str]]:
@@ -232,18 +232,27 @@ class Shop:
 		log = session.boot(self.kernel, Built(bench.obj, self.done.compiler), folder)
 		return verdict.judge(log, session.cases, session.profile.name, suite)
 
-	def promised(self, bench: relink.Bench, name: str, folder: Path) -> tuple[LogResult, Verdict] | None:
-		"""Boot only the suites of the promises that a mutant breaks; None if not each of these has a case that fails by itself."""
+	def seen(self, bench: relink.Bench, folder: Path, output: Path, suite: str = "") -> tuple[LogResult, Verdict]:
+		"""The same, and once more with the kernel's own symbols if it complains: its back traces name functions."""
+		log, answer = self.judged(bench, folder, suite)
+		if log.splats or log.ending is Ending.PANIC:
+			bench.link(output)
+			log, answer = self.judged(bench, folder, suite)
+		return log, answer
+
+	def promised(self, bench: relink.Bench, name: str, folder: Path, output: Path) -> tuple[LogResult, Verdict] | None:
+		"""Boot only the suites of the promises that a mutant breaks; None if not each of these has a case that fails."""
 		found, failure = LogResult(started=True, ending=Ending.FINISHED), None
 		kept = [promise for promise in promises.rows(promises.load(PROMISES)) if name in promise.mutants]
 		there = {case.suite for case in self.session.cases.select(self.session.profile.name)}
 		for suite in dict.fromkeys(case.partition(".")[0] for promise in kept for case in promise.cases):
 			if suite not in there or found.cases and not promises.unkept(kept, killers_of(name, found)):
 				continue
-			log, answer = self.judged(bench, folder, suite)
-			if log.splats or log.ending is not Ending.FINISHED:
+			log, answer = self.seen(bench, folder, output, suite)
+			if log.ending not in (Ending.FINISHED, Ending.PANIC):
 				return None
 			found.cases += log.cases
+			found.splats += log.splats
 			failure = answer if answer.outcome is Outcome.FAIL else failure
 		return (found, failure) if failure and not promises.unkept(kept, killers_of(name, found)) else None
 
@@ -275,13 +284,9 @@ class Shop:
 			compiled = True
 			if differs:
 				bench.relink(output)
-				decided = self.promised(bench, mutant.name, folder) if self.narrow and not mutant.equivalent else None
-				log, answer = decided or self.judged(bench, folder)
-				if log.splats or log.ending is Ending.PANIC:
-					# Its back traces name functions, so it needs its own symbol table.
-					bench.link(output)
-					log, answer = self.judged(bench, folder)
-				_settle(fate, log, answer)
+				narrow = self.narrow and not mutant.equivalent
+				decided = self.promised(bench, mutant.name, folder, output) if narrow else None
+				_settle(fate, *(decided or self.seen(bench, folder, output)))
 			else:
 				fate.outcome, fate.killer = "equivalent", "the object is the same"
 		except CannotJudge as error:
