@@ -227,8 +227,10 @@ class Shop:
 
 	def judged(self, bench: relink.Bench, folder: Path, suite: str = "") -> tuple[LogResult, Verdict]:
 		"""Boot the kernel on a bench, with one suite or all, and judge it."""
-		session = copy.copy(self.session)
-		session.options = replace(session.options, filter=suite)
+		session = self.session
+		if suite:
+			session = copy.copy(session)
+			session.options = replace(session.options, filter=suite)
 		log = session.boot(self.kernel, Built(bench.obj, self.done.compiler), folder)
 		return verdict.judge(log, session.cases, session.profile.name, suite)
 
