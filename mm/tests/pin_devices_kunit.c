@@ -21,7 +21,7 @@
 #include "folio_fixture.h"
 #include "user_pages.h"
 
-/* First: linux/memfd.h needs the types of linux/mm.h and does not include it. */
+/* Last: it needs the types of linux/mm.h and does not include it. */
 #include <linux/memfd.h>
 
 /* Pages to pin, and the one that a case is about. */
@@ -31,7 +31,7 @@
 /* How long an extra reference lasts. */
 #define HOLD_MS		100
 
-/* A memfd that need not keep its size: a buffer of it must not shrink. */
+/* One that can be sealed: udmabuf takes only what cannot shrink. */
 static const struct user_memory memfd = {
 	.name = "memfd",
 	.memfd = true,
