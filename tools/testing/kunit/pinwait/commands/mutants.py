@@ -20,7 +20,7 @@ from ..log import verdict
 from ..mutation import corpus, promises
 from ..source import series
 from ..util import deps
-from ..kernel.boot import patience
+from ..kernel.boot import NARROW, patience
 from ..kernel.build import Built
 from ..log.results import Ending, LogResult, Outcome, Status, Verdict
 from ..mutation.corpus import Change, Mutant
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 ABSENT = "absent"	# this kernel lacks the text
 GOOD = ("killed", "equivalent", ABSENT)
 LEAST_PATIENCE = 10	# seconds before a boot counts as hung
-NARROW = 10.0	# wall seconds of a boot from which on the suites of a mutant's promises are booted first, one by one
 
 
 @dataclass

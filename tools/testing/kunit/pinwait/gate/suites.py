@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from ..kernel.boot import NARROW
 from ..util import outputs
 from . import compare, exports, lint, repeat, weakening
 from ..log.results import Outcome
@@ -16,7 +17,6 @@ from .checks import NAMED, Examiner, Scene
 from .seen import text_of
 from .states import STUBS, STUBS_PROFILE, Answer
 
-NARROW = 10.0		# wall seconds of a boot from which on repeated ones begin with one suite
 REPEATED = 4		# limit of a repeated boot in real time, as a multiple of the base's
 
 

@@ -36,6 +36,7 @@ TIMED_OUT = re.compile(r"^Command '\[.*\]' timed out after [\d.]+ seconds$")
 # Limit of a boot that is expected to take a known time: a multiple of it if it is short, for then all depends on what else the
 # machine does; of a long one a smaller multiple, and some seconds.
 SHORT, LONG, MORE = 40, 4, 60
+NARROW = 10.0	# wall seconds of a boot of all suites from which on it is worth while to boot one suite first
 
 
 def patience(seconds: float, least: int) -> int:
