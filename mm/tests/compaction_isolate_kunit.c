@@ -176,8 +176,6 @@ static void leaves_isolated(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, list_empty(&second->folios));
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
-
 #define CLUSTER_ORDER	6
 
 /* Not more than a cluster at once is isolated: the rest stays for others to use. */
@@ -185,14 +183,10 @@ static void stops_after_cluster(struct kunit *test)
 {
 	const unsigned int nr = 1 << CLUSTER_ORDER;
 	struct user_pages *up = user_pages_map(test, &user_memory_memfd, nr);
-	struct page *page = alloc_pages(GFP_HIGHUSER_MOVABLE, CLUSTER_ORDER);
+	struct page *page = test_pages_alloc(test, GFP_HIGHUSER_MOVABLE, CLUSTER_ORDER);
 	struct isolation *isolation;
 	unsigned int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	split_page(page, CLUSTER_ORDER);
-	for (i = 0; i < nr; i++)
-		test_cleanup(test, put_page_action, page + i);
 	for (i = 0; i < nr; i++) {
 		struct folio *folio = page_folio(page + i);
 
@@ -201,7 +195,7 @@ static void stops_after_cluster(struct kunit *test)
 		folio_mark_uptodate(folio);
 		folio_unlock(folio);
 		/* The page cache has its own. */
-		kunit_release_action(test, put_page_action, page + i);
+		test_folio_put(test, folio);
 	}
 	isolation = isolate(test, page, nr, GFP_KERNEL);
 	KUNIT_EXPECT_EQ(test, isolation->rc, 0);

@@ -412,7 +412,9 @@ bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr);
 /* test_folio.c */
 
 struct folio *test_folio_alloc(struct kunit *test, unsigned int order);
+struct page *test_pages_alloc(struct kunit *test, gfp_t gfp, unsigned int order);
 void test_folio_get(struct kunit *test, struct folio *folio);
+void test_folio_take(struct kunit *test, struct folio *folio);
 void test_folio_put(struct kunit *test, struct folio *folio);
 void test_folio_give(struct kunit *test, struct folio *folio);
 void test_folio_lock(struct kunit *test, struct folio *folio);

@@ -202,19 +202,25 @@ static void batch_wakes_survivors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(kept), 1);
 }
 
-/* A waiter for another folio is not woken. */
+/* A waiter for another folio is not woken, be it the neighbour in memory. */
 static void wakes_only_its_own(struct kunit *test)
 {
-	struct folio *folio = test_folio_alloc(test, 0);
-	struct folio *other = test_folio_alloc(test, 0);
-	struct wakeup_spy *spy = wakeup_spy(test, other);
+	struct page *pages = test_pages_alloc(test, GFP_KERNEL, 2);
+	struct wakeup_spy *spies[4];
+	struct folio *folio;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(spies); i++)
+		spies[i] = wakeup_spy(test, page_folio(pages + i));
 
 	folio_fixture_needs_key(test);
 	folio_wakeup_key_get(test);
+	folio = page_folio(pages + 1);
 	folio_get(folio);
 	folio_put(folio);
 
-	KUNIT_EXPECT_EQ(test, spy->wakeups, 0);
+	for (i = 0; i < ARRAY_SIZE(spies); i++)
+		KUNIT_EXPECT_EQ_MSG(test, spies[i]->wakeups, i == 1, "page %d", i);
 }
 
 /*

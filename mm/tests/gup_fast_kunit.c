@@ -176,8 +176,6 @@ static void leaves_rest_to_slow_way(struct kunit *test)
 	expect_unpins(up);
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
-
 /* Without the slow way there is no more than what comes before the first gap. */
 static void fast_only(struct kunit *test)
 {
@@ -193,7 +191,7 @@ static void fast_only(struct kunit *test)
 
 	rc = get_user_pages_fast_only(up->addr, NR_PAGES, FOLL_WRITE, pages);
 	for (i = 0; i < rc; i++)
-		test_cleanup(test, put_page_action, pages[i]);
+		test_folio_take(test, page_folio(pages[i]));
 	KUNIT_EXPECT_EQ(test, rc, NR_PAGES / 2);
 	for (i = 0; i < rc; i++)
 		KUNIT_EXPECT_PTR_EQ(test, page_folio(pages[i]), user_pages_folio(up, i));

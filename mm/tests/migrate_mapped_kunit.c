@@ -342,7 +342,6 @@ static const struct address_space_operations large_aops = {
 };
 
 KUNIT_DEFINE_ACTION_WRAPPER(fput_action, __fput_sync, struct file *);
-KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
 
 static u8 pattern(unsigned int i)
 {
@@ -357,7 +356,7 @@ static void cache_folio(struct kunit *test, struct file *file, struct folio *fol
 						   GFP_KERNEL));
 	folio_mark_uptodate(folio);
 	folio_unlock(folio);
-	kunit_release_action(test, put_page_action, folio_page(folio, 0));
+	test_folio_put(test, folio);
 	lru_add_drain_all();
 }
 
@@ -366,7 +365,7 @@ static struct large *large_of(struct kunit *test, struct folio *folio, pgoff_t i
 	struct large *large = test_zalloc(test, sizeof(*large));
 	unsigned int i;
 
-	test_cleanup(test, put_page_action, folio_page(folio, 0));
+	test_folio_take(test, folio);
 	large->test = test;
 	large->folio = folio;
 	large->index = index;
@@ -602,16 +601,12 @@ PARAM_ARRAY(neighbours, "%s", *p < 0 ? "before" : "behind");
 static void neighbour_is_no_page(struct kunit *test)
 {
 	const int *side = test->param_value;
-	struct page *pages = alloc_pages(GFP_KERNEL, 2);
+	struct page *pages = test_pages_alloc(test, GFP_KERNEL, 2);
 	struct page *page = pages + 1, *copy = page + *side;
 	unsigned long addr, copy_addr;
 	struct large *large;
 
-	KUNIT_ASSERT_NOT_NULL(test, pages);
-	split_page(pages, 2);
-	test_cleanup(test, put_page_action, pages);
-	test_cleanup(test, put_page_action, pages + 2);
-	test_cleanup(test, put_page_action, pages + 3);
+	test_folio_give(test, page_folio(page));
 	large = large_of(test, page_folio(page), 1);
 	addr = large_map(large, 0, 1, 1, 0);
 	large->other = copy;
@@ -635,7 +630,7 @@ static void large_of_memfd(struct kunit *test)
 	pgoff_t offset = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	test_cleanup(test, put_page_action, folio_page(folio, 0));
+	test_folio_take(test, folio);
 	cache_folio(test, up->file, folio, NR_PAGES);
 
 	up->rc = memfd_pin_folios(up->file, NR_PAGES * PAGE_SIZE + start,

@@ -105,7 +105,6 @@ static int odd_mmap(struct file *file, struct vm_area_struct *vma)
 static const struct file_operations odd_fops = { .mmap = odd_mmap };
 
 KUNIT_DEFINE_ACTION_WRAPPER(fput_action, __fput_sync, struct file *);
-KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
 
 static struct odd_pages *odd_pages(struct kunit *test, unsigned int odd, int open)
 {
@@ -117,7 +116,7 @@ static struct odd_pages *odd_pages(struct kunit *test, unsigned int odd, int ope
 	for (i = 0; i < NR_PAGES; i++) {
 		op->pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
 		KUNIT_ASSERT_NOT_NULL(test, op->pages[i]);
-		test_cleanup(test, put_page_action, op->pages[i]);
+		test_folio_take(test, page_folio(op->pages[i]));
 	}
 	op->file = anon_inode_getfile("odd_pages", &odd_fops, op, open);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, op->file);

@@ -1326,8 +1326,6 @@ static void unpin_dirty(struct kunit *test)
 	expect_not_pinned(up);
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
-
 /* Of a large folio. */
 #define ORDER	2
 
@@ -1446,13 +1444,9 @@ static void unpin_gaps(struct kunit *test)
 /* A range of two folios is unpinned, and marked dirty, in both. */
 static void unpin_range_of_folios(struct kunit *test)
 {
-	struct page *pages = alloc_pages(GFP_KERNEL, 1);
+	struct page *pages = test_pages_alloc(test, GFP_KERNEL, 1);
 	unsigned int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, pages);
-	split_page(pages, 1);
-	for (i = 0; i < 2; i++)
-		test_cleanup(test, put_page_action, pages + i);
 	for (i = 0; i < 2; i++)
 		pin_folio(test, page_folio(pages + i), 1);
 	unpin_user_page_range_dirty_lock(pages, 2, true);

@@ -18,6 +18,16 @@
 KUNIT_DEFINE_ACTION_WRAPPER(folio_put_action, folio_put, struct folio *);
 
 /**
+ * test_folio_take() - have a reference of the case dropped when it ends
+ * @test: the running test
+ * @folio: the folio
+ */
+void test_folio_take(struct kunit *test, struct folio *folio)
+{
+	test_cleanup(test, folio_put_action, folio);
+}
+
+/**
  * test_folio_alloc() - allocate a folio without users
  * @test: the running test
  * @order: its order
@@ -29,8 +39,29 @@ struct folio *test_folio_alloc(struct kunit *test, unsigned int order)
 	struct folio *folio = folio_alloc(GFP_KERNEL, order);
 
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	test_cleanup(test, folio_put_action, folio);
+	test_folio_take(test, folio);
 	return folio;
+}
+
+/**
+ * test_pages_alloc() - allocate small folios that are neighbours in memory
+ * @test: the running test
+ * @gfp: how to allocate them
+ * @order: 2^order of them
+ *
+ * Return: the page of the first; each has one reference, which is dropped when the
+ * case ends.
+ */
+struct page *test_pages_alloc(struct kunit *test, gfp_t gfp, unsigned int order)
+{
+	struct page *pages = alloc_pages(gfp, order);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	split_page(pages, order);
+	for (i = 0; i < 1 << order; i++)
+		test_folio_take(test, page_folio(pages + i));
+	return pages;
 }
 
 /**
@@ -41,13 +72,13 @@ struct folio *test_folio_alloc(struct kunit *test, unsigned int order)
 void test_folio_get(struct kunit *test, struct folio *folio)
 {
 	folio_get(folio);
-	test_cleanup(test, folio_put_action, folio);
+	test_folio_take(test, folio);
 }
 
 /**
  * test_folio_put() - drop a reference before the case ends
  * @test: the running test
- * @folio: the folio, from test_folio_alloc() or after test_folio_get()
+ * @folio: the folio, from test_folio_alloc(), or after test_folio_get() or _take()
  */
 void test_folio_put(struct kunit *test, struct folio *folio)
 {
