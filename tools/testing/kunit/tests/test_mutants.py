@@ -4,6 +4,7 @@
 import difflib
 import io
 import re
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -206,6 +207,21 @@ def test_only_what_does_not_compile_is_not_of_the_kernel(tmp_path, complete, whe
 	shop.source = lambda file: "x"
 	fate = shop.attempt(_Bench(where), _mutant("x", "y"))
 	assert (fate.outcome, fate.killer) == (outcome, f"{where} does not work")
+
+
+def test_a_panic_does_not_hide_the_cases_of_a_mutants_promises(tmp_path, monkeypatch):
+	"""They may come after the one that panics: their suites are booted alone."""
+	shop = object.__new__(mutants.Shop)
+	shop.session, shop.objects = SimpleNamespace(profile=SimpleNamespace(name="uml"), folder=tmp_path), {"a": ["f.o"]}
+	shop.source, shop.narrow = lambda file: "x", False
+	panic, own = (LogResult(started=True, ending=ending, cases=[Case("s", name, None, Status.FAIL, 1.0, 1.0, "")])
+		      for ending, name in ((Ending.PANIC, "first"), (Ending.FINISHED, "promised")))
+	monkeypatch.setattr(mutants.Shop, "seen", lambda self, bench, folder, output, suite="": (panic, Verdict(Outcome.FAIL, "panic")))
+	for alone, killers in (((own, Verdict(Outcome.FAIL, "s.promised")), ["s.promised"]), (None, ["s.first"])):
+		monkeypatch.setattr(mutants.Shop, "promised", lambda self, bench, name, folder, output, alone=alone: alone)
+		fate = shop.attempt(_Bench(""), _mutant("x", "y"))
+		shutil.rmtree(tmp_path / "mutants")
+		assert (fate.outcome, fate.killers) == ("killed", killers)
 
 
 def test_time_limit_of_a_profile_is_not_that_of_the_next(tmp_path, monkeypatch):

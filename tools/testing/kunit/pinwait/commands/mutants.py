@@ -287,7 +287,10 @@ class Shop:
 				bench.relink(output)
 				narrow = self.narrow and not mutant.equivalent
 				decided = self.promised(bench, mutant.name, folder, output) if narrow else None
-				_settle(fate, *(decided or self.seen(bench, folder, output)))
+				log, answer = decided or self.seen(bench, folder, output)
+				if log.ending is Ending.PANIC and not narrow:	# which may have come before the cases of its promises
+					log, answer = self.promised(bench, mutant.name, folder, output) or (log, answer)
+				_settle(fate, log, answer)
 			else:
 				fate.outcome, fate.killer = "equivalent", "the object is the same"
 		except CannotJudge as error:
