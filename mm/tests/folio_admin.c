@@ -371,7 +371,7 @@ void allocations_can_fail(struct kunit *test)
 /**
  * test_syscall_args() - do what a user can do only by a system call
  * @nr: its number, of swapon(), swapoff(), mprotect(), mremap(), memfd_secret(),
- *	io_uring_setup(), io_uring_register() and those of the mlock() family
+ *	io_uring_setup(), io_uring_register(), move_pages() and those of the mlock() family
  * @args: its arguments; test_syscall() takes them one by one
  *
  * Return: as the system call, -EOPNOTSUPP where the kernel cannot make it.
@@ -390,12 +390,18 @@ long test_syscall_args(unsigned int nr, const unsigned long *args)
 		return sys_mremap(args[0], args[1], args[2], args[3], args[4]);
 	case __NR_mlock:
 		return sys_mlock(args[0], args[1]);
+	case __NR_mlock2:
+		return sys_mlock2(args[0], args[1], args[2]);
 	case __NR_munlock:
 		return sys_munlock(args[0], args[1]);
 	case __NR_mlockall:
 		return sys_mlockall(args[0]);
 	case __NR_munlockall:
 		return sys_munlockall();
+	case __NR_move_pages:
+		return sys_move_pages(args[0], args[1], (const void __user * __user *)args[2],
+				      (const int __user *)args[3], (int __user *)args[4],
+				      args[5]);
 	case __NR_memfd_secret:
 		return sys_memfd_secret(args[0]);
 	case __NR_io_uring_setup:
@@ -406,6 +412,7 @@ long test_syscall_args(unsigned int nr, const unsigned long *args)
 #elif defined(CONFIG_X86_64)
 	const struct pt_regs regs = {
 		.di = args[0], .si = args[1], .dx = args[2], .r10 = args[3], .r8 = args[4],
+		.r9 = args[5],
 	};
 
 	return sys_call_table[nr](&regs);

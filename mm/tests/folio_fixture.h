@@ -510,7 +510,7 @@ struct fail_folio_hold_settings *fail_folio_hold_borrow(struct kunit *test);
 void fail_folio_hold_last(unsigned int us);
 u64 fail_folio_hold_fired(void);
 void allocations_can_fail(struct kunit *test);
-#define SYSCALL_ARGS	5
+#define SYSCALL_ARGS	6
 long test_syscall_args(unsigned int nr, const unsigned long *args);
 /* The arguments that are not given are 0. */
 #define test_syscall(nr, ...) \

@@ -53,9 +53,8 @@ static bool is_locked(const struct user_pages *up, unsigned int i)
 	return locked;
 }
 
-/* Of the range only this part is locked, and each folio of it, once. */
-static void expect_locked(struct user_pages *up, const struct counters *before,
-			  unsigned long locked_before, const struct part *part)
+/* Of these only this part is locked, and each folio of it, once. */
+static void expect_part_locked(struct user_pages *up, const struct part *part)
 {
 	struct kunit *test = up->test;
 	unsigned int i;
@@ -72,6 +71,15 @@ static void expect_locked(struct user_pages *up, const struct counters *before,
 		if (due)
 			KUNIT_EXPECT_EQ_MSG(test, folio->mlock_count, 1, "page %u", i);
 	}
+}
+
+/* The same, and nothing else has been locked since. */
+static void expect_locked(struct user_pages *up, const struct counters *before,
+			  unsigned long locked_before, const struct part *part)
+{
+	struct kunit *test = up->test;
+
+	expect_part_locked(up, part);
 	KUNIT_EXPECT_EQ(test, current->mm->locked_vm - locked_before, part->nr);
 	expect_zone_change(before, folio_zonenum(user_pages_folio(up, 0)),
 			   NR_MLOCK, part->nr);
@@ -165,6 +173,186 @@ static void pinned(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, current->mm->locked_vm, locked);
 }
 
+/* Whether each page is there, without touching it. */
+static void expect_populated(struct user_pages *up, bool due)
+{
+	unsigned int i;
+
+	for (i = 0; i < up->nr; i++)
+		KUNIT_EXPECT_EQ_MSG(up->test, !!user_pages_folio(up, i), due, "page %u", i);
+}
+
+/* Locked when they are touched: nothing is there before, and mlock() makes up for it. */
+static void on_fault(struct kunit *test)
+{
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	const unsigned long locked = current->mm->locked_vm;
+	struct counters *before = counters_read(test);
+
+	KUNIT_EXPECT_EQ(test, -EINVAL, test_syscall(__NR_mlock2, up->addr,
+						    NR_PAGES * PAGE_SIZE, 2));
+	KUNIT_EXPECT_FALSE(test, is_locked(up, 0));
+	KUNIT_EXPECT_EQ(test, 0, test_syscall(__NR_mlock2, up->addr, NR_PAGES * PAGE_SIZE,
+					      MLOCK_ONFAULT));
+	expect_populated(up, false);
+	KUNIT_EXPECT_EQ(test, current->mm->locked_vm - locked, NR_PAGES);
+	user_pages_write(up, 1, 0x11);
+	lru_add_drain_all();
+	expect_zone_change(before, folio_zonenum(user_pages_folio(up, 1)), NR_MLOCK, 1);
+
+	KUNIT_EXPECT_EQ(test, 0, lock_pages(up, __NR_mlock, 0, NR_PAGES));
+	expect_locked(up, before, locked, &everything);
+	KUNIT_EXPECT_EQ(test, 0, lock_pages(up, __NR_munlock, 0, NR_PAGES));
+	expect_locked(up, before, locked, &nothing);
+}
+
+/**
+ * struct all_param - a way to lock all memory of an mm
+ * @name: short name without spaces
+ * @flags: of mlockall()
+ * @old: what is mapped already is locked
+ * @new: what is mapped later is
+ * @populates: what is locked is there at once
+ */
+struct all_param {
+	const char *name;
+	int flags;
+	bool old;
+	bool new;
+	bool populates;
+};
+
+static const struct all_param all_params[] = {
+	{ "current", MCL_CURRENT, true, false, true },
+	{ "future", MCL_FUTURE, false, true, true },
+	{ "both", MCL_CURRENT | MCL_FUTURE, true, true, true },
+	{ "current-on-fault", MCL_CURRENT | MCL_ONFAULT, true, false, false },
+	{ "future-on-fault", MCL_FUTURE | MCL_ONFAULT, false, true, false },
+	{ "both-on-fault", MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT, true, true, false },
+};
+
+PARAM_ARRAY(all_params, "%s", p->name);
+
+/* Of all memory it is locked what the flags say; munlockall() ends that for good. */
+static void all(struct kunit *test)
+{
+	const struct all_param *p = test->param_value;
+	struct user_pages *old = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	const unsigned long locked = current->mm->locked_vm;
+	struct counters *before = counters_read(test);
+	struct user_pages *new, *later;
+
+	KUNIT_ASSERT_EQ(test, 0, test_syscall(__NR_mlockall, p->flags));
+	new = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	expect_populated(old, p->old && p->populates);
+	expect_populated(new, p->new && p->populates);
+	KUNIT_EXPECT_EQ(test, current->mm->locked_vm - locked, (p->old + p->new) * NR_PAGES);
+
+	user_pages_fill(old, NR_PAGES);
+	user_pages_fill(new, NR_PAGES);
+	expect_part_locked(old, p->old ? &everything : &nothing);
+	expect_part_locked(new, p->new ? &everything : &nothing);
+	expect_zone_change(before, folio_zonenum(user_pages_folio(new, 0)), NR_MLOCK,
+			   (p->old + p->new) * NR_PAGES);
+
+	KUNIT_EXPECT_EQ(test, 0, test_syscall(__NR_munlockall));
+	later = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	expect_locked(old, before, locked, &nothing);
+	expect_locked(new, before, locked, &nothing);
+	expect_locked(later, before, locked, &nothing);
+}
+
+/* Flags that say nothing, or that nobody knows, lock nothing. */
+static void all_refused(struct kunit *test)
+{
+	static const int refused[] = { 0, MCL_ONFAULT, MCL_CURRENT | MCL_ONFAULT << 1 };
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(refused); i++)
+		KUNIT_EXPECT_EQ_MSG(test, -EINVAL, test_syscall(__NR_mlockall, refused[i]),
+				    "flags %#x", refused[i]);
+	KUNIT_EXPECT_FALSE(test, is_locked(up, 0));
+}
+
+#define LIMIT	4
+
+/**
+ * struct limit_param - a range to be locked where a part is locked already
+ * @name: short name without spaces
+ * @locked: the first page that is locked
+ * @nr_locked: how many are
+ * @first: the first page to be locked
+ * @nr: how many are to be
+ * @rc: what comes of it, with a limit of LIMIT pages
+ */
+struct limit_param {
+	const char *name;
+	unsigned int locked;
+	unsigned int nr_locked;
+	unsigned int first;
+	unsigned int nr;
+	long rc;
+};
+
+static const struct limit_param limit_params[] = {
+	{ "up-to-it", 0, 0, 1, 4, 0 },
+	{ "over-it", 0, 0, 1, 5, -ENOMEM },
+	{ "behind", 0, 2, 2, 2, 0 },
+	{ "behind-over-it", 0, 2, 2, 3, -ENOMEM },
+	{ "again", 1, 4, 1, 4, 0 },
+	{ "inside", 0, 4, 1, 2, 0 },
+	{ "around", 1, 2, 0, 4, 0 },
+	{ "around-over-it", 1, 3, 0, 5, -ENOMEM },
+	{ "begins-before", 2, 2, 0, 3, 0 },
+	{ "begins-before-over-it", 2, 3, 0, 4, -ENOMEM },
+	{ "ends-behind", 0, 3, 1, 3, 0 },
+	{ "ends-behind-over-it", 0, 3, 2, 3, -ENOMEM },
+};
+
+PARAM_ARRAY(limit_params, "%s", p->name);
+
+/* Without a privilege there is a limit, and what is locked already counts once. */
+static void limited(struct kunit *test)
+{
+	const struct limit_param *p = test->param_value;
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	const unsigned long locked = current->mm->locked_vm;
+	unsigned int i, nr = 0;
+
+	user_limit_locked(test, locked + LIMIT);
+	KUNIT_ASSERT_EQ(test, 0, lock_pages(up, __NR_mlock, p->locked, p->nr_locked));
+	KUNIT_EXPECT_EQ(test, p->rc, lock_pages(up, __NR_mlock, p->first, p->nr));
+	for (i = 0; i < NR_PAGES; i++) {
+		const bool due = i - p->locked < p->nr_locked ||
+				 (!p->rc && i - p->first < p->nr);
+
+		KUNIT_EXPECT_EQ_MSG(test, is_locked(up, i), due, "page %u", i);
+		nr += due;
+	}
+	KUNIT_EXPECT_EQ(test, current->mm->locked_vm - locked, nr);
+}
+
+/* The limit is that of all memory for mlockall(), and none at all refuses each call. */
+static void all_limited(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+
+	user_limit_locked(test, current->mm->total_vm - 1);
+	KUNIT_EXPECT_EQ(test, -ENOMEM, test_syscall(__NR_mlockall, MCL_CURRENT));
+	KUNIT_EXPECT_FALSE(test, is_locked(up, 0));
+	KUNIT_EXPECT_EQ(test, 0, test_syscall(__NR_mlockall, MCL_FUTURE));
+	user_limit_locked(test, current->mm->total_vm);
+	KUNIT_EXPECT_EQ(test, 0, test_syscall(__NR_mlockall, MCL_CURRENT));
+	KUNIT_EXPECT_TRUE(test, is_locked(up, 0));
+
+	user_limit_locked(test, 0);
+	KUNIT_EXPECT_EQ(test, -EPERM, test_syscall(__NR_mlockall, MCL_CURRENT));
+	KUNIT_EXPECT_EQ(test, -EPERM, lock_pages(up, __NR_mlock, 0, 1));
+	KUNIT_EXPECT_EQ(test, 0, test_syscall(__NR_munlockall));
+	KUNIT_EXPECT_FALSE(test, is_locked(up, 0));
+}
+
 /* Far more than there are allocations in a call. */
 #define TOO_MANY	200
 
@@ -207,6 +395,11 @@ static struct kunit_case mlock_cases[] = {
 	KUNIT_CASE(untouched),
 	KUNIT_CASE(gap),
 	KUNIT_CASE(pinned),
+	KUNIT_CASE(on_fault),
+	KUNIT_CASE_PARAM_ARRAY(all, all_params),
+	KUNIT_CASE(all_refused),
+	KUNIT_CASE_PARAM_ARRAY(limited, limit_params),
+	KUNIT_CASE(all_limited),
 	KUNIT_CASE(all_with_fault),
 	{}
 };

@@ -4,9 +4,11 @@
  * a real user, from the system call on.
  */
 
+#include <linux/cred.h>
 #include <linux/fdtable.h>
 #include <linux/mman.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/user.h>
 #include <linux/task_work.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -199,10 +201,50 @@ static void part_of_large(struct kunit *test)
 }
 #endif
 
+static void expect_charged(struct user_pages *up, long user_before, long mm_before, long nr)
+{
+	struct kunit *test = up->test;
+
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&current_user()->locked_vm) - user_before, nr);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&current->mm->pinned_vm) - mm_before, nr);
+}
+
+/* Without a privilege a user pins what may be locked, and no longer pays for it afterwards. */
+static void limited(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up = user_pages_make(test, *memory, nr_pages(*memory));
+	const long user_before = atomic_long_read(&current_user()->locked_vm);
+	const long mm_before = atomic64_read(&current->mm->pinned_vm);
+	struct ring *ring;
+
+	user_limit_locked(test, user_before + up->nr - 1);
+	ring = ring_make(test);
+	ring_register(ring, up, 0, up->nr);
+	KUNIT_EXPECT_EQ(test, up->rc, -ENOMEM);
+	expect_not_pinned(up);
+	expect_charged(up, user_before, mm_before, 0);
+
+	user_limit_locked(test, user_before + up->nr);
+	ring_register(ring, up, 0, up->nr);
+	expect_registered(up);
+	expect_charged(up, user_before, mm_before, up->nr);
+	ring_unregister(ring);
+	expect_not_pinned(up);
+	expect_charged(up, user_before, mm_before, 0);
+
+	ring_register(ring, up, 0, up->nr);
+	expect_registered(up);
+	ring_close(ring);
+	expect_not_pinned(up);
+	expect_charged(up, user_before, mm_before, 0);
+}
+
 static struct kunit_case pin_io_uring_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(registered, user_memories),
 	KUNIT_CASE(partly_mapped),
 	KUNIT_CASE_PARAM_ARRAY(transient_reference, held),
+	KUNIT_CASE_PARAM_ARRAY(limited, held),
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	KUNIT_CASE(part_of_large),
 #endif

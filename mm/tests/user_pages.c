@@ -6,6 +6,7 @@
 /* First: linux/memfd.h needs its types and does not include it. */
 #include <linux/mm.h>
 
+#include <linux/cred.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/hrtimer.h>
@@ -428,6 +429,24 @@ struct user_pages *user_pages_make(struct kunit *test,
 		KUNIT_ASSERT_TRUE(test, folio_is_put_back(folio));
 	}
 	return up;
+}
+
+/**
+ * user_limit_locked() - let the calling thread lock no more than so many pages
+ * @test: the running test, whose own the thread is
+ * @pages: RLIMIT_MEMLOCK, and there is no CAP_IPC_LOCK any more
+ */
+void user_limit_locked(struct kunit *test, unsigned long pages)
+{
+	struct cred *cred;
+
+	if (!IS_ENABLED(CONFIG_MULTIUSER))
+		kunit_skip(test, "without CONFIG_MULTIUSER nobody is limited");
+	cred = prepare_creds();
+	KUNIT_ASSERT_NOT_NULL(test, cred);
+	cap_lower(cred->cap_effective, CAP_IPC_LOCK);
+	commit_creds(cred);
+	current->signal->rlim[RLIMIT_MEMLOCK].rlim_cur = pages << PAGE_SHIFT;
 }
 
 /**
