@@ -164,24 +164,35 @@ static void moves_out(struct kunit *test)
 KUNIT_DEFINE_ACTION_WRAPPER(unpin_folio_action, unpin_folio, struct folio *);
 KUNIT_DEFINE_ACTION_WRAPPER(fput_action, __fput_sync, struct file *);
 
-static struct file *memfd(struct kunit *test)
+static struct file *memfd(struct kunit *test, unsigned int nr)
 {
 	struct file *file = memfd_alloc_file("pin_huge", MFD_HUGETLB);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
 	test_cleanup(test, fput_action, file);
-	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, HPAGE_SIZE));
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, nr * HPAGE_SIZE));
 	return file;
+}
+
+static void expect_cleared(struct kunit *test, struct folio *folio)
+{
+	unsigned int i;
+
+	for (i = 0; i < folio_nr_pages(folio); i++) {
+		void *page = kmap_local_folio(folio, i * PAGE_SIZE);
+
+		KUNIT_EXPECT_NULL_MSG(test, memchr_inv(page, 0, PAGE_SIZE), "page %u", i);
+		kunmap_local(page);
+	}
 }
 
 /* What its last user has left in a page of the pool is gone. */
 static void memfd_is_cleared(struct kunit *test)
 {
 	struct user_pages *up = make(test, &user_memory_hugetlb);
-	struct file *file = memfd(test);
+	struct file *file = memfd(test, 1);
 	struct folio *folio, *old;
 	pgoff_t offset;
-	unsigned int i;
 
 	/* It has moved to where another pin may take it from. */
 	user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
@@ -193,12 +204,7 @@ static void memfd_is_cleared(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 1, memfd_pin_folios(file, 0, HPAGE_SIZE - 1, &folio, 1, &offset));
 	test_cleanup(test, unpin_folio_action, folio);
 	KUNIT_ASSERT_PTR_EQ(test, folio, old);
-	for (i = 0; i < folio_nr_pages(folio); i++) {
-		void *page = kmap_local_folio(folio, i * PAGE_SIZE);
-
-		KUNIT_EXPECT_NULL_MSG(test, memchr_inv(page, 0, PAGE_SIZE), "page %u", i);
-		kunmap_local(page);
-	}
+	expect_cleared(test, folio);
 }
 
 static int overcommit(const char *nr)
@@ -453,6 +459,145 @@ static void memfd_part(struct kunit *test)
 	expect_not_pinned(up);
 }
 
+#define NR_HUGE	2
+
+/* Has so many huge pages in the pool that a pin may take, which new ones are not. */
+static void fill_pool(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_hugetlb,
+						NR_HUGE << user_memory_hugetlb.order);
+
+	user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
+	expect_pinned(up);
+	user_pages_unpin(up);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&up->file->f_path, 0));
+	KUNIT_ASSERT_EQ(test, nr_free(), NR_HUGE);
+	KUNIT_ASSERT_EQ(test, default_hstate.resv_huge_pages, 0);
+}
+
+static void expect_pool(struct kunit *test, unsigned long free, unsigned long reserved)
+{
+	KUNIT_EXPECT_EQ(test, nr_free(), free);
+	KUNIT_EXPECT_EQ(test, default_hstate.resv_huge_pages, reserved);
+}
+
+/**
+ * struct hole_param - what there is of a file when it is pinned
+ * @name: short name without spaces
+ * @mapped: it is mapped, and huge pages are reserved for it
+ * @touched: which of its pages are there, by bits
+ */
+struct hole_param {
+	const char *name;
+	bool mapped;
+	unsigned int touched;
+};
+
+static const struct hole_param holes[] = {
+	{ "nothing", false, 0 },
+	{ "reserved", true, 0 },
+	{ "first", true, BIT(0) },
+	{ "second", true, BIT(1) },
+	{ "all", true, BIT(0) | BIT(1) },
+};
+
+PARAM_ARRAY(holes, "%s", p->name);
+
+/* What is missing of a file is made when it is pinned, of what is reserved or free. */
+static void memfd_with_holes(struct kunit *test)
+{
+	const struct hole_param *p = test->param_value;
+	const u8 news = NEWS;
+	struct folio *folios[NR_HUGE];
+	u8 __user *user = NULL;
+	struct file *file;
+	pgoff_t offset;
+	unsigned int i;
+
+	fill_pool(test);
+	file = memfd(test, NR_HUGE);
+	if (p->mapped)
+		user = (void __user *)test_mmap_aligned(test, file, NR_HUGE * HPAGE_SIZE,
+							MAP_SHARED);
+	for (i = 0; i < NR_HUGE; i++)
+		if (p->touched & BIT(i))
+			KUNIT_ASSERT_EQ(test, 0, copy_to_user(user + i * HPAGE_SIZE, &news, 1));
+	expect_pool(test, NR_HUGE - hweight32(p->touched),
+		    p->mapped ? NR_HUGE - hweight32(p->touched) : 0);
+
+	KUNIT_ASSERT_EQ(test, NR_HUGE, memfd_pin_folios(file, 0, NR_HUGE * HPAGE_SIZE - 1, folios,
+							NR_HUGE, &offset));
+	KUNIT_EXPECT_EQ(test, offset, 0);
+	expect_pool(test, 0, 0);
+	for (i = 0; i < NR_HUGE; i++) {
+		struct folio *folio = folios[i];
+
+		KUNIT_EXPECT_PTR_EQ(test, folio->mapping, file->f_mapping);
+		KUNIT_EXPECT_EQ(test, folio->index, i << folio_order(folio));
+		KUNIT_EXPECT_FALSE(test, folio_is_zone_movable(folio));
+		KUNIT_EXPECT_EQ(test, atomic_read(&folio->_pincount), 1);
+		if (p->touched & BIT(i)) {
+			const u8 *page = kmap_local_folio(folio, 0);
+
+			KUNIT_EXPECT_EQ(test, *page, NEWS);
+			kunmap_local(page);
+		} else {
+			expect_cleared(test, folio);
+		}
+	}
+	unpin_folios(folios, NR_HUGE);
+	expect_pool(test, 0, 0);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, 0));
+	expect_pool(test, NR_HUGE, 0);
+}
+
+/* Where the pool has too few, or none that may be pinned, the pin fails and leaves nothing. */
+static const bool of_movable[] = { false, true };
+
+PARAM_ARRAY(of_movable, "%s", *p ? "movable" : "too-few");
+
+static void memfd_without_pool(struct kunit *test)
+{
+	const bool movable = *(const bool *)test->param_value;
+	struct folio *folios[NR_HUGE + 1];
+	struct file *file;
+	pgoff_t offset;
+	long pins;
+
+	if (movable)
+		KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, NR_HUGE));
+	else
+		fill_pool(test);
+	file = memfd(test, NR_HUGE + 1);
+	pins = folio_fixture_pins();
+	KUNIT_EXPECT_EQ(test, -ENOMEM,
+			memfd_pin_folios(file, 0, (NR_HUGE + 1) * HPAGE_SIZE - 1, folios,
+					 NR_HUGE + 1, &offset));
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins);
+	/* What has been made of the file stays there. */
+	expect_pool(test, movable ? NR_HUGE : 0, 0);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, 0));
+	expect_pool(test, NR_HUGE, 0);
+}
+
+/* Not more folios are pinned than there is room for. */
+static void memfd_up_to_room(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_hugetlb,
+						NR_HUGE << user_memory_hugetlb.order);
+	const loff_t start = HPAGE_SIZE - 1, end = NR_HUGE * HPAGE_SIZE - 1;
+	struct folio *folios[NR_HUGE] = {};
+	pgoff_t offset;
+
+	KUNIT_ASSERT_EQ(test, 1, memfd_pin_folios(up->file, start, end, folios, 1, &offset));
+	KUNIT_EXPECT_EQ(test, offset, start);
+	KUNIT_EXPECT_PTR_EQ(test, folios[0], user_pages_folio(up, 0));
+	KUNIT_EXPECT_NULL(test, folios[1]);
+	expect_pins(up, 1);
+	unpin_folio(folios[0]);
+	expect_not_pinned(up);
+}
+
 /* A hole in a large folio that is swapped out takes what is in it, and no more. */
 static void hole_in_swapped_out(struct kunit *test)
 {
@@ -568,6 +713,9 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),
 	KUNIT_CASE(memfd_is_cleared),
 	KUNIT_CASE(memfd_part),
+	KUNIT_CASE_PARAM_ARRAY(memfd_with_holes, holes),
+	KUNIT_CASE_PARAM_ARRAY(memfd_without_pool, of_movable),
+	KUNIT_CASE(memfd_up_to_room),
 	KUNIT_CASE(dontneed_under_pin),
 	KUNIT_CASE(truncate_under_pin),
 	KUNIT_CASE(split_under_pin),
