@@ -10,6 +10,7 @@
 #include <linux/pagewalk.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/sysctl.h>
+#include <linux/shmem_fs.h>
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/unistd.h>
@@ -151,6 +152,59 @@ static void paged_out(struct kunit *test)
 	expect_shared(up);
 }
 
+static const struct user_memory * const swappable_files[] = {
+	&user_memory_memfd,
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&user_memory_memfd_large,
+#endif
+};
+
+PARAM_ARRAY(swappable_files, "%s", (*p)->name);
+
+#define NR_FOLIOS	6
+
+/*
+ * What is swapped out of a file goes with a hole; the rest is there for a pin, and
+ * goes with the file.  A place in swap that is lost keeps swapoff() from ending.
+ */
+static void hole_in_swapped_out(struct kunit *test)
+{
+	const struct user_memory *memory = *(const struct user_memory **)test->param_value;
+	const unsigned int nr = 1U << memory->order, begin = nr, end = (NR_FOLIOS - 2) * nr;
+	struct user_pages *up;
+	struct inode *inode;
+	unsigned int i;
+	long unused;
+
+	KUNIT_ASSERT_EQ(test, 0, test_swap_on(test));
+	up = user_pages_make(test, memory, NR_FOLIOS * nr);
+	inode = file_inode(up->file);
+	unused = get_nr_swap_pages();
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_PAGEOUT));
+	for (i = 0; i < up->nr; i++)
+		KUNIT_ASSERT_TRUE(test, xa_is_value(xa_load(&up->file->f_mapping->i_pages, i)));
+	KUNIT_ASSERT_EQ(test, unused - get_nr_swap_pages(), up->nr);
+	KUNIT_ASSERT_EQ(test, SHMEM_I(inode)->swapped, up->nr);
+
+	shmem_truncate_range(inode, begin * PAGE_SIZE, end * PAGE_SIZE - 1);
+	KUNIT_EXPECT_EQ(test, unused - get_nr_swap_pages(), up->nr - (end - begin));
+	KUNIT_EXPECT_EQ(test, SHMEM_I(inode)->swapped, up->nr - (end - begin));
+	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+	KUNIT_ASSERT_EQ(test, up->rc, up->nr);
+	for (i = 0; i < up->nr; i++)
+		KUNIT_EXPECT_EQ_MSG(test, device_finds(up, i),
+				    i - begin < end - begin ? 0 : user_pages_pattern(up, i),
+				    "page %u", i);
+	user_pages_unpin(up);
+	KUNIT_EXPECT_EQ(test, SHMEM_I(inode)->swapped, 0);
+
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_PAGEOUT));
+	KUNIT_EXPECT_EQ(test, SHMEM_I(inode)->swapped, up->nr);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&up->file->f_path, 0));
+	KUNIT_EXPECT_EQ(test, SHMEM_I(inode)->swapped, 0);
+	KUNIT_EXPECT_EQ(test, get_nr_swap_pages(), unused);
+}
+
 /* A part is taken from the user, who gets new memory there.  The rest stays common. */
 static void dontneed_in_part(struct kunit *test)
 {
@@ -240,6 +294,7 @@ static struct kunit_case pin_mapping_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(moved_in_parts, divisible),
 	KUNIT_CASE_PARAM_ARRAY(protected, user_memories),
 	KUNIT_CASE_PARAM_ARRAY(paged_out, divisible),
+	KUNIT_CASE_PARAM_ARRAY(hole_in_swapped_out, swappable_files),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_in_part, divisible),
 #ifdef CONFIG_NUMA_BALANCING
 	KUNIT_CASE_PARAM_ARRAY(numa_hints, divisible),
