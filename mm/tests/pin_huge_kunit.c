@@ -27,6 +27,9 @@
 /* The page that a case looks at, not the first of its folio. */
 #define THE_PAGE	3
 
+/* How many pages from there on a case pins that does not pin all. */
+#define NR_INSIDE	5
+
 /* No page contains this after user_pages_fill(). */
 #define NEWS		0x5a
 
@@ -104,19 +107,40 @@ static void fork_after_pin(struct kunit *test)
 	user_pages_unpin(up);
 }
 
+/**
+ * struct fork_param - a pin after a fork
+ * @memory: the kind of memory
+ * @reads: the pin is for reading
+ * @fast: the page is where the fast way may pin it, and is pinned so
+ */
 struct fork_param {
 	const struct user_memory *memory;
 	bool reads;
+	bool fast;
 };
 
 static const struct fork_param forks[] = {
 	{ &user_memory_thp },
 	{ &user_memory_thp, true },
+	{ &user_memory_thp, true, true },
 	{ &user_memory_hugetlb_private },
 	{ &user_memory_hugetlb_private, true },
+	{ &user_memory_hugetlb_private, true, true },
 };
 
-PARAM_ARRAY(forks, "%s-%s", p->memory->name, p->reads ? "read" : "write");
+PARAM_ARRAY(forks, "%s-%s%s", p->memory->name, p->fast ? "fast-" : "", p->reads ? "read" : "write");
+
+/* A longterm pin moves them where they may stay, and where the fast way pins them. */
+static struct user_pages *make_outside(struct kunit *test, const struct user_memory *memory)
+{
+	struct user_pages *up = make(test, memory);
+
+	user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
+	expect_pinned(up);
+	user_pages_unpin(up);
+	lru_add_drain_all();
+	return up;
+}
 
 /* How many mappings a fork announces in write_protect_seq, which fast GUP looks at. */
 static unsigned int forks_told(struct kunit *test)
@@ -230,8 +254,10 @@ static void overcommit_end(void *data)
 static void fork_before_pin(struct kunit *test)
 {
 	const struct fork_param *p = test->param_value;
+	const struct pin_way *way = p->fast ? &pin_way_try_fast : &pin_way_unlocked;
 	struct forked *forked = test_zalloc(test, sizeof(*forked));
-	struct user_pages *up = make(test, p->memory);
+	struct user_pages *up = (p->fast ? make_outside : make)(test, p->memory);
+	struct folio *shared = user_pages_folio(up, THE_PAGE);
 
 	/* All of the pool is where longterm pins may not be; without others the child has to go. */
 	KUNIT_ASSERT_EQ(test, 0, overcommit("1"));
@@ -239,11 +265,13 @@ static void fork_before_pin(struct kunit *test)
 	forked->up = up;
 	forked->task = test_task_start(test, forked_fn, forked, 0);
 	if (p->reads)
-		user_pages_pin_read_only(up, &pin_way_unlocked, FOLL_LONGTERM);
+		user_pages_pin_read_only(up, way, FOLL_LONGTERM);
 	else
-		user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+		user_pages_pin(up, way, FOLL_LONGTERM);
 
 	KUNIT_ASSERT_EQ(test, up->rc, up->nr);
+	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(shared));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(shared), 1);
 	user_pages_write(up, THE_PAGE, NEWS);
 	KUNIT_EXPECT_EQ(test, device_finds(up), NEWS);
 	test_task_go(forked->task);
@@ -251,6 +279,35 @@ static void fork_before_pin(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, forked->left, 0);
 	KUNIT_EXPECT_EQ(test, forked->found, user_pages_pattern(up, THE_PAGE));
 	user_pages_unpin(up);
+}
+
+/* The fast way by itself takes pages from inside of a huge one, each with a reference. */
+static void fast_only(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up = make_outside(test, *memory);
+	const unsigned long addr = up->addr + THE_PAGE * PAGE_SIZE;
+	struct folio *folio = user_pages_folio(up, 0);
+	const int refs = folio_ref_count(folio);
+	int i;
+
+	KUNIT_ASSERT_EQ(test, NR_INSIDE, get_user_pages_fast_only(addr, NR_INSIDE, FOLL_WRITE,
+								  up->pages));
+	for (i = 0; i < NR_INSIDE; i++)
+		KUNIT_EXPECT_PTR_EQ_MSG(test, up->pages[i], folio_page(folio, THE_PAGE + i),
+					"page %d", i);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs + NR_INSIDE);
+	for (i = 0; i < NR_INSIDE; i++)
+		put_page(up->pages[i]);
+
+	KUNIT_ASSERT_EQ(test, NR_INSIDE, pin_user_pages_fast(addr, NR_INSIDE,
+							     FOLL_WRITE | FOLL_LONGTERM,
+							     up->pages));
+	KUNIT_EXPECT_EQ(test, atomic_read(&folio->_pincount), NR_INSIDE);
+	expect_pins(up, NR_INSIDE);
+	unpin_user_pages(up->pages, NR_INSIDE);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	expect_not_pinned(up);
 }
 
 static unsigned long nr_free(void)
@@ -710,6 +767,7 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_after_pin, memories),
 	KUNIT_CASE_PARAM_ARRAY(fork_before_pin, forks),
 	KUNIT_CASE_PARAM_ARRAY(fork_is_told, memories),
+	KUNIT_CASE_PARAM_ARRAY(fast_only, memories),
 	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),
 	KUNIT_CASE(memfd_is_cleared),
 	KUNIT_CASE(memfd_part),
