@@ -147,6 +147,40 @@ static void failure_is_counted(struct kunit *test)
 		expect_zone_change(before, zone, zone_items[i], 0);
 }
 
+/*
+ * One is locked, the next one moves, and there is no destination for the last: who
+ * would have been tried again has failed as well.
+ */
+static void no_destination_is_counted(struct kunit *test)
+{
+	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC, MR_COMPACTION);
+	struct counters *before;
+	struct test_folio *tf[3];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tf); i++)
+		tf[i] = test_folio_make(test, &test_folio_shmem);
+	lru_add_drain_all();
+	before = counters_read(test);
+	for (i = 0; i < ARRAY_SIZE(tf); i++)
+		folio_migration_add(m, tf[i]);
+	test_folio_lock(test, tf[0]->folio);
+	m->fail_alloc_at = ARRAY_SIZE(tf);
+	folio_migration_run(m);
+	test_folio_unlock(test, tf[0]->folio);
+	folio_migration_putback(m);
+	lru_add_drain_all();
+
+	KUNIT_EXPECT_EQ(test, m->rc, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, m->nr_succeeded, 1);
+	expect_events(before, PGMIGRATE_SUCCESS, 1);
+	expect_events(before, PGMIGRATE_FAIL, 2);
+	expect_nodes_unchanged(before);
+	expect_migrated(test, tf[1]);
+	expect_unharmed(test, tf[0], 0);
+	expect_unharmed(test, tf[2], 0);
+}
+
 /**
  * struct mover - a migration whose destinations are watched
  * @gfp: where from they are taken
@@ -629,6 +663,7 @@ static void flags_stay(struct kunit *test)
 static struct kunit_case migrate_counters_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(move_is_counted, kinds),
 	KUNIT_CASE_PARAM_ARRAY(failure_is_counted, kinds),
+	KUNIT_CASE(no_destination_is_counted),
 	KUNIT_CASE_PARAM_ARRAY(destination_goes_back, obstacles),
 	KUNIT_CASE_PARAM_ARRAY(without_help, fallbacks),
 	KUNIT_CASE(destination_is_nobodys),

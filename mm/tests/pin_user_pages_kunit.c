@@ -1382,6 +1382,30 @@ static void unpin_range_in_folio(struct kunit *test)
 	folio_clear_dirty(folio);
 }
 
+/* Who only takes references has pinned nothing, for which a fork would have to look. */
+static void references_are_no_pins(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	struct mm_struct *mm = current->mm;
+	int i;
+
+	KUNIT_ASSERT_EQ(test, NR_PAGES, get_user_pages_unlocked(up->addr, NR_PAGES, up->pages,
+								FOLL_WRITE));
+	for (i = 0; i < NR_PAGES; i++)
+		put_page(up->pages[i]);
+	KUNIT_ASSERT_EQ(test, NR_PAGES, get_user_pages_fast(up->addr, NR_PAGES, FOLL_WRITE,
+							    up->pages));
+	for (i = 0; i < NR_PAGES; i++)
+		put_page(up->pages[i]);
+	KUNIT_EXPECT_FALSE(test, mm_flags_test(MMF_HAS_PINNED, mm));
+	expect_not_pinned(up);
+
+	user_pages_pin(up, &pin_way_unlocked, 0);
+	KUNIT_EXPECT_TRUE(test, mm_flags_test(MMF_HAS_PINNED, mm));
+	user_pages_unpin(up);
+	KUNIT_EXPECT_TRUE(test, mm_flags_test(MMF_HAS_PINNED, mm));
+}
+
 /* More pins of what is pinned. */
 static void pins_added(struct kunit *test)
 {
@@ -1496,6 +1520,7 @@ static struct kunit_case pin_user_pages_cases[] = {
 	KUNIT_CASE(unpin_range_of_folios),
 	KUNIT_CASE(unpin_gaps),
 	KUNIT_CASE(unpin_of_error),
+	KUNIT_CASE(references_are_no_pins),
 	KUNIT_CASE(pins_added),
 	{}
 };
