@@ -190,7 +190,7 @@ static void on_fault(struct kunit *test)
 	struct counters *before = counters_read(test);
 
 	KUNIT_EXPECT_EQ(test, -EINVAL, test_syscall(__NR_mlock2, up->addr,
-						    NR_PAGES * PAGE_SIZE, 2));
+						    NR_PAGES * PAGE_SIZE, MLOCK_ONFAULT << 1));
 	KUNIT_EXPECT_FALSE(test, is_locked(up, 0));
 	KUNIT_EXPECT_EQ(test, 0, test_syscall(__NR_mlock2, up->addr, NR_PAGES * PAGE_SIZE,
 					      MLOCK_ONFAULT));

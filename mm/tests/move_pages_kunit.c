@@ -96,6 +96,14 @@ static void expect_told(struct request *rq, unsigned int i, int status)
 	KUNIT_EXPECT_EQ_MSG(rq->test, rq->args.status[i], status, "page %u", i);
 }
 
+static void expect_all_told(struct request *rq, int status)
+{
+	unsigned int i;
+
+	for (i = 0; i < rq->nr; i++)
+		expect_told(rq, i, status);
+}
+
 static void expect_untold(struct request *rq, unsigned int i)
 {
 	int untold;
@@ -168,13 +176,11 @@ static void moved(struct kunit *test)
 	struct user_pages *up = make(test, memory);
 	struct counters *before = counters_read(test);
 	struct request *rq = request(test);
-	unsigned int i;
 
 	ask_all(rq, up, 1);
 	call(rq, true, MPOL_MF_MOVE);
 	KUNIT_EXPECT_EQ(test, rq->rc, 0);
-	for (i = 0; i < rq->nr; i++)
-		expect_told(rq, i, 1);
+	expect_all_told(rq, 1);
 	expect_all_on(up, 1);
 	expect_events(before, PGMIGRATE_SUCCESS, up->nr);
 	expect_events(before, PGMIGRATE_FAIL, 0);
@@ -184,8 +190,7 @@ static void moved(struct kunit *test)
 	before = counters_read(test);
 	call(rq, true, MPOL_MF_MOVE);
 	KUNIT_EXPECT_EQ(test, rq->rc, 0);
-	for (i = 0; i < rq->nr; i++)
-		expect_told(rq, i, 1);
+	expect_all_told(rq, 1);
 	expect_all_on(up, 1);
 	expect_events(before, PGMIGRATE_SUCCESS, 0);
 }

@@ -130,16 +130,13 @@ static const struct fork_param forks[] = {
 
 PARAM_ARRAY(forks, "%s-%s%s", p->memory->name, p->fast ? "fast-" : "", p->reads ? "read" : "write");
 
-/* A longterm pin moves them where they may stay, and where the fast way pins them. */
-static struct user_pages *make_outside(struct kunit *test, const struct user_memory *memory)
+/* A longterm pin moves them to where the fast way, or the next pin, may take them. */
+static void move_out(struct user_pages *up)
 {
-	struct user_pages *up = make(test, memory);
-
 	user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
 	expect_pinned(up);
 	user_pages_unpin(up);
 	lru_add_drain_all();
-	return up;
 }
 
 /* How many mappings a fork announces in write_protect_seq, which fast GUP looks at. */
@@ -218,11 +215,8 @@ static void memfd_is_cleared(struct kunit *test)
 	struct folio *folio, *old;
 	pgoff_t offset;
 
-	/* It has moved to where another pin may take it from. */
-	user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
-	expect_pinned(up);
-	old = page_folio(up->pages[0]);
-	user_pages_unpin(up);
+	move_out(up);
+	old = user_pages_folio(up, 0);
 	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&up->file->f_path, 0));
 
 	KUNIT_ASSERT_EQ(test, 1, memfd_pin_folios(file, 0, HPAGE_SIZE - 1, &folio, 1, &offset));
@@ -256,9 +250,12 @@ static void fork_before_pin(struct kunit *test)
 	const struct fork_param *p = test->param_value;
 	const struct pin_way *way = p->fast ? &pin_way_try_fast : &pin_way_unlocked;
 	struct forked *forked = test_zalloc(test, sizeof(*forked));
-	struct user_pages *up = (p->fast ? make_outside : make)(test, p->memory);
-	struct folio *shared = user_pages_folio(up, THE_PAGE);
+	struct user_pages *up = make(test, p->memory);
+	struct folio *shared;
 
+	if (p->fast)
+		move_out(up);
+	shared = user_pages_folio(up, THE_PAGE);
 	/* All of the pool is where longterm pins may not be; without others the child has to go. */
 	KUNIT_ASSERT_EQ(test, 0, overcommit("1"));
 	test_cleanup(test, overcommit_end, test);
@@ -285,12 +282,14 @@ static void fork_before_pin(struct kunit *test)
 static void fast_only(struct kunit *test)
 {
 	const struct user_memory * const *memory = test->param_value;
-	struct user_pages *up = make_outside(test, *memory);
+	struct user_pages *up = make(test, *memory);
 	const unsigned long addr = up->addr + THE_PAGE * PAGE_SIZE;
-	struct folio *folio = user_pages_folio(up, 0);
-	const int refs = folio_ref_count(folio);
-	int i;
+	struct folio *folio;
+	int i, refs;
 
+	move_out(up);
+	folio = user_pages_folio(up, 0);
+	refs = folio_ref_count(folio);
 	KUNIT_ASSERT_EQ(test, NR_INSIDE, get_user_pages_fast_only(addr, NR_INSIDE, FOLL_WRITE,
 								  up->pages));
 	for (i = 0; i < NR_INSIDE; i++)
@@ -524,9 +523,7 @@ static void fill_pool(struct kunit *test)
 	struct user_pages *up = user_pages_make(test, &user_memory_hugetlb,
 						NR_HUGE << user_memory_hugetlb.order);
 
-	user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
-	expect_pinned(up);
-	user_pages_unpin(up);
+	move_out(up);
 	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&up->file->f_path, 0));
 	KUNIT_ASSERT_EQ(test, nr_free(), NR_HUGE);
 	KUNIT_ASSERT_EQ(test, default_hstate.resv_huge_pages, 0);
