@@ -217,7 +217,9 @@ def test_a_panic_does_not_hide_the_cases_of_a_mutants_promises(tmp_path, monkeyp
 	panic, own = (LogResult(started=True, ending=ending, cases=[Case("s", name, None, Status.FAIL, 1.0, 1.0, "")])
 		      for ending, name in ((Ending.PANIC, "first"), (Ending.FINISHED, "promised")))
 	monkeypatch.setattr(mutants.Shop, "seen", lambda self, bench, folder, output, suite="": (panic, Verdict(Outcome.FAIL, "panic")))
-	for alone, killers in (((own, Verdict(Outcome.FAIL, "s.promised")), ["s.promised"]), (None, ["s.first"])):
+	found = (own, Verdict(Outcome.FAIL, "s.promised"))
+	for case, alone, killers in (("s.promised", found, ["s.promised"]), ("s.promised", None, ["s.first"]), ("s.first", found, ["s.first"])):
+		monkeypatch.setattr(mutants.promises, "load", lambda _path, case=case: [Section("all", (Promise("it", (case,), ("a",)),))])
 		monkeypatch.setattr(mutants.Shop, "promised", lambda self, bench, name, folder, output, alone=alone: alone)
 		fate = shop.attempt(_Bench(""), _mutant("x", "y"))
 		shutil.rmtree(tmp_path / "mutants")

@@ -99,6 +99,11 @@ def mutants(options: Options, names: Sequence[str], sample: int = 0, shard: Shar
 	return code
 
 
+def _owed(name: str) -> list[promises.Promise]:
+	"""Return the promises that a mutant breaks."""
+	return [promise for promise in promises.rows(promises.load(PROMISES)) if name in promise.mutants]
+
+
 def killers_of(name: str, log: LogResult) -> dict[str, set[str]]:
 	"""Return every suite.case that failed on a mutant, under its name."""
 	return {name: {f"{case.suite}.{case.name}" for case in log.cases if case.status in (Status.FAIL, Status.CRASH)}}
@@ -244,7 +249,7 @@ class Shop:
 	def promised(self, bench: relink.Bench, name: str, folder: Path, output: Path) -> tuple[LogResult, Verdict] | None:
 		"""Boot only the suites of the promises that a mutant breaks; None if not each of these has a case that fails."""
 		found, failure = LogResult(started=True, ending=Ending.FINISHED), None
-		kept = [promise for promise in promises.rows(promises.load(PROMISES)) if name in promise.mutants]
+		kept = _owed(name)
 		there = {case.suite for case in self.session.cases.select(self.session.profile.name)}
 		for suite in dict.fromkeys(case.partition(".")[0] for promise in kept for case in promise.cases):
 			if suite not in there or found.cases and not promises.unkept(kept, killers_of(name, found)):
@@ -288,7 +293,8 @@ class Shop:
 				narrow = self.narrow and not mutant.equivalent
 				decided = self.promised(bench, mutant.name, folder, output) if narrow else None
 				log, answer = decided or self.seen(bench, folder, output)
-				if log.ending is Ending.PANIC and not narrow:	# which may have come before the cases of its promises
+				# A panic may have come before the cases of its promises.
+				if log.ending is Ending.PANIC and not narrow and promises.unkept(_owed(mutant.name), killers_of(mutant.name, log)):
 					log, answer = self.promised(bench, mutant.name, folder, output) or (log, answer)
 				_settle(fate, log, answer)
 			else:
