@@ -27,26 +27,51 @@ long node_counter(enum node_stat_item item)
 	return x;
 }
 
+/**
+ * counter_of_node() - read a counter of one node
+ * @nid: the node
+ * @item: which one
+ *
+ * Return: what it is, exactly, as node_counter().
+ */
+long counter_of_node(int nid, enum node_stat_item item)
+{
+	struct pglist_data *pgdat = NODE_DATA(nid);
+	long x = atomic_long_read(&pgdat->vm_stat[item]);
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		x += per_cpu_ptr(pgdat->per_cpu_nodestats, cpu)->vm_node_stat_diff[item];
+	return x;
+}
+
+/**
+ * counter_of_zone() - read a counter of one zone
+ * @zone: the zone
+ * @item: which one
+ *
+ * Return: what it is, exactly, as node_counter().
+ */
+long counter_of_zone(struct zone *zone, enum zone_stat_item item)
+{
+	long x = atomic_long_read(&zone->vm_stat[item]);
+#ifdef CONFIG_SMP
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		x += per_cpu_ptr(zone->per_cpu_zonestats, cpu)->vm_stat_diff[item];
+#endif
+	return x;
+}
+
 static long zone_counter(enum zone_type zid, enum zone_stat_item item)
 {
 	struct pglist_data *pgdat;
 	long x = 0;
-#ifdef CONFIG_SMP
-	int cpu;
-#endif
 
-	for_each_online_pgdat(pgdat) {
-		struct zone *zone = &pgdat->node_zones[zid];
-
-		if (!populated_zone(zone))
-			continue;
-		x += atomic_long_read(&zone->vm_stat[item]);
-#ifdef CONFIG_SMP
-		for_each_online_cpu(cpu)
-			x += per_cpu_ptr(zone->per_cpu_zonestats,
-					 cpu)->vm_stat_diff[item];
-#endif
-	}
+	for_each_online_pgdat(pgdat)
+		if (populated_zone(&pgdat->node_zones[zid]))
+			x += counter_of_zone(&pgdat->node_zones[zid], item);
 	return x;
 }
 
@@ -74,23 +99,15 @@ struct counters *counters_read(struct kunit *test)
 /* While a CPU folds its counters a page counts twice or not at all. */
 #define TRIES	(num_online_cpus() > 1 ? 100 : 1)
 
-static long settled_node_counter(enum node_stat_item item, long due)
-{
-	unsigned int tries = TRIES;
-
-	while (node_counter(item) != due && --tries)
-		schedule_timeout_uninterruptible(1);
-	return node_counter(item);
-}
-
-static long settled_zone_counter(enum zone_type zone, enum zone_stat_item item, long due)
-{
-	unsigned int tries = TRIES;
-
-	while (zone_counter(zone, item) != due && --tries)
-		schedule_timeout_uninterruptible(1);
-	return zone_counter(zone, item);
-}
+/* What a counter is, once it is what it has to be or has had the time for that. */
+#define SETTLED(_counter, _due)						\
+({									\
+	unsigned int _tries = TRIES;					\
+									\
+	while ((_counter) != (_due) && --_tries)			\
+		schedule_timeout_uninterruptible(1);			\
+	(_counter);							\
+})
 
 /**
  * expect_node_change() - expect a counter of nodes to have changed by so much
@@ -103,8 +120,36 @@ void expect_node_change(const struct counters *before, enum node_stat_item item,
 {
 	const long due = before->node[item] + by;
 
-	KUNIT_EXPECT_EQ_MSG(before->test, settled_node_counter(item, due), due,
+	KUNIT_EXPECT_EQ_MSG(before->test, SETTLED(node_counter(item), due), due,
 			    "%s", node_stat_name(item));
+}
+
+/**
+ * expect_counter_of_node() - expect a counter of one node to be so much
+ * @test: the running test
+ * @nid: the node
+ * @item: which counter
+ * @due: how much it is to be
+ */
+void expect_counter_of_node(struct kunit *test, int nid, enum node_stat_item item, long due)
+{
+	KUNIT_EXPECT_EQ_MSG(test, SETTLED(counter_of_node(nid, item), due), due,
+			    "%s of node %d", node_stat_name(item), nid);
+}
+
+/**
+ * expect_counter_of_zone() - expect a counter of one zone of one node to be so much
+ * @test: the running test
+ * @zone: the zone
+ * @item: which counter
+ * @due: how much it is to be
+ */
+void expect_counter_of_zone(struct kunit *test, struct zone *zone, enum zone_stat_item item,
+			    long due)
+{
+	KUNIT_EXPECT_EQ_MSG(test, SETTLED(counter_of_zone(zone, item), due), due,
+			    "%s of zone %d of node %d", zone_stat_name(item),
+			    (int)zone_idx(zone), zone_to_nid(zone));
 }
 
 /**
@@ -119,7 +164,7 @@ void expect_zone_change(const struct counters *before, enum zone_type zone,
 {
 	const long due = before->zone[zone][item] + by;
 
-	KUNIT_EXPECT_EQ_MSG(before->test, settled_zone_counter(zone, item, due), due,
+	KUNIT_EXPECT_EQ_MSG(before->test, SETTLED(zone_counter(zone, item), due), due,
 			    "%s of zone %d", zone_stat_name(item), zone);
 }
 

@@ -24,9 +24,14 @@ struct counters {
 };
 
 long node_counter(enum node_stat_item item);
+long counter_of_node(int nid, enum node_stat_item item);
+long counter_of_zone(struct zone *zone, enum zone_stat_item item);
 struct counters *counters_read(struct kunit *test);
 void expect_node_change(const struct counters *before, enum node_stat_item item,
 			long by);
+void expect_counter_of_node(struct kunit *test, int nid, enum node_stat_item item, long due);
+void expect_counter_of_zone(struct kunit *test, struct zone *zone, enum zone_stat_item item,
+			    long due);
 void expect_zone_change(const struct counters *before, enum zone_type zone,
 			enum zone_stat_item item, long by);
 void expect_events(const struct counters *before, enum vm_event_item item,

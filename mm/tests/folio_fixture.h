@@ -233,6 +233,7 @@ struct folio_hold {
  * @test: the running test
  * @mode: passed to migrate_pages()
  * @reason: passed to migrate_pages()
+ * @nid: the node of its destinations; NUMA_NO_NODE for whichever has memory
  * @fail_alloc_at: which call for a destination folio fails, counted from 1;
  *	0 for none
  * @fail_alloc_order: all calls for destinations of this order or a higher one
@@ -268,6 +269,7 @@ struct folio_migration {
 	struct kunit *test;
 	enum migrate_mode mode;
 	enum migrate_reason reason;
+	int nid;
 	unsigned int fail_alloc_at;
 	unsigned int fail_alloc_order;
 	void (*on_alloc)(struct folio_migration *m);

@@ -45,10 +45,12 @@ static void folio_migration_halt(struct folio_migration *m)
 	folio_migration_begin(m);
 }
 
-static struct folio *alloc_dst(struct folio *src)
+static struct folio *alloc_dst(struct folio_migration *m, struct folio *src)
 {
 	struct hstate *h;
 
+	if (m->nid != NUMA_NO_NODE)
+		return __folio_alloc_node(GFP_KERNEL | __GFP_THISNODE, folio_order(src), m->nid);
 	if (!folio_test_hugetlb(src))
 		return folio_alloc(GFP_KERNEL, folio_order(src));
 	h = folio_hstate(src);
@@ -73,7 +75,7 @@ static struct folio *get_dst(struct folio *src, unsigned long private)
 	if (m->fail_alloc_order && folio_order(src) >= m->fail_alloc_order)
 		return NULL;
 
-	dst = alloc_dst(src);
+	dst = alloc_dst(m, src);
 	if (!dst) {
 		m->nr_failed_allocs++;
 		m->unserved = tf;
@@ -129,6 +131,7 @@ struct folio_migration *folio_migration(struct kunit *test,
 	m->test = test;
 	m->mode = mode;
 	m->reason = reason;
+	m->nid = NUMA_NO_NODE;
 	INIT_LIST_HEAD(&m->folios);
 	INIT_LIST_HEAD(&m->from);
 	init_completion(&m->halted);

@@ -26,6 +26,7 @@ static const enum node_stat_item node_items[] = {
 #ifdef CONFIG_SWAP
 	NR_SWAPCACHE,
 #endif
+	NR_SHMEM_THPS, NR_SHMEM_PMDMAPPED, NR_FILE_THPS, NR_ANON_THPS,
 };
 
 /* The same of zones. */
@@ -62,7 +63,12 @@ static void expect_zone_sums_unchanged(const struct counters *before)
 static const struct test_folio_kind *const kinds[] = {
 	&test_folio_shmem, &test_folio_dirty, &test_folio_private, &test_folio_anon_mapped,
 	&test_folio_anon_shared, &test_folio_mlocked, &test_folio_swap_mapped,
-	&test_folio_ksm, &test_folio_clean[0], &test_folio_clean[2], &test_folio_clean[9],
+	&test_folio_swapped_out, &test_folio_ksm,
+	&test_folio_clean[0], &test_folio_clean[2], &test_folio_clean[9],
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&test_folio_anon_thp, &test_folio_anon_thp_ptes, &test_folio_anon_large,
+	&test_folio_shmem_thp, &test_folio_shmem_large,
+#endif
 };
 
 PARAM_ARRAY(kinds, "%s", (*p)->name);
@@ -117,6 +123,132 @@ static void move_is_counted(struct kunit *test)
 	}
 	expect_migrated(test, tf);
 }
+
+#ifdef CONFIG_NUMA
+/* How many pages of a folio a counter of its node has. */
+static long counted_as(const struct test_folio *tf, enum lru_list lru,
+		       enum node_stat_item item)
+{
+	const unsigned int state = tf->kind->state;
+	const bool anon = state & TEST_FOLIO_ANON;
+	const bool shmem = !anon && (state & TEST_FOLIO_SWAPBACKED);
+	const bool huge = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) &&
+			  tf->kind->order == HPAGE_PMD_ORDER;
+	const bool by_pmd = huge && tf->mapcount == 1;
+	bool counts;
+
+	switch (item) {
+	case NR_ANON_MAPPED:
+		counts = anon && tf->mapcount;
+		break;
+	case NR_ANON_THPS:
+		counts = anon && by_pmd;
+		break;
+	case NR_FILE_MAPPED:
+		counts = !anon && tf->mapcount;
+		break;
+	case NR_SHMEM_PMDMAPPED:
+		counts = shmem && by_pmd;
+		break;
+	case NR_FILE_PAGES:
+		counts = !anon || (state & TEST_FOLIO_SWAPCACHE);
+		break;
+	case NR_SHMEM:
+		counts = shmem;
+		break;
+	case NR_SHMEM_THPS:
+		counts = shmem && huge;
+		break;
+#ifdef CONFIG_SWAP
+	case NR_SWAPCACHE:
+		counts = state & TEST_FOLIO_SWAPCACHE;
+		break;
+#endif
+	default:
+		counts = item == NR_LRU_BASE + lru;
+		break;
+	}
+	return counts << tf->kind->order;
+}
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* How many anonymous folios of an order there are. */
+static long nr_anon_of(unsigned int order)
+{
+	long x = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		x += per_cpu(mthp_stats, cpu).stats[order][MTHP_STAT_NR_ANON];
+	return x;
+}
+#else
+static long nr_anon_of(unsigned int order)
+{
+	return 0;
+}
+#endif
+
+/*
+ * Migration unmaps an anonymous folio entry by entry: who tries once more finds it mapped
+ * in part, and splits it.
+ */
+static bool splits_when_tried_again(const struct test_folio *tf)
+{
+	return (tf->kind->state & TEST_FOLIO_ANON) && tf->kind->order && tf->mapcount > 1;
+}
+
+/* A node loses what it has counted of a folio when that moves to another, and not before. */
+static void moves_to_node(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, kind_param(test));
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_SYSCALL);
+	long had[ARRAY_SIZE(node_items)], has[ARRAY_SIZE(node_items)];
+	const int from = folio_nid(tf->folio), to = next_node_in(from, node_online_map);
+	const long nr_anon = nr_anon_of(tf->kind->order);
+	enum lru_list lru;
+	unsigned int i;
+
+	if (from == to)
+		kunit_skip(test, "one node");
+	lru_add_drain_all();
+	lru = folio_lru_list(tf->folio);
+	for (i = 0; i < ARRAY_SIZE(node_items); i++) {
+		had[i] = counter_of_node(from, node_items[i]);
+		has[i] = counter_of_node(to, node_items[i]);
+	}
+	m->nid = to;
+	folio_migration_add(m, tf);
+	if (splits_when_tried_again(tf)) {
+		folio_migration_run(m);
+	} else {
+		test_folio_get(test, tf->folio);
+		folio_migration_run(m);
+		KUNIT_EXPECT_EQ(test, m->rc, 1);
+		test_folio_put(test, tf->folio);
+		folio_migration_putback(m);
+		lru_add_drain_all();
+		for (i = 0; i < ARRAY_SIZE(node_items); i++) {
+			expect_counter_of_node(test, from, node_items[i], had[i]);
+			expect_counter_of_node(test, to, node_items[i], has[i]);
+		}
+		folio_migration_again(m);
+	}
+	lru_add_drain_all();
+
+	KUNIT_ASSERT_EQ(test, m->rc, 0);
+	KUNIT_ASSERT_NOT_NULL(test, tf->dst);
+	KUNIT_EXPECT_EQ(test, folio_nid(tf->dst), to);
+	for (i = 0; i < ARRAY_SIZE(node_items); i++) {
+		const long nr = counted_as(tf, lru, node_items[i]);
+
+		expect_counter_of_node(test, from, node_items[i], had[i] - nr);
+		expect_counter_of_node(test, to, node_items[i], has[i] + nr);
+	}
+	KUNIT_EXPECT_EQ(test, nr_anon_of(tf->kind->order), nr_anon);
+	expect_migrated(test, tf);
+}
+#endif
 
 /* One that does not move keeps them. */
 static void failure_is_counted(struct kunit *test)
@@ -184,6 +316,7 @@ static void no_destination_is_counted(struct kunit *test)
 /**
  * struct mover - a migration whose destinations are watched
  * @gfp: where from they are taken
+ * @nid: the node that they are taken from
  * @lock_dst: they are locked by somebody else
  * @nr: how many folios there are
  * @asked: how many destinations have been asked for
@@ -200,6 +333,7 @@ static void no_destination_is_counted(struct kunit *test)
  */
 struct mover {
 	gfp_t gfp;
+	int nid;
 	bool lock_dst;
 	unsigned int nr;
 	unsigned int asked;
@@ -216,7 +350,7 @@ struct mover {
 static struct folio *mover_dst(struct folio *src, unsigned long private)
 {
 	struct mover *mover = (struct mover *)private;
-	struct folio *dst = folio_alloc(mover->gfp, folio_order(src));
+	struct folio *dst = __folio_alloc_node(mover->gfp, folio_order(src), mover->nid);
 	unsigned int i, waiting = 0;
 
 	for (i = 0; i < mover->nr; i++)
@@ -255,6 +389,7 @@ static struct mover *mover_make(struct kunit *test, unsigned int nr)
 	struct mover *mover = test_zalloc(test, sizeof(*mover));
 
 	mover->gfp = GFP_KERNEL;
+	mover->nid = numa_mem_id();
 	mover->nr = nr;
 	mover->src = test_zalloc(test, array_size(nr, sizeof(*mover->src)));
 	mover->mapping = test_zalloc(test, array_size(nr, sizeof(*mover->mapping)));
@@ -550,15 +685,16 @@ static void bdev_put(void *data)
 	bdev_fput(file);
 }
 
-/* What waits to be written does so in the zone that it has moved to. */
+/* What waits to be written does so in the node and the zone that it has moved to. */
 static void dirty_of_device(struct kunit *test)
 {
 	struct mover *mover = mover_make(test, 1);
 	struct address_space *mapping;
-	enum zone_type from, to;
 	struct counters *before;
+	struct zone *from, *to;
 	struct folio *folio;
 	struct file *file;
+	long from_node, from_zone, to_node, to_zone;
 
 	if (!IS_ENABLED(CONFIG_BLK_DEV_RAM))
 		kunit_skip(test, "no RAM disk");
@@ -569,36 +705,41 @@ static void dirty_of_device(struct kunit *test)
 	mapping = file->f_mapping;
 	folio = read_mapping_folio(mapping, 3, NULL);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, folio);
-	from = folio_zonenum(folio);
+	from = folio_zone(folio);
+	mover->gfp = GFP_HIGHUSER_MOVABLE;
+	mover->nid = next_node_in(folio_nid(folio), node_online_map);
+	to = &NODE_DATA(mover->nid)->node_zones[ZONE_MOVABLE];
 	lru_add_drain_all();
 	before = counters_read(test);
+	from_node = counter_of_node(zone_to_nid(from), NR_FILE_DIRTY);
+	from_zone = counter_of_zone(from, NR_ZONE_WRITE_PENDING);
+	to_node = counter_of_node(mover->nid, NR_FILE_DIRTY);
+	to_zone = counter_of_zone(to, NR_ZONE_WRITE_PENDING);
 
 	folio_lock(folio);
 	folio_mark_dirty(folio);
 	folio_unlock(folio);
-	expect_node_change(before, NR_FILE_DIRTY, 1);
-	expect_zone_change(before, from, NR_ZONE_WRITE_PENDING, 1);
+	expect_counter_of_node(test, zone_to_nid(from), NR_FILE_DIRTY, from_node + 1);
+	expect_counter_of_zone(test, from, NR_ZONE_WRITE_PENDING, from_zone + 1);
 
-	mover->gfp = GFP_HIGHUSER_MOVABLE;
 	mover->src[0] = folio;
 	/* That of the page cache stays. */
 	folio_put(folio);
 	KUNIT_ASSERT_EQ(test, 0, mover_run(test, mover, MIGRATE_SYNC, false));
-	to = folio_zonenum(mover->dst[0]);
-	if (!IS_ENABLED(CONFIG_NUMA))
-		KUNIT_EXPECT_NE(test, from, to);
+	KUNIT_ASSERT_PTR_EQ(test, folio_zone(mover->dst[0]), to);
 	KUNIT_EXPECT_TRUE(test, folio_test_dirty(mover->dst[0]));
-	expect_node_change(before, NR_FILE_DIRTY, 1);
 	expect_node_change(before, NR_FILE_PAGES, 0);
-	if (from != to) {
-		expect_zone_change(before, from, NR_ZONE_WRITE_PENDING, 0);
-		expect_zone_change(before, to, NR_ZONE_WRITE_PENDING, 1);
-	}
+	if (mover->nid != zone_to_nid(from))
+		expect_counter_of_node(test, zone_to_nid(from), NR_FILE_DIRTY, from_node);
+	expect_counter_of_node(test, mover->nid, NR_FILE_DIRTY, to_node + 1);
+	expect_counter_of_zone(test, from, NR_ZONE_WRITE_PENDING, from_zone);
+	expect_counter_of_zone(test, to, NR_ZONE_WRITE_PENDING, to_zone + 1);
+
 	KUNIT_EXPECT_EQ(test, 0, filemap_write_and_wait(mapping));
 	KUNIT_EXPECT_FALSE(test, folio_test_dirty(mover->dst[0]));
 	expect_node_change(before, NR_FILE_DIRTY, 0);
-	expect_zone_change(before, from, NR_ZONE_WRITE_PENDING, 0);
-	expect_zone_change(before, to, NR_ZONE_WRITE_PENDING, 0);
+	expect_counter_of_zone(test, from, NR_ZONE_WRITE_PENDING, from_zone);
+	expect_counter_of_zone(test, to, NR_ZONE_WRITE_PENDING, to_zone);
 }
 
 /* Who has waited in a migration runs on. */
@@ -621,11 +762,15 @@ static void runs_on(struct kunit *test)
 
 /* Flags of a folio that a migration takes along. */
 static const enum pageflags flags[] = {
-	PG_referenced, PG_active, PG_workingset, PG_checked, PG_readahead,
+	PG_referenced, PG_active, PG_workingset, PG_checked, PG_readahead, PG_mappedtodisk,
+#if defined(CONFIG_PAGE_IDLE_FLAG) && defined(CONFIG_64BIT)
+	PG_young, PG_idle,
+#endif
 };
 
 static const char *const flag_names[] = {
-	"referenced", "active", "workingset", "checked", "readahead",
+	"referenced", "active", "workingset", "checked", "readahead", "mappedtodisk",
+	"young", "idle",
 };
 
 /* What is known of a folio's use is known of it afterwards. */
@@ -663,6 +808,9 @@ static void flags_stay(struct kunit *test)
 static struct kunit_case migrate_counters_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(move_is_counted, kinds),
 	KUNIT_CASE_PARAM_ARRAY(failure_is_counted, kinds),
+#ifdef CONFIG_NUMA
+	KUNIT_CASE_PARAM_ARRAY(moves_to_node, kinds),
+#endif
 	KUNIT_CASE(no_destination_is_counted),
 	KUNIT_CASE_PARAM_ARRAY(destination_goes_back, obstacles),
 	KUNIT_CASE_PARAM_ARRAY(without_help, fallbacks),

@@ -90,11 +90,30 @@ static pte_t read_pte(struct kunit *test, unsigned long addr)
 	return pte;
 }
 
-/* What an entry says, in bits. */
+/*
+ * What an entry says, in bits: that the page can be written to, is dirty, young, dirty
+ * since somebody has asked last, of interest to a userfaultfd, exclusive.
+ */
 #define PTE_W		BIT(0)
 #define PTE_D		BIT(1)
 #define PTE_Y		BIT(2)
-#define PTE_X	BIT(3)
+#define PTE_S		BIT(3)
+#define PTE_U		BIT(4)
+#define PTE_X		BIT(5)
+#define PTE_STATES	PTE_X
+
+/* The bits that entries have here. */
+static unsigned int has_bits(void)
+{
+	return PTE_W | PTE_D | PTE_Y | (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) ? PTE_S : 0) |
+	       (IS_ENABLED(CONFIG_HAVE_ARCH_USERFAULTFD_WP) ? PTE_U : 0);
+}
+
+/* What a userfaultfd wants to hear of cannot be written to. */
+static bool is_state(unsigned int state)
+{
+	return !(state & ~has_bits()) && !((state & PTE_W) && (state & PTE_U));
+}
 
 static unsigned int pte_state(struct kunit *test, unsigned long addr)
 {
@@ -105,6 +124,8 @@ static unsigned int pte_state(struct kunit *test, unsigned long addr)
 	page = pte_page(pte);
 	return (pte_write(pte) ? PTE_W : 0) | (pte_dirty(pte) ? PTE_D : 0) |
 	       (pte_young(pte) ? PTE_Y : 0) |
+	       (has_bits() & PTE_S && pte_soft_dirty(pte) ? PTE_S : 0) |
+	       (pte_uffd(pte) ? PTE_U : 0) |
 	       (PageAnon(page) && PageAnonExclusive(page) ? PTE_X : 0);
 }
 
@@ -127,6 +148,9 @@ static void set_pte_state(struct kunit *test, unsigned long addr, unsigned int s
 			pte = pte_mkdirty(pte);
 		if (state & PTE_W)
 			pte = pte_mkwrite(pte, vma);
+		pte = state & PTE_S ? pte_mksoft_dirty(pte) : pte_clear_soft_dirty(pte);
+		if (state & PTE_U)
+			pte = pte_mkuffd(pte);
 		set_pte_at(current->mm, addr, ptep, pte);
 		pte_unmap_unlock(ptep, ptl);
 	}
@@ -175,8 +199,8 @@ static void move_in_state(struct kunit *test, const struct move_param *p,
 	move(&m, folio, MIGRATE_SYNC_LIGHT);
 
 	KUNIT_EXPECT_EQ(test, m.rc, p->fails);
-	/* Nobody has to be told of writes to shared memory. */
-	due |= anon ? PTE_X : PTE_W;
+	/* Nobody but a userfaultfd has to be told of writes to shared memory. */
+	due |= anon ? PTE_X : state & PTE_U ? 0 : PTE_W;
 	KUNIT_EXPECT_EQ_MSG(test, pte_state(test, up->addr), due, "from %x", state);
 	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), p->fails ? folio : m.dst);
 	KUNIT_EXPECT_EQ(test, folio_test_dirty(user_pages_folio(up, 0)), !!(state & PTE_D));
@@ -201,9 +225,108 @@ static void entry_stays(struct kunit *test)
 {
 	unsigned int state;
 
-	for (state = 0; state <= (PTE_W | PTE_D | PTE_Y); state++)
-		move_in_state(test, test->param_value, state);
+	for (state = 0; state < PTE_STATES; state++)
+		if (is_state(state))
+			move_in_state(test, test->param_value, state);
 }
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+static pmd_t *locked_pmd(unsigned long addr, spinlock_t **ptl)
+{
+	pmd_t *pmdp = mm_find_pmd(current->mm, addr);
+
+	*ptl = pmdp ? pmd_lock(current->mm, pmdp) : NULL;
+	return pmdp;
+}
+
+static unsigned int pmd_state(struct kunit *test, unsigned long addr)
+{
+	pmd_t *pmdp, pmd = __pmd(0);
+	spinlock_t *ptl;
+
+	mmap_read_lock(current->mm);
+	pmdp = locked_pmd(addr, &ptl);
+	if (pmdp) {
+		pmd = pmdp_get(pmdp);
+		spin_unlock(ptl);
+	}
+	mmap_read_unlock(current->mm);
+	KUNIT_ASSERT_TRUE(test, pmd_present(pmd));
+	KUNIT_ASSERT_TRUE(test, pmd_trans_huge(pmd));
+	return (pmd_write(pmd) ? PTE_W : 0) | (pmd_dirty(pmd) ? PTE_D : 0) |
+	       (pmd_young(pmd) ? PTE_Y : 0) |
+	       (has_bits() & PTE_S && pmd_soft_dirty(pmd) ? PTE_S : 0) |
+	       (pmd_uffd(pmd) ? PTE_U : 0) | (PageAnonExclusive(pmd_page(pmd)) ? PTE_X : 0);
+}
+
+static void set_pmd_state(struct kunit *test, unsigned long addr, unsigned int state)
+{
+	struct vm_area_struct *vma;
+	spinlock_t *ptl;
+	pmd_t *pmdp, pmd;
+
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	pmdp = vma ? locked_pmd(addr, &ptl) : NULL;
+	if (pmdp) {
+		pmd = pmdp_huge_clear_flush(vma, addr, pmdp);
+		pmd = pmd_mkold(pmd_mkclean(pmd_wrprotect(pmd)));
+		if (state & PTE_Y)
+			pmd = pmd_mkyoung(pmd);
+		if (state & PTE_D)
+			pmd = pmd_mkdirty(pmd);
+		if (state & PTE_W)
+			pmd = pmd_mkwrite(pmd, vma);
+		pmd = state & PTE_S ? pmd_mksoft_dirty(pmd) : pmd_clear_soft_dirty(pmd);
+		if (state & PTE_U)
+			pmd = pmd_mkuffd(pmd);
+		set_pmd_at(current->mm, addr, pmdp, pmd);
+		spin_unlock(ptl);
+	}
+	mmap_read_unlock(current->mm);
+	KUNIT_ASSERT_NOT_NULL(test, pmdp);
+}
+
+static const char *const outcomes[] = { "moves", "fails" };
+
+PARAM_ARRAY(outcomes, "%s", *p);
+
+/* The same for the one entry of a huge page, whose dirt is news to who asks for it. */
+static void huge_entry_stays(struct kunit *test)
+{
+	const bool fails = test->param_value == &outcomes[1];
+	struct user_pages *up = user_pages_make(test, &user_memory_thp, HPAGE_PMD_NR);
+	const long rss = get_mm_counter_sum(current->mm, MM_ANONPAGES);
+	struct move m = { .test = test };
+	unsigned int state, due;
+	struct folio *folio;
+
+	for (state = 0; state < PTE_STATES; state++) {
+		if (!is_state(state))
+			continue;
+		folio = user_pages_folio(up, 0);
+		set_pmd_state(test, up->addr, state);
+		folio_clear_dirty(folio);
+		if (fails)
+			test_folio_get(test, folio);
+		move(&m, folio, MIGRATE_SYNC_LIGHT);
+		if (fails)
+			test_folio_put(test, folio);
+
+		due = state | PTE_X;
+		if (state & PTE_D)
+			due |= has_bits() & PTE_S;
+		KUNIT_EXPECT_EQ(test, m.rc, fails);
+		KUNIT_EXPECT_EQ_MSG(test, pmd_state(test, up->addr), due & ~lost_bits(),
+				    "from %x", state);
+		KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), fails ? folio : m.dst);
+		KUNIT_EXPECT_EQ(test, folio_test_dirty(user_pages_folio(up, 0)),
+				!!(state & PTE_D));
+		KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES), rss);
+	}
+	expect_not_pinned(up);
+}
+#endif
 
 static void wait_for_go(struct test_task *task)
 {
@@ -896,6 +1019,9 @@ static void mlocked_twice(struct kunit *test)
 
 static struct kunit_case migrate_mapped_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(entry_stays, moves),
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	KUNIT_CASE_PARAM_ARRAY(huge_entry_stays, outcomes),
+#endif
 	KUNIT_CASE(common_stays_common),
 	KUNIT_CASE(pinned_stays),
 	KUNIT_CASE_PARAM_ARRAY(untouched_mapping, distances),
