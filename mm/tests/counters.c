@@ -96,18 +96,14 @@ struct counters *counters_read(struct kunit *test)
 	return c;
 }
 
-/* While a CPU folds its counters a page counts twice or not at all. */
-#define TRIES	(num_online_cpus() > 1 ? 100 : 1)
-
-/* What a counter is, once it is what it has to be or has had the time for that. */
-#define SETTLED(_counter, _due)						\
-({									\
-	unsigned int _tries = TRIES;					\
-									\
-	while ((_counter) != (_due) && --_tries)			\
-		schedule_timeout_uninterruptible(1);			\
-	(_counter);							\
-})
+/* While a CPU folds its counters a page counts twice or not at all: look again. */
+static bool may_settle(unsigned int *looks)
+{
+	if (num_online_cpus() == 1 || ++*looks == 100)
+		return false;
+	schedule_timeout_uninterruptible(1);
+	return true;
+}
 
 /**
  * expect_node_change() - expect a counter of nodes to have changed by so much
@@ -119,8 +115,11 @@ void expect_node_change(const struct counters *before, enum node_stat_item item,
 			long by)
 {
 	const long due = before->node[item] + by;
+	unsigned int looks = 0;
 
-	KUNIT_EXPECT_EQ_MSG(before->test, SETTLED(node_counter(item), due), due,
+	while (node_counter(item) != due && may_settle(&looks))
+		;
+	KUNIT_EXPECT_EQ_MSG(before->test, node_counter(item), due,
 			    "%s", node_stat_name(item));
 }
 
@@ -133,7 +132,11 @@ void expect_node_change(const struct counters *before, enum node_stat_item item,
  */
 void expect_counter_of_node(struct kunit *test, int nid, enum node_stat_item item, long due)
 {
-	KUNIT_EXPECT_EQ_MSG(test, SETTLED(counter_of_node(nid, item), due), due,
+	unsigned int looks = 0;
+
+	while (counter_of_node(nid, item) != due && may_settle(&looks))
+		;
+	KUNIT_EXPECT_EQ_MSG(test, counter_of_node(nid, item), due,
 			    "%s of node %d", node_stat_name(item), nid);
 }
 
@@ -147,7 +150,11 @@ void expect_counter_of_node(struct kunit *test, int nid, enum node_stat_item ite
 void expect_counter_of_zone(struct kunit *test, struct zone *zone, enum zone_stat_item item,
 			    long due)
 {
-	KUNIT_EXPECT_EQ_MSG(test, SETTLED(counter_of_zone(zone, item), due), due,
+	unsigned int looks = 0;
+
+	while (counter_of_zone(zone, item) != due && may_settle(&looks))
+		;
+	KUNIT_EXPECT_EQ_MSG(test, counter_of_zone(zone, item), due,
 			    "%s of zone %d of node %d", zone_stat_name(item),
 			    (int)zone_idx(zone), zone_to_nid(zone));
 }
@@ -163,8 +170,11 @@ void expect_zone_change(const struct counters *before, enum zone_type zone,
 			enum zone_stat_item item, long by)
 {
 	const long due = before->zone[zone][item] + by;
+	unsigned int looks = 0;
 
-	KUNIT_EXPECT_EQ_MSG(before->test, SETTLED(zone_counter(zone, item), due), due,
+	while (zone_counter(zone, item) != due && may_settle(&looks))
+		;
+	KUNIT_EXPECT_EQ_MSG(before->test, zone_counter(zone, item), due,
 			    "%s of zone %d", zone_stat_name(item), zone);
 }
 

@@ -176,6 +176,17 @@ static void leaves_rest_to_slow_way(struct kunit *test)
 	expect_unpins(up);
 }
 
+static int get_fast_only(struct kunit *test, unsigned long addr, unsigned int nr,
+			 struct page **pages)
+{
+	int rc = get_user_pages_fast_only(addr, nr, FOLL_WRITE, pages);
+	int i;
+
+	for (i = 0; i < rc; i++)
+		test_folio_take(test, page_folio(pages[i]));
+	return rc;
+}
+
 /* Without the slow way there is no more than what comes before the first gap. */
 static void fast_only(struct kunit *test)
 {
@@ -189,13 +200,40 @@ static void fast_only(struct kunit *test)
 		if (i != NR_PAGES / 2)
 			user_pages_write(up, i, 0xa5);
 
-	rc = get_user_pages_fast_only(up->addr, NR_PAGES, FOLL_WRITE, pages);
-	for (i = 0; i < rc; i++)
-		test_folio_take(test, page_folio(pages[i]));
+	rc = get_fast_only(test, up->addr, NR_PAGES, pages);
 	KUNIT_EXPECT_EQ(test, rc, NR_PAGES / 2);
 	for (i = 0; i < rc; i++)
 		KUNIT_EXPECT_PTR_EQ(test, page_folio(pages[i]), user_pages_folio(up, i));
 	KUNIT_EXPECT_NULL(test, user_pages_folio(up, NR_PAGES / 2));
+}
+
+/* How much of the address space one table of each level is for. */
+static const unsigned long spans[] = { PMD_SIZE, PUD_SIZE, P4D_SIZE };
+
+PARAM_ARRAY(spans, "%luM", *p >> 20);
+
+/* From one table it goes on to the next, if there is one. */
+static void across_tables(struct kunit *test)
+{
+	const unsigned long *span = test->param_value;
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	const unsigned long behind = ALIGN_DOWN(up->addr, *span);
+	const unsigned long half = NR_PAGES / 2 * PAGE_SIZE;
+	struct page *pages[NR_PAGES];
+	int i;
+
+	KUNIT_ASSERT_EQ(test, behind - half,
+			test_syscall(__NR_mremap, up->addr, 2 * half, 2 * half,
+				     MREMAP_MAYMOVE | MREMAP_FIXED, behind - half));
+	up->addr = behind - half;
+	KUNIT_ASSERT_EQ(test, NR_PAGES, get_fast_only(test, up->addr, NR_PAGES, pages));
+	for (i = 0; i < NR_PAGES; i++)
+		KUNIT_EXPECT_PTR_EQ(test, page_folio(pages[i]), user_pages_folio(up, i));
+
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(behind, half));
+	KUNIT_EXPECT_EQ(test, NR_PAGES / 2, get_fast_only(test, up->addr, NR_PAGES, pages));
+	KUNIT_EXPECT_EQ(test, 0, get_fast_only(test, behind, NR_PAGES / 2, pages));
+	KUNIT_EXPECT_PTR_EQ(test, page_folio(pages[0]), user_pages_folio(up, 0));
 }
 
 /* The user has read these pages of a private file, and not written to them. */
@@ -399,6 +437,7 @@ static struct kunit_case gup_fast_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY_SLOW(needs_no_lock, params),
 	KUNIT_CASE(leaves_rest_to_slow_way),
 	KUNIT_CASE(fast_only),
+	KUNIT_CASE_PARAM_ARRAY(across_tables, spans),
 	KUNIT_CASE(read_before),
 	KUNIT_CASE(no_mapping),
 	KUNIT_CASE_SLOW(tracked),

@@ -21,6 +21,7 @@
 
 #include "../internal.h"
 #include "folio_fixture.h"
+#include "page_entry.h"
 #include "user_pages.h"
 
 /**
@@ -69,99 +70,16 @@ static struct folio *expect_moves(struct kunit *test, struct folio *folio)
 	return m.rc ? folio : m.dst;
 }
 
-static pte_t *locked_pte(unsigned long addr, spinlock_t **ptl)
-{
-	return get_locked_pte(current->mm, addr, ptl);
-}
-
-static pte_t read_pte(struct kunit *test, unsigned long addr)
-{
-	pte_t *ptep, pte = __pte(0);
-	spinlock_t *ptl = NULL;
-
-	mmap_read_lock(current->mm);
-	ptep = locked_pte(addr, &ptl);
-	if (ptep) {
-		pte = ptep_get(ptep);
-		pte_unmap_unlock(ptep, ptl);
-	}
-	mmap_read_unlock(current->mm);
-	KUNIT_ASSERT_NOT_NULL(test, ptep);
-	return pte;
-}
-
-/*
- * What an entry says, in bits: that the page can be written to, is dirty, young, dirty
- * since somebody has asked last, of interest to a userfaultfd, exclusive.
- */
-#define PTE_W		BIT(0)
-#define PTE_D		BIT(1)
-#define PTE_Y		BIT(2)
-#define PTE_S		BIT(3)
-#define PTE_U		BIT(4)
-#define PTE_X		BIT(5)
-#define PTE_STATES	PTE_X
-
-/* The bits that entries have here. */
-static unsigned int has_bits(void)
-{
-	return PTE_W | PTE_D | PTE_Y | (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) ? PTE_S : 0) |
-	       (IS_ENABLED(CONFIG_HAVE_ARCH_USERFAULTFD_WP) ? PTE_U : 0);
-}
-
 /* What a userfaultfd wants to hear of cannot be written to. */
 static bool is_state(unsigned int state)
 {
-	return !(state & ~has_bits()) && !((state & PTE_W) && (state & PTE_U));
-}
-
-static unsigned int pte_state(struct kunit *test, unsigned long addr)
-{
-	pte_t pte = read_pte(test, addr);
-	struct page *page;
-
-	KUNIT_ASSERT_TRUE(test, pte_present(pte));
-	page = pte_page(pte);
-	return (pte_write(pte) ? PTE_W : 0) | (pte_dirty(pte) ? PTE_D : 0) |
-	       (pte_young(pte) ? PTE_Y : 0) |
-	       (has_bits() & PTE_S && pte_soft_dirty(pte) ? PTE_S : 0) |
-	       (pte_uffd(pte) ? PTE_U : 0) |
-	       (PageAnon(page) && PageAnonExclusive(page) ? PTE_X : 0);
-}
-
-/* Without what only migration and fork() may change. */
-static void set_pte_state(struct kunit *test, unsigned long addr, unsigned int state)
-{
-	struct vm_area_struct *vma;
-	spinlock_t *ptl = NULL;
-	pte_t *ptep, pte;
-
-	mmap_read_lock(current->mm);
-	vma = vma_lookup(current->mm, addr);
-	ptep = vma ? locked_pte(addr, &ptl) : NULL;
-	if (ptep) {
-		pte = ptep_clear_flush(vma, addr, ptep);
-		pte = pte_mkold(pte_mkclean(pte_wrprotect(pte)));
-		if (state & PTE_Y)
-			pte = pte_mkyoung(pte);
-		if (state & PTE_D)
-			pte = pte_mkdirty(pte);
-		if (state & PTE_W)
-			pte = pte_mkwrite(pte, vma);
-		pte = state & PTE_S ? pte_mksoft_dirty(pte) : pte_clear_soft_dirty(pte);
-		if (state & PTE_U)
-			pte = pte_mkuffd(pte);
-		set_pte_at(current->mm, addr, ptep, pte);
-		pte_unmap_unlock(ptep, ptl);
-	}
-	mmap_read_unlock(current->mm);
-	KUNIT_ASSERT_NOT_NULL(test, ptep);
+	return !(state & ~entry_bits()) && !((state & ENTRY_WRITE) && (state & ENTRY_UFFD));
 }
 
 /* The bits that are lost where a migration entry has no room for them. */
 static unsigned int lost_bits(void)
 {
-	return migration_entry_supports_ad() ? 0 : PTE_Y | PTE_D;
+	return migration_entry_supports_ad() ? 0 : ENTRY_YOUNG | ENTRY_DIRTY;
 }
 
 struct move_param {
@@ -192,7 +110,7 @@ static void move_in_state(struct kunit *test, const struct move_param *p,
 	struct move m = { .test = test };
 	unsigned int due = state & ~lost_bits();
 
-	set_pte_state(test, up->addr, state);
+	entry_set(test, up->addr, state);
 	folio_clear_dirty(folio);
 	if (p->fails)
 		test_folio_get(test, folio);
@@ -200,10 +118,10 @@ static void move_in_state(struct kunit *test, const struct move_param *p,
 
 	KUNIT_EXPECT_EQ(test, m.rc, p->fails);
 	/* Nobody but a userfaultfd has to be told of writes to shared memory. */
-	due |= anon ? PTE_X : state & PTE_U ? 0 : PTE_W;
-	KUNIT_EXPECT_EQ_MSG(test, pte_state(test, up->addr), due, "from %x", state);
+	due |= anon ? ENTRY_EXCLUSIVE : state & ENTRY_UFFD ? 0 : ENTRY_WRITE;
+	KUNIT_EXPECT_EQ_MSG(test, entry_state(test, up->addr), due, "from %x", state);
 	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), p->fails ? folio : m.dst);
-	KUNIT_EXPECT_EQ(test, folio_test_dirty(user_pages_folio(up, 0)), !!(state & PTE_D));
+	KUNIT_EXPECT_EQ(test, folio_test_dirty(user_pages_folio(up, 0)), !!(state & ENTRY_DIRTY));
 	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, counter), rss);
 	if (p->fails)
 		test_folio_put(test, folio);
@@ -225,68 +143,12 @@ static void entry_stays(struct kunit *test)
 {
 	unsigned int state;
 
-	for (state = 0; state < PTE_STATES; state++)
+	for (state = 0; state < ENTRY_EXCLUSIVE; state++)
 		if (is_state(state))
 			move_in_state(test, test->param_value, state);
 }
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
-static pmd_t *locked_pmd(unsigned long addr, spinlock_t **ptl)
-{
-	pmd_t *pmdp = mm_find_pmd(current->mm, addr);
-
-	*ptl = pmdp ? pmd_lock(current->mm, pmdp) : NULL;
-	return pmdp;
-}
-
-static unsigned int pmd_state(struct kunit *test, unsigned long addr)
-{
-	pmd_t *pmdp, pmd = __pmd(0);
-	spinlock_t *ptl;
-
-	mmap_read_lock(current->mm);
-	pmdp = locked_pmd(addr, &ptl);
-	if (pmdp) {
-		pmd = pmdp_get(pmdp);
-		spin_unlock(ptl);
-	}
-	mmap_read_unlock(current->mm);
-	KUNIT_ASSERT_TRUE(test, pmd_present(pmd));
-	KUNIT_ASSERT_TRUE(test, pmd_trans_huge(pmd));
-	return (pmd_write(pmd) ? PTE_W : 0) | (pmd_dirty(pmd) ? PTE_D : 0) |
-	       (pmd_young(pmd) ? PTE_Y : 0) |
-	       (has_bits() & PTE_S && pmd_soft_dirty(pmd) ? PTE_S : 0) |
-	       (pmd_uffd(pmd) ? PTE_U : 0) | (PageAnonExclusive(pmd_page(pmd)) ? PTE_X : 0);
-}
-
-static void set_pmd_state(struct kunit *test, unsigned long addr, unsigned int state)
-{
-	struct vm_area_struct *vma;
-	spinlock_t *ptl;
-	pmd_t *pmdp, pmd;
-
-	mmap_read_lock(current->mm);
-	vma = vma_lookup(current->mm, addr);
-	pmdp = vma ? locked_pmd(addr, &ptl) : NULL;
-	if (pmdp) {
-		pmd = pmdp_huge_clear_flush(vma, addr, pmdp);
-		pmd = pmd_mkold(pmd_mkclean(pmd_wrprotect(pmd)));
-		if (state & PTE_Y)
-			pmd = pmd_mkyoung(pmd);
-		if (state & PTE_D)
-			pmd = pmd_mkdirty(pmd);
-		if (state & PTE_W)
-			pmd = pmd_mkwrite(pmd, vma);
-		pmd = state & PTE_S ? pmd_mksoft_dirty(pmd) : pmd_clear_soft_dirty(pmd);
-		if (state & PTE_U)
-			pmd = pmd_mkuffd(pmd);
-		set_pmd_at(current->mm, addr, pmdp, pmd);
-		spin_unlock(ptl);
-	}
-	mmap_read_unlock(current->mm);
-	KUNIT_ASSERT_NOT_NULL(test, pmdp);
-}
-
 static const char *const outcomes[] = { "moves", "fails" };
 
 PARAM_ARRAY(outcomes, "%s", *p);
@@ -301,11 +163,11 @@ static void huge_entry_stays(struct kunit *test)
 	unsigned int state, due;
 	struct folio *folio;
 
-	for (state = 0; state < PTE_STATES; state++) {
+	for (state = 0; state < ENTRY_EXCLUSIVE; state++) {
 		if (!is_state(state))
 			continue;
 		folio = user_pages_folio(up, 0);
-		set_pmd_state(test, up->addr, state);
+		entry_set(test, up->addr, state);
 		folio_clear_dirty(folio);
 		if (fails)
 			test_folio_get(test, folio);
@@ -313,15 +175,15 @@ static void huge_entry_stays(struct kunit *test)
 		if (fails)
 			test_folio_put(test, folio);
 
-		due = state | PTE_X;
-		if (state & PTE_D)
-			due |= has_bits() & PTE_S;
+		due = state | ENTRY_EXCLUSIVE;
+		if (state & ENTRY_DIRTY)
+			due |= entry_bits() & ENTRY_SOFT_DIRTY;
 		KUNIT_EXPECT_EQ(test, m.rc, fails);
-		KUNIT_EXPECT_EQ_MSG(test, pmd_state(test, up->addr), due & ~lost_bits(),
+		KUNIT_EXPECT_EQ_MSG(test, entry_state(test, up->addr), due & ~lost_bits(),
 				    "from %x", state);
 		KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), fails ? folio : m.dst);
 		KUNIT_EXPECT_EQ(test, folio_test_dirty(user_pages_folio(up, 0)),
-				!!(state & PTE_D));
+				!!(state & ENTRY_DIRTY));
 		KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES), rss);
 	}
 	expect_not_pinned(up);
@@ -340,9 +202,9 @@ static void common_stays_common(struct kunit *test)
 	struct test_task *child = test_task_start(test, wait_for_go, NULL, 0);
 	struct folio *folio = user_pages_folio(up, 0);
 
-	KUNIT_ASSERT_EQ(test, pte_state(test, up->addr) & (PTE_W | PTE_X), 0);
+	KUNIT_ASSERT_EQ(test, entry_state(test, up->addr) & (ENTRY_WRITE | ENTRY_EXCLUSIVE), 0);
 	folio = expect_moves(test, folio);
-	KUNIT_EXPECT_EQ(test, pte_state(test, up->addr) & (PTE_W | PTE_X), 0);
+	KUNIT_EXPECT_EQ(test, entry_state(test, up->addr) & (ENTRY_WRITE | ENTRY_EXCLUSIVE), 0);
 	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 2);
 	test_task_go(child);
 	test_task_join(child);
@@ -364,18 +226,18 @@ static void pinned_stays(struct kunit *test)
 	user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
 	expect_pinned(up);
 	folio = user_pages_folio(up, 0);
-	state = pte_state(test, up->addr);
+	state = entry_state(test, up->addr);
 	move(&m, folio, MIGRATE_ASYNC);
 	KUNIT_EXPECT_EQ(test, m.rc, 1);
 	KUNIT_EXPECT_EQ(test, m.asked, 10);
-	KUNIT_EXPECT_EQ(test, pte_state(test, up->addr), state);
-	KUNIT_EXPECT_TRUE(test, state & PTE_X);
+	KUNIT_EXPECT_EQ(test, entry_state(test, up->addr), state);
+	KUNIT_EXPECT_TRUE(test, state & ENTRY_EXCLUSIVE);
 	expect_pinned(up);
 	expect_unpins(up);
 }
 
 /* How far from the first another mapping of a file lies, which has no page table. */
-static const unsigned long distances[] = { PMD_SIZE, PUD_SIZE };
+static const unsigned long distances[] = { PMD_SIZE, PUD_SIZE, P4D_SIZE };
 
 PARAM_ARRAY(distances, "%luM", *p >> 20);
 
@@ -542,7 +404,7 @@ static void expect_maps(struct large *large, unsigned long addr, unsigned int fi
 	u8 found = 0;
 
 	for (i = 0; i < nr; i++) {
-		pte_t pte = read_pte(test, addr + i * PAGE_SIZE);
+		pte_t pte = entry_read(test, addr + i * PAGE_SIZE);
 
 		KUNIT_EXPECT_TRUE(test, pte_present(pte));
 		if (pte_present(pte))
@@ -634,7 +496,7 @@ static void holes_in_large(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, hole, PAGE_SIZE, MADV_DONTNEED));
 	expect_large(large, NR_PAGES - 1);
 	large->folio = expect_moves(test, large->folio);
-	KUNIT_EXPECT_TRUE(test, pte_none(read_pte(test, hole)));
+	KUNIT_EXPECT_TRUE(test, pte_none(entry_read(test, hole)));
 	expect_large(large, NR_PAGES - 1);
 	expect_maps(large, addr, 0, 1);
 	expect_maps(large, addr + 2 * PAGE_SIZE, 2, 2);
@@ -738,7 +600,7 @@ static void neighbour_is_no_page(struct kunit *test)
 	large->folio = expect_moves(test, large->folio);
 	expect_maps(large, addr, 0, 1);
 	expect_large(large, 1);
-	KUNIT_EXPECT_PTR_EQ(test, pte_page(read_pte(test, copy_addr)), copy);
+	KUNIT_EXPECT_PTR_EQ(test, pte_page(entry_read(test, copy_addr)), copy);
 	KUNIT_EXPECT_EQ(test, folio_mapcount(page_folio(copy)), 2);
 }
 
@@ -797,7 +659,7 @@ static void unmapped_by_another(struct kunit *test)
 	move(&m, folio, MIGRATE_ASYNC);
 	KUNIT_EXPECT_EQ(test, m.rc, 1);
 	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
-	KUNIT_EXPECT_FALSE(test, pte_present(read_pte(test, up->addr)));
+	KUNIT_EXPECT_FALSE(test, pte_present(entry_read(test, up->addr)));
 	KUNIT_EXPECT_TRUE(test, folio_test_locked(folio));
 
 	remove_migration_ptes(folio, folio, 0);
@@ -805,21 +667,6 @@ static void unmapped_by_another(struct kunit *test)
 	test_folio_put(test, folio);
 	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), folio);
 	expect_not_pinned(up);
-}
-
-static void set_vm_flags(struct kunit *test, unsigned long addr, vm_flags_t flags,
-			 bool on)
-{
-	struct vm_area_struct *vma;
-
-	mmap_write_lock(current->mm);
-	vma = vma_lookup(current->mm, addr);
-	if (vma && on)
-		vm_flags_set(vma, flags);
-	else if (vma)
-		vm_flags_clear(vma, flags);
-	mmap_write_unlock(current->mm);
-	KUNIT_ASSERT_NOT_NULL(test, vma);
 }
 
 /* A page of an unmapped folio that is mapped again, and what may be in its place. */
@@ -853,16 +700,16 @@ static void zero_page_instead(struct kunit *test)
 	test_folio_get(test, folio);
 	test_folio_lock(test, folio);
 	if (p->mlocked)
-		set_vm_flags(test, up->addr, VM_LOCKED, true);
+		vma_flags_switch(test, up->addr, VM_LOCKED, true);
 	try_to_migrate(folio, 0);
 	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
 	remove_migration_ptes(folio, folio, TTU_USE_SHARED_ZEROPAGE);
 	if (p->mlocked)
-		set_vm_flags(test, up->addr, VM_LOCKED, false);
+		vma_flags_switch(test, up->addr, VM_LOCKED, false);
 
 	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), !p->zero_page);
-	KUNIT_EXPECT_EQ(test, is_zero_pfn(pte_pfn(read_pte(test, up->addr))), p->zero_page);
-	KUNIT_EXPECT_EQ(test, pte_write(read_pte(test, up->addr)), !p->zero_page);
+	KUNIT_EXPECT_EQ(test, is_zero_pfn(pte_pfn(entry_read(test, up->addr))), p->zero_page);
+	KUNIT_EXPECT_EQ(test, pte_write(entry_read(test, up->addr)), !p->zero_page);
 	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES),
 			rss - p->zero_page);
 	test_folio_unlock(test, folio);
@@ -893,7 +740,7 @@ static void adjacent_mappings(struct kunit *test)
 	expect_large(large, NR_PAGES);
 	expect_maps(large, addr, 0, NR_PAGES);
 	for (i = 0; i < NR_PAGES; i++)
-		KUNIT_EXPECT_EQ(test, pte_write(read_pte(test, addr + i * PAGE_SIZE)),
+		KUNIT_EXPECT_EQ(test, pte_write(entry_read(test, addr + i * PAGE_SIZE)),
 				i < half);
 	vm_munmap(behind, half * PAGE_SIZE);
 	expect_large(large, half);
@@ -907,9 +754,9 @@ static void temporary_stack(struct kunit *test)
 	struct folio *folio = user_pages_folio(up, 0);
 	struct move m = { .test = test };
 
-	set_vm_flags(test, up->addr, flags, true);
+	vma_flags_switch(test, up->addr, flags, true);
 	move(&m, folio, MIGRATE_SYNC);
-	set_vm_flags(test, up->addr, flags, false);
+	vma_flags_switch(test, up->addr, flags, false);
 	KUNIT_EXPECT_EQ(test, m.rc, 1);
 	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), folio);
 	expect_not_pinned(up);

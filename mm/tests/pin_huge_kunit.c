@@ -309,6 +309,53 @@ static void fast_only(struct kunit *test)
 	expect_not_pinned(up);
 }
 
+static const struct user_memory * const dumped[] = {
+	&user_memory_thp,
+	&user_memory_hugetlb,
+	&user_memory_hugetlb_private,
+};
+
+PARAM_ARRAY(dumped, "%s", (*p)->name);
+
+/* A dump leaves out what nobody has written to, but not what is only unmapped. */
+static void dump_skips_untouched(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up = user_pages_map(test, *memory, 1U << (*memory)->order);
+	const unsigned long addr = up->addr + THE_PAGE * PAGE_SIZE;
+	u8 found;
+
+	KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), -EFAULT);
+	KUNIT_EXPECT_NULL(test, user_pages_folio(up, THE_PAGE));
+	if (*memory == &user_memory_thp) {
+		KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)addr, 1));
+		KUNIT_ASSERT_TRUE(test, is_huge_zero_folio(user_pages_folio(up, THE_PAGE)));
+		KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), -EFAULT);
+	}
+	user_pages_write(up, THE_PAGE, NEWS);
+	KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), 1);
+	if (*memory == &user_memory_hugetlb) {
+		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, HPAGE_SIZE,
+						    MADV_DONTNEED));
+		KUNIT_ASSERT_NULL(test, user_pages_folio(up, THE_PAGE));
+		KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), 1);
+	}
+}
+
+/* Who asks for that gets pages with entries of their own, still of one folio. */
+static void split_for_pin(struct kunit *test)
+{
+	struct user_pages *up = make(test, &user_memory_thp);
+	struct folio *folio = user_pages_folio(up, 0);
+
+	KUNIT_ASSERT_EQ(test, folio_mapcount(folio), 1);
+	user_pages_pin(up, &pin_way_unlocked, FOLL_SPLIT_PMD);
+	KUNIT_EXPECT_EQ(test, up->rc, up->nr);
+	KUNIT_EXPECT_PTR_EQ(test, page_folio(up->pages[THE_PAGE]), folio);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), up->nr);
+	expect_unpins(up);
+}
+
 static unsigned long nr_free(void)
 {
 	return default_hstate.free_huge_pages;
@@ -765,6 +812,8 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_before_pin, forks),
 	KUNIT_CASE_PARAM_ARRAY(fork_is_told, memories),
 	KUNIT_CASE_PARAM_ARRAY(fast_only, memories),
+	KUNIT_CASE_PARAM_ARRAY(dump_skips_untouched, dumped),
+	KUNIT_CASE(split_for_pin),
 	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),
 	KUNIT_CASE(memfd_is_cleared),
 	KUNIT_CASE(memfd_part),

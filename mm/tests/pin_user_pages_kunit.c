@@ -20,6 +20,7 @@
 
 #include "../internal.h"
 #include "folio_fixture.h"
+#include "page_entry.h"
 #include "user_pages.h"
 
 /* Pages to pin, and the one that a case looks at. */
@@ -478,6 +479,52 @@ static void by_force(struct kunit *test)
 	expect_unpins(up);
 }
 
+#if defined(CONFIG_MEM_SOFT_DIRTY) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+static const struct user_memory * const watched[] = {
+	&user_memory_anon,
+	&user_memory_thp,
+};
+
+PARAM_ARRAY(watched, "%s", (*p)->name);
+
+/* By force, but not in secret: who wants to know of writes to a page is told of the pin. */
+static void force_is_noticed(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	const unsigned int nr = 1U << (*memory)->order;
+	struct user_pages *up = user_pages_make(test, *memory, nr);
+	struct folio *folio = user_pages_folio(up, 0);
+
+	vma_flags_switch(test, up->addr, VM_WRITE | VM_SOFTDIRTY, false);
+	entry_set(test, up->addr, ENTRY_YOUNG | ENTRY_DIRTY);
+	user_pages_pin_read_only(up, &pin_way_locked, FOLL_FORCE);
+	KUNIT_EXPECT_EQ(test, up->rc, nr);
+	user_pages_unpin(up);
+	KUNIT_EXPECT_FALSE(test, entry_state(test, up->addr) & ENTRY_SOFT_DIRTY);
+	user_pages_pin(up, &pin_way_locked, FOLL_FORCE);
+	KUNIT_EXPECT_EQ(test, up->rc, nr);
+	user_pages_unpin(up);
+	KUNIT_EXPECT_TRUE(test, entry_state(test, up->addr) & ENTRY_SOFT_DIRTY);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, 0), folio);
+
+	/* Nobody listens to this userfaultfd: the fault fails. */
+	vma_flags_switch(test, up->addr, VM_UFFD_WP, true);
+	user_pages_pin(up, &pin_way_locked, FOLL_FORCE);
+	KUNIT_EXPECT_EQ(test, up->rc, nr);
+	user_pages_unpin(up);
+	entry_set(test, up->addr, ENTRY_SOFT_DIRTY | ENTRY_UFFD);
+	user_pages_pin(up, &pin_way_locked, FOLL_FORCE);
+	KUNIT_EXPECT_EQ(test, up->rc, -EFAULT);
+	user_pages_pin_read_only(up, &pin_way_locked, FOLL_FORCE);
+	KUNIT_EXPECT_EQ(test, up->rc, nr);
+	user_pages_unpin(up);
+	vma_flags_switch(test, up->addr, VM_UFFD_WP, false);
+	vma_flags_switch(test, up->addr, VM_WRITE, true);
+	entry_set(test, up->addr, ENTRY_SOFT_DIRTY);
+	expect_not_pinned(up);
+}
+#endif
+
 /* What force cannot have: shared memory that must not be written. */
 static void not_by_force(struct kunit *test)
 {
@@ -498,6 +545,62 @@ static void not_by_force(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
 	user_pages_unpin(up);
 	expect_pins(up, 0);
+}
+
+/* A file may have data where a mapping has no page yet. */
+static const struct user_memory * const dumped[] = {
+	&user_memory_anon,
+	&user_memory_shmem,
+	&user_memory_memfd,
+};
+
+PARAM_ARRAY(dumped, "%s", (*p)->name);
+
+/* A dump leaves out what is all zeros for want of a write, and makes no pages for it. */
+static void dump_skips_untouched(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	const bool anon = *memory == &user_memory_anon;
+	struct user_pages *up = user_pages_map(test, *memory, NR_PAGES);
+	const unsigned long addr = up->addr + THE_PAGE * PAGE_SIZE;
+	u8 found;
+
+	user_pages_fill(up, THE_PAGE);
+	KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), anon ? -EFAULT : 1);
+	KUNIT_EXPECT_EQ(test, pte_none(entry_read(test, addr)), anon);
+	KUNIT_EXPECT_EQ(test, user_dump(test, up->addr, NR_PAGES), anon ? THE_PAGE : NR_PAGES);
+
+	/* That somebody has read it does not make it worth more. */
+	KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)addr, 1));
+	KUNIT_ASSERT_EQ(test, is_zero_pfn(pte_pfn(entry_read(test, addr))), anon);
+	KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), anon ? -EFAULT : 1);
+	user_pages_write(up, THE_PAGE, NEWS);
+	KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), 1);
+}
+
+/* Nor does it make page tables. */
+static void dump_makes_no_tables(struct kunit *test)
+{
+	unsigned long addr, had, page;
+	u8 news = NEWS;
+
+	addr = kunit_vm_mmap(test, NULL, 0, 3 * PUD_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
+	KUNIT_ASSERT_FALSE(test, !addr || IS_ERR_VALUE(addr));
+	test_mm_ends(test);
+	addr = ALIGN(addr, PUD_SIZE);
+	had = mm_pgtables_bytes(current->mm);
+	KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), -EFAULT);
+	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(current->mm), had);
+
+	/* Where tables of the upper levels are. */
+	page = addr + PMD_SIZE;
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user((void __user *)page, &news, 1));
+	had = mm_pgtables_bytes(current->mm);
+	KUNIT_EXPECT_EQ(test, user_dump(test, addr, 1), -EFAULT);
+	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(current->mm), had);
+	KUNIT_EXPECT_EQ(test, user_dump(test, page, 1), 1);
+	KUNIT_EXPECT_EQ(test, user_dump(test, page, 2), 1);
 }
 
 /* Each mapping of a range has its own rights. */
@@ -1496,7 +1599,12 @@ static struct kunit_case pin_user_pages_cases[] = {
 	KUNIT_CASE(data_stays_dirty),
 	KUNIT_CASE_PARAM_ARRAY(marks_what_it_touches, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(by_force, anon_ways),
+#if defined(CONFIG_MEM_SOFT_DIRTY) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+	KUNIT_CASE_PARAM_ARRAY(force_is_noticed, watched),
+#endif
 	KUNIT_CASE_PARAM_ARRAY(not_by_force, anon_ways),
+	KUNIT_CASE_PARAM_ARRAY(dump_skips_untouched, dumped),
+	KUNIT_CASE(dump_makes_no_tables),
 	KUNIT_CASE_PARAM_ARRAY(several_mappings, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(found_by_pin, hidden),
 	KUNIT_CASE_PARAM_ARRAY(not_merged, by_device),

@@ -475,6 +475,32 @@ struct folio *user_pages_folio(struct user_pages *up, unsigned int i)
 	return folio;
 }
 
+/**
+ * user_dump() - get pages as for a core dump, and drop them
+ * @test: the running test
+ * @addr: the user address of the first
+ * @nr: how many pages
+ *
+ * Return: how many there are before the first that is to be left out, or a negative
+ * errno if that is the first.
+ */
+long user_dump(struct kunit *test, unsigned long addr, unsigned int nr)
+{
+	struct page **pages = test_zalloc(test, array_size(nr, sizeof(*pages)));
+	int locked = 1;
+	long rc;
+
+	mmap_read_lock(current->mm);
+	rc = get_user_pages_remote(current->mm, addr, nr, FOLL_FORCE | FOLL_DUMP, pages,
+				   &locked);
+	if (locked)
+		mmap_read_unlock(current->mm);
+	if (rc > 0)
+		release_pages(pages, rc);
+	kunit_kfree(test, pages);
+	return rc;
+}
+
 static void pin_all(struct user_pages *up, const struct pin_way *way,
 		    unsigned int gup_flags)
 {

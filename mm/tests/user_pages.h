@@ -132,6 +132,7 @@ struct user_pages *user_pages_make(struct kunit *test,
 				   const struct user_memory *memory,
 				   unsigned int nr);
 struct folio *user_pages_folio(struct user_pages *up, unsigned int i);
+long user_dump(struct kunit *test, unsigned long addr, unsigned int nr);
 void user_limit_locked(struct kunit *test, unsigned long pages);
 
 void user_pages_pin(struct user_pages *up, const struct pin_way *way,
