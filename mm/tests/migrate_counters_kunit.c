@@ -6,6 +6,7 @@
 
 #include <linux/blkdev.h>
 #include <linux/file.h>
+#include <linux/kprobes.h>
 #include <linux/major.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
@@ -278,6 +279,66 @@ static void failure_is_counted(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(zone_items); i++)
 		expect_zone_change(before, zone, zone_items[i], 0);
 }
+
+#ifdef CONFIG_KPROBES
+/* A reference on this folio is taken as soon as its contents are copied. */
+static struct folio *taken_late;
+
+static int take_late(struct kprobe *point, struct pt_regs *regs)
+{
+	struct folio *src = (struct folio *)regs_get_kernel_argument(regs, 1);
+
+	if (src == taken_late) {
+		taken_late = NULL;
+		folio_get(src);
+	}
+	return 0;
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(unregister_action, unregister_kprobe, struct kprobe *);
+
+/* All but small anonymous folios that are not in swap: unmapped, nobody finds them. */
+static const struct test_folio_kind *const findable[] = {
+	&test_folio_shmem, &test_folio_dirty, &test_folio_private, &test_folio_swap_mapped,
+	&test_folio_swapped_out, &test_folio_clean[0], &test_folio_clean[2],
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&test_folio_anon_thp, &test_folio_anon_large, &test_folio_shmem_thp,
+	&test_folio_shmem_large,
+#endif
+};
+
+PARAM_ARRAY(findable, "%s", (*p)->name);
+
+/* Who comes when there was nobody to be seen, but before it is too late, is noticed. */
+static void reference_taken_late(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, kind_param(test));
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_SYSCALL);
+	struct kprobe *point = test_zalloc(test, sizeof(*point));
+	struct counters *before;
+
+	point->symbol_name = "folio_mc_copy";
+	point->pre_handler = take_late;
+	KUNIT_ASSERT_EQ(test, 0, register_kprobe(point));
+	test_cleanup(test, unregister_action, point);
+	lru_add_drain_all();
+	before = counters_read(test);
+	folio_migration_add(m, tf);
+	taken_late = tf->folio;
+	folio_migration_run(m);
+	folio_migration_putback(m);
+	lru_add_drain_all();
+
+	KUNIT_ASSERT_NULL(test, taken_late);
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_NULL(test, tf->dst);
+	expect_nodes_unchanged(before);
+	expect_zone_sums_unchanged(before);
+	expect_unharmed(test, tf, 1);
+	folio_put(tf->folio);
+	expect_unharmed(test, tf, 0);
+}
+#endif
 
 /*
  * One is locked, the next one moves, and there is no destination for the last: who
@@ -810,6 +871,9 @@ static struct kunit_case migrate_counters_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(failure_is_counted, kinds),
 #ifdef CONFIG_NUMA
 	KUNIT_CASE_PARAM_ARRAY(moves_to_node, kinds),
+#endif
+#ifdef CONFIG_KPROBES
+	KUNIT_CASE_PARAM_ARRAY(reference_taken_late, findable),
 #endif
 	KUNIT_CASE(no_destination_is_counted),
 	KUNIT_CASE_PARAM_ARRAY(destination_goes_back, obstacles),
