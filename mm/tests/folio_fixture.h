@@ -408,6 +408,7 @@ bool test_folio_counts_attempts(const struct test_folio *tf);
 int test_folio_unmap(struct test_folio *tf);
 unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
 				unsigned long size, unsigned long flags);
+void test_run_near_cma(struct kunit *test);
 struct folio *folio_at(struct mm_struct *mm, unsigned long addr);
 bool folio_is_at(struct folio *folio, struct mm_struct *mm, unsigned long addr);
 

@@ -395,6 +395,33 @@ static int map_by_ptes(struct kunit *test, struct test_folio *tf)
 
 #endif
 
+static bool node_has_cma(int nid)
+{
+	unsigned int zid;
+
+	for (zid = 0; zid < MAX_NR_ZONES; zid++)
+		if (zone_cma_pages(&NODE_DATA(nid)->node_zones[zid]))
+			return true;
+	return false;
+}
+
+/**
+ * test_run_near_cma() - have the running thread get its memory from the node of CMA
+ * @test: the running test; each case has a thread of its own
+ */
+void test_run_near_cma(struct kunit *test)
+{
+	int cpu;
+
+	/* An emulated node has all CPUs in its mask. */
+	for_each_online_cpu(cpu) {
+		if (!node_has_cma(cpu_to_mem(cpu)))
+			continue;
+		KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, cpumask_of(cpu)));
+		return;
+	}
+}
+
 #ifdef CONFIG_CMA
 /*
  * Movable pages that need not be in ZONE_MOVABLE come from CMA while that is most of
@@ -404,6 +431,7 @@ static int make_cma(struct kunit *test, struct test_folio *tf)
 {
 	struct folio *folio;
 
+	test_run_near_cma(test);
 	/* Those at hand may be others. */
 	drain_local_pages(NULL);
 	folio = folio_alloc(GFP_USER | __GFP_MOVABLE, 0);

@@ -305,8 +305,10 @@ struct user_pages *user_pages_map(struct kunit *test,
 		KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path,
 						      nr * PAGE_SIZE));
 		/* Without __GFP_HIGHMEM, so not from ZONE_MOVABLE. */
-		if (memory->cma)
+		if (memory->cma) {
 			mapping_set_gfp_mask(file->f_mapping, GFP_USER | __GFP_MOVABLE);
+			test_run_near_cma(test);
+		}
 	}
 	if (memory->order)
 		up->addr = test_mmap_aligned(test, up->file, nr * PAGE_SIZE, memory->flags);
