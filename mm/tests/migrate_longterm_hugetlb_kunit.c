@@ -10,6 +10,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/task.h>
 
+#include "counters.h"
 #include "folio_fixture.h"
 
 /* What references last, in milliseconds. */
@@ -95,6 +96,40 @@ static void no_destination(struct kunit *test)
 	expect_unharmed(test, ht.tf, 0);
 	expect_unharmed(test, small, 0);
 	expect_migrates_later(test, ht.m);
+}
+
+static const char *const reasons[] = { "held", "no-destination" };
+
+PARAM_ARRAY(reasons, "%s", *p);
+
+/* Each page of one that does not move counts, once. */
+static void failure_is_counted(struct kunit *test)
+{
+	const bool held = test->param_value == &reasons[0];
+	struct test_folio *tf = test_folio_make(test, &test_folio_hugetlb);
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_SYSCALL);
+	const long nr = 1L << tf->kind->order;
+	struct counters *before;
+
+	folio_migration_add(m, tf);
+	before = counters_read(test);
+	if (held)
+		test_folio_get(test, tf->folio);
+	else
+		m->fail_alloc_at = 1;
+	folio_migration_run(m);
+	if (held)
+		test_folio_put(test, tf->folio);
+	folio_migration_putback(m);
+
+	KUNIT_EXPECT_EQ(test, m->rc, held ? 1 : -ENOMEM);
+	expect_events(before, PGMIGRATE_FAIL, nr);
+	expect_events(before, PGMIGRATE_SUCCESS, 0);
+	folio_migration_again(m);
+	KUNIT_EXPECT_EQ(test, m->rc, 0);
+	expect_events(before, PGMIGRATE_FAIL, nr);
+	expect_events(before, PGMIGRATE_SUCCESS, nr);
+	expect_migrated(test, tf);
 }
 
 /*
@@ -255,6 +290,7 @@ static void permanent_error(struct kunit *test)
 static struct kunit_case migrate_longterm_hugetlb_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(migrates, modes),
 	KUNIT_CASE(no_destination),
+	KUNIT_CASE_PARAM_ARRAY(failure_is_counted, reasons),
 	KUNIT_CASE_PARAM_ARRAY(transient_reference, modes),
 	KUNIT_CASE(small_behind_held),
 	KUNIT_CASE(locked_async),

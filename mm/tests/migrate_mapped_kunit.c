@@ -675,12 +675,17 @@ struct zeros_param {
 	bool filled;
 	bool mlocked;
 	bool zero_page;
+	unsigned int watched;	/* by which bits of its entry */
 };
 
 static const struct zeros_param zeros[] = {
 	{ "zeros", false, false, true },
 	{ "filled", true, false, false },
 	{ "mlocked", false, true, false },
+#ifdef CONFIG_MEM_SOFT_DIRTY
+	{ "soft-dirty", false, false, true, ENTRY_SOFT_DIRTY },
+	{ "userfaultfd", false, false, true, ENTRY_UFFD },
+#endif
 };
 
 PARAM_ARRAY(zeros, "%s", p->name);
@@ -697,6 +702,8 @@ static void zero_page_instead(struct kunit *test)
 		up->filled = 0;
 		user_pages_write(up, 0, 0);
 	}
+	if (p->zero_page)
+		entry_set(test, up->addr, p->watched);
 	test_folio_get(test, folio);
 	test_folio_lock(test, folio);
 	if (p->mlocked)
@@ -710,6 +717,9 @@ static void zero_page_instead(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), !p->zero_page);
 	KUNIT_EXPECT_EQ(test, is_zero_pfn(pte_pfn(entry_read(test, up->addr))), p->zero_page);
 	KUNIT_EXPECT_EQ(test, pte_write(entry_read(test, up->addr)), !p->zero_page);
+	if (p->zero_page)
+		KUNIT_EXPECT_EQ(test, entry_state(test, up->addr) & (ENTRY_SOFT_DIRTY | ENTRY_UFFD),
+				p->watched);
 	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES),
 			rss - p->zero_page);
 	test_folio_unlock(test, folio);

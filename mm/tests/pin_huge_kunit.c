@@ -309,6 +309,35 @@ static void fast_only(struct kunit *test)
 	expect_not_pinned(up);
 }
 
+/* It goes on from one huge page to the next, and from one that small entries map. */
+static void fast_across_huge(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	const unsigned int half = 1U << (*memory)->order, first = half - 2;
+	struct user_pages *up = user_pages_make(test, *memory, 2 * half);
+	struct page *pages[NR_INSIDE];
+	unsigned int i, split;
+
+	for (split = 0; split <= (*memory == &user_memory_thp); split++) {
+		if (split) {
+			KUNIT_ASSERT_EQ(test, 1, pin_user_pages_unlocked(up->addr, 1, pages,
+									 FOLL_SPLIT_PMD));
+			unpin_user_pages(pages, 1);
+		}
+		KUNIT_ASSERT_EQ(test, NR_INSIDE,
+				get_user_pages_fast_only(up->addr + first * PAGE_SIZE,
+							 NR_INSIDE, FOLL_WRITE, pages));
+		for (i = 0; i < NR_INSIDE; i++) {
+			struct folio *folio = user_pages_folio(up, first + i);
+
+			KUNIT_EXPECT_PTR_EQ(test, pages[i],
+					    folio_page(folio, (first + i) % half));
+			put_page(pages[i]);
+		}
+	}
+	expect_not_pinned(up);
+}
+
 static const struct user_memory * const dumped[] = {
 	&user_memory_thp,
 	&user_memory_hugetlb,
@@ -812,6 +841,7 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_before_pin, forks),
 	KUNIT_CASE_PARAM_ARRAY(fork_is_told, memories),
 	KUNIT_CASE_PARAM_ARRAY(fast_only, memories),
+	KUNIT_CASE_PARAM_ARRAY(fast_across_huge, memories),
 	KUNIT_CASE_PARAM_ARRAY(dump_skips_untouched, dumped),
 	KUNIT_CASE(split_for_pin),
 	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),
