@@ -280,7 +280,7 @@ static void failure_is_counted(struct kunit *test)
 		expect_zone_change(before, zone, zone_items[i], 0);
 }
 
-#ifdef CONFIG_KPROBES
+#if defined(CONFIG_KPROBES) && defined(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API)
 /* A reference on this folio is taken as soon as its contents are copied. */
 static struct folio *taken_late;
 
@@ -872,7 +872,7 @@ static struct kunit_case migrate_counters_cases[] = {
 #ifdef CONFIG_NUMA
 	KUNIT_CASE_PARAM_ARRAY(moves_to_node, kinds),
 #endif
-#ifdef CONFIG_KPROBES
+#if defined(CONFIG_KPROBES) && defined(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API)
 	KUNIT_CASE_PARAM_ARRAY(reference_taken_late, findable),
 #endif
 	KUNIT_CASE(no_destination_is_counted),
