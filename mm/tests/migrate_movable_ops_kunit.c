@@ -48,7 +48,7 @@ static bool owner_isolate(struct page *page, isolate_mode_t mode)
 
 static void own(struct owner *owner, struct page *page)
 {
-	__SetPageOffline(page);
+	__folio_set_offline(page_folio(page));
 	SetPageMovableOps(page);
 	owner->page = page;
 }
