@@ -43,7 +43,9 @@ def test_fate_is_the_recorded_one(tried: Outcome, due: Mapping[str, str], number
 	name, fate = list(due.items())[number]
 	fates = {one["name"]: one for one in tried.read(generated.RESULT)["fates"]}
 	assert name in fates, f"{name} was not tried: {tried.summary['verdict']['reason']}"
-	assert fates[name]["outcome"] == fate, f"{name}: {fates[name]['killer']}\n{tried.results}"
+	# A record has the last word, which may be that of x86_64; UML alone may not even compile the line.
+	allowed = (fate,) if fate in score.NOTICED else score.UNNOTICED
+	assert fates[name]["outcome"] in allowed, f"{name}: {fates[name]['killer']}\n{tried.results}"
 
 
 def test_there_is_a_record(tried: Outcome) -> None:
