@@ -7,32 +7,11 @@
 #include "folio_fixture.h"
 
 /**
- * node_counter() - read a counter of nodes
- * @item: which one
- *
- * Exact, unlike global_node_page_state(): what CPUs have not folded yet counts.
- *
- * Return: its sum over all nodes.
- */
-long node_counter(enum node_stat_item item)
-{
-	long x = atomic_long_read(&vm_node_stat[item]);
-	struct pglist_data *pgdat;
-	int cpu;
-
-	for_each_online_pgdat(pgdat)
-		for_each_online_cpu(cpu)
-			x += per_cpu_ptr(pgdat->per_cpu_nodestats,
-					 cpu)->vm_node_stat_diff[item];
-	return x;
-}
-
-/**
  * counter_of_node() - read a counter of one node
  * @nid: the node
  * @item: which one
  *
- * Return: what it is, exactly, as node_counter().
+ * Return: what it is, exactly: what CPUs have not folded yet counts.
  */
 long counter_of_node(int nid, enum node_stat_item item)
 {
@@ -46,11 +25,27 @@ long counter_of_node(int nid, enum node_stat_item item)
 }
 
 /**
+ * node_counter() - read a counter of all nodes
+ * @item: which one
+ *
+ * Return: their sum, exactly, unlike global_node_page_state().
+ */
+long node_counter(enum node_stat_item item)
+{
+	long x = 0;
+	int nid;
+
+	for_each_online_node(nid)
+		x += counter_of_node(nid, item);
+	return x;
+}
+
+/**
  * counter_of_zone() - read a counter of one zone
  * @zone: the zone
  * @item: which one
  *
- * Return: what it is, exactly, as node_counter().
+ * Return: what it is, exactly, as counter_of_node().
  */
 long counter_of_zone(struct zone *zone, enum zone_stat_item item)
 {

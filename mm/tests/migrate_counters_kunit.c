@@ -300,10 +300,11 @@ KUNIT_DEFINE_ACTION_WRAPPER(unregister_action, unregister_kprobe, struct kprobe 
 /* All but small anonymous folios that are not in swap: unmapped, nobody finds them. */
 static const struct test_folio_kind *const findable[] = {
 	&test_folio_shmem, &test_folio_dirty, &test_folio_private, &test_folio_swap_mapped,
-	&test_folio_swapped_out, &test_folio_clean[0], &test_folio_clean[2],
+	&test_folio_swapped_out,
+	&test_folio_clean[0], &test_folio_clean[2], &test_folio_clean[9],
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
-	&test_folio_anon_thp, &test_folio_anon_large, &test_folio_shmem_thp,
-	&test_folio_shmem_large,
+	&test_folio_anon_thp, &test_folio_anon_thp_ptes, &test_folio_anon_large,
+	&test_folio_shmem_thp, &test_folio_shmem_large,
 #endif
 };
 
@@ -770,6 +771,8 @@ static void dirty_of_device(struct kunit *test)
 	mover->gfp = GFP_HIGHUSER_MOVABLE;
 	mover->nid = next_node_in(folio_nid(folio), node_online_map);
 	to = &NODE_DATA(mover->nid)->node_zones[ZONE_MOVABLE];
+	if (!populated_zone(to))
+		kunit_skip(test, "no ZONE_MOVABLE on this node, see movablecore=");
 	lru_add_drain_all();
 	before = counters_read(test);
 	from_node = counter_of_node(zone_to_nid(from), NR_FILE_DIRTY);

@@ -190,6 +190,7 @@ struct refusal {
 
 static const struct refusal refusals[] = {
 	{ -EAGAIN, MIGRATE_ASYNC, 10 },
+	/* The first three are asynchronous. */
 	{ -EAGAIN, MIGRATE_SYNC, 3 + 7 },
 	{ -EBUSY, MIGRATE_ASYNC, 1 },
 };
