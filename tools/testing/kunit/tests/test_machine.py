@@ -21,14 +21,15 @@ def _fate(outcome, killer="", digest=""):
 	(score.SURVIVED, score.SURVIVED, score.SURVIVED), (score.SURVIVED, score.NOT_REACHED, score.SURVIVED),
 	(score.SURVIVED, score.SAME_OBJECT, score.SURVIVED), (score.EQUIVALENT, score.SAME_OBJECT, score.EQUIVALENT),
 	(score.EQUIVALENT, score.SURVIVED, score.SURVIVED), (score.EQUIVALENT, score.NOT_REACHED, score.NOT_REACHED),
-	(score.NOT_BUILT, score.INVALID, score.NOT_BUILT), (score.NOT_REACHED, score.SURVIVED, score.SURVIVED),
+	(score.NOT_BUILT, score.INVALID, score.INVALID), (score.NOT_REACHED, score.SURVIVED, score.SURVIVED),
 	(score.NOT_REACHED, score.INVALID, score.NOT_REACHED),
 ])
 def test_a_fate_from_two_machines(here, there, outcome):
 	"""What is noticed anywhere is noticed; what is another object anywhere counts."""
 	told = machine.joined(_fate(here, "uml's", "u"), _fate(there, "case", "x"))
 	assert told.outcome == outcome and told.digest == "u"
-	assert told.killer == (f"x86_64: case" if there in score.NOTICED else "case" if outcome != here else told.killer)
+	assert told.killer == ("x86_64: case" if there in score.NOTICED else "x86_64, which alone builds its line: case"
+			       if there == score.INVALID and outcome == there else "case" if outcome != here else told.killer)
 
 
 def test_only_suites_that_execute_the_line():

@@ -187,4 +187,6 @@ def joined(here: Fate, there: Fate) -> Fate:
 		if there.outcome == score.SURVIVED and here.outcome == score.SURVIVED:
 			return here
 		return replace(here, outcome=there.outcome, killer=killer, digest=here.digest or there.digest)
+	if here.outcome == score.NOT_BUILT and there.outcome == score.INVALID:
+		return replace(here, outcome=there.outcome, killer=f"{PROFILE}, which alone builds its line: {there.killer}")
 	return here
