@@ -11,10 +11,13 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/hugetlb.h>
+#include <linux/kprobes.h>
 #include <linux/mman.h>
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
+#include <linux/pgtable.h>
 #include <linux/seqlock.h>
+#include <linux/swap.h>
 #include <linux/uaccess.h>
 
 #include "folio_fixture.h"
@@ -32,6 +35,7 @@ enum {
 	SHARED = BIT(2),	/* a child process maps them as well */
 	FORKING = BIT(3),	/* the mm is being copied */
 	READ_ONLY = BIT(4),	/* they are pinned for reading */
+	TRACKED = BIT(5),	/* their file has to be told who writes */
 };
 
 struct fast_param {
@@ -51,10 +55,15 @@ static const struct fast_param params[] = {
 	{ "movable", &user_memory_anon, FOLL_LONGTERM, 0, false },
 	{ "outside", &user_memory_anon, FOLL_LONGTERM, OUTSIDE, true },
 	{ "outside-memfd", &user_memory_memfd, FOLL_LONGTERM, OUTSIDE, true },
+	{ "outside-tracked", &user_memory_memfd, FOLL_LONGTERM, OUTSIDE | TRACKED, false },
 	{ "outside-to-read", &user_memory_anon, FOLL_LONGTERM, OUTSIDE | READ_ONLY, true },
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	{ "thp-movable", &user_memory_thp, FOLL_LONGTERM, 0, false },
 	{ "thp-outside", &user_memory_thp, FOLL_LONGTERM, OUTSIDE, true },
+	{ "huge-memfd", &user_memory_memfd_huge, FOLL_LONGTERM, OUTSIDE, true },
+	{ "huge-tracked", &user_memory_memfd_huge, FOLL_LONGTERM, OUTSIDE | TRACKED, false },
+	{ "huge-tracked-to-read", &user_memory_memfd_huge, FOLL_LONGTERM,
+	  OUTSIDE | TRACKED | READ_ONLY, true },
 #endif
 #ifdef CONFIG_HUGETLB_PAGE
 	{ "hugetlb-movable", &user_memory_hugetlb, FOLL_LONGTERM, 0, false },
@@ -103,6 +112,8 @@ static struct user_pages *make_pages(struct kunit *test, const struct fast_param
 		KUNIT_ASSERT_EQ(test, up->rc, nr);
 		user_pages_unpin(up);
 	}
+	if (p->how & TRACKED)
+		user_pages_track_dirty(up);
 	if (p->how & SHARED)
 		test_task_start(test, test_task_await_go, NULL, 0);
 	return up;
@@ -235,6 +246,149 @@ static void across_tables(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, get_fast_only(test, behind, NR_PAGES / 2, pages));
 	KUNIT_EXPECT_PTR_EQ(test, page_folio(pages[0]), user_pages_folio(up, 0));
 }
+
+#if defined(CONFIG_KPROBES) && defined(CONFIG_X86_64)
+/* What changes between the look at an entry and the reference on its page. */
+enum change {
+	ENTRY,		/* the entry, of a page or a huge page */
+	TABLE,		/* that of the table it is in */
+	FORK,		/* nothing there, but the mm begins to be copied */
+};
+
+/**
+ * struct change_param - pages, and what changes
+ * @name: short name without spaces
+ * @memory: the kind of memory
+ * @change: what changes
+ */
+struct change_param {
+	const char *name;
+	const struct user_memory *memory;
+	enum change change;
+};
+
+static const struct change_param changes[] = {
+	{ "entry", &user_memory_anon, ENTRY },
+	{ "table", &user_memory_anon, TABLE },
+	{ "fork", &user_memory_anon, FORK },
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	{ "thp-entry", &user_memory_thp, ENTRY },
+	{ "thp-fork", &user_memory_thp, FORK },
+#endif
+#ifdef CONFIG_HUGETLB_PAGE
+	{ "hugetlb-entry", &user_memory_hugetlb, ENTRY },
+	{ "hugetlb-fork", &user_memory_hugetlb, FORK },
+#endif
+};
+
+PARAM_ARRAY(changes, "%s", p->name);
+
+/**
+ * struct meanwhile - where something changes, once
+ * @point: before fast GUP takes the reference, without interrupts
+ * @mm: whose pages it takes
+ * @addr: the address of the first
+ * @change: what changes
+ * @armed: it has not yet
+ */
+struct meanwhile {
+	struct kprobe point;
+	struct mm_struct *mm;
+	unsigned long addr;
+	const struct change_param *change;
+	bool armed;
+};
+
+/* Nobody else looks at these tables, and an access may change this bit at any time. */
+static void use_entry(struct meanwhile *mw)
+{
+	pmd_t *pmdp = pmd_off(mw->mm, mw->addr);
+
+	if (mw->change->change == TABLE || mw->change->memory->order) {
+		set_pmd(pmdp, __pmd(pmd_val(*pmdp) ^ _PAGE_ACCESSED));
+	} else {
+		pte_t *ptep = pte_offset_kernel(pmdp, mw->addr);
+
+		set_pte(ptep, __pte(pte_val(*ptep) ^ _PAGE_ACCESSED));
+	}
+}
+
+static int meanwhile(struct kprobe *point, struct pt_regs *regs)
+{
+	struct meanwhile *mw = container_of(point, struct meanwhile, point);
+
+	if (current->mm != mw->mm || !mw->armed)
+		return 0;
+	mw->armed = false;
+	if (mw->change->change == FORK) {
+		raw_write_seqcount_begin(&mw->mm->write_protect_seq);
+		raw_write_seqcount_end(&mw->mm->write_protect_seq);
+	} else {
+		use_entry(mw);
+	}
+	return 0;
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(unregister_action, unregister_kprobe, struct kprobe *);
+
+static struct meanwhile *meanwhile_probe(struct kunit *test, struct user_pages *up)
+{
+	struct meanwhile *mw = test_zalloc(test, sizeof(*mw));
+
+	mw->mm = current->mm;
+	mw->addr = up->addr;
+	mw->change = test->param_value;
+	mw->point.symbol_name = "try_grab_folio_fast";
+	mw->point.pre_handler = meanwhile;
+	if (register_kprobe(&mw->point))
+		kunit_skip(test, "the compiler has inlined try_grab_folio_fast()");
+	test_cleanup(test, unregister_action, &mw->point);
+	return mw;
+}
+
+/* What was taken while something changed is given back, and the slow way does it again. */
+static void changes_meanwhile(struct kunit *test)
+{
+	const struct change_param *p = test->param_value;
+	const unsigned int nr = max(NR_PAGES, 1 << p->memory->order);
+	struct user_pages *up = user_pages_make(test, p->memory, nr);
+	struct folio *folio = user_pages_folio(up, 0);
+	struct meanwhile *mw = meanwhile_probe(test, up);
+	const bool forks = p->change == FORK;
+	const int per_entry = p->memory->order ? nr : 1;
+	long unpinned;
+	int rc, i, refs;
+
+	lru_add_drain_all();
+	refs = folio_ref_count(folio);
+	/* A mere reference does not mind a fork. */
+	mw->armed = true;
+	rc = get_user_pages_fast_only(up->addr, nr, FOLL_WRITE, up->pages);
+	KUNIT_EXPECT_FALSE(test, mw->armed);
+	KUNIT_EXPECT_EQ(test, rc, forks ? nr : 0);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs + (forks ? per_entry : 0));
+	for (i = 0; i < rc; i++)
+		put_page(up->pages[i]);
+
+	unpinned = folio_fixture_unpinned();
+	mw->armed = true;
+	user_pages_pin(up, &pin_way_try_fast, 0);
+	KUNIT_EXPECT_FALSE(test, mw->armed);
+	KUNIT_EXPECT_EQ(test, up->rc, nr);
+	/* An entry that has changed is the first one. */
+	KUNIT_EXPECT_EQ(test, folio_fixture_unpinned() - unpinned, forks ? nr : per_entry);
+	expect_pins(up, nr);
+	for (i = 0; i < up->rc; i++)
+		KUNIT_EXPECT_PTR_EQ(test, page_folio(up->pages[i]), user_pages_folio(up, i));
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+	lru_add_drain_all();
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	KUNIT_EXPECT_EQ(test, nr, get_user_pages_fast_only(up->addr, nr, FOLL_WRITE, up->pages));
+	for (i = 0; i < nr; i++)
+		put_page(up->pages[i]);
+}
+#endif
 
 /* The user has read these pages of a private file, and not written to them. */
 static void read_before(struct kunit *test)
@@ -438,6 +592,9 @@ static struct kunit_case gup_fast_cases[] = {
 	KUNIT_CASE(leaves_rest_to_slow_way),
 	KUNIT_CASE(fast_only),
 	KUNIT_CASE_PARAM_ARRAY(across_tables, spans),
+#if defined(CONFIG_KPROBES) && defined(CONFIG_X86_64)
+	KUNIT_CASE_PARAM_ARRAY(changes_meanwhile, changes),
+#endif
 	KUNIT_CASE(read_before),
 	KUNIT_CASE(no_mapping),
 	KUNIT_CASE_SLOW(tracked),

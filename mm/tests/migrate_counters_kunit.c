@@ -5,14 +5,17 @@
  */
 
 #include <linux/blkdev.h>
+#include <linux/error-injection.h>
 #include <linux/file.h>
 #include <linux/kprobes.h>
 #include <linux/major.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/sched.h>
+#include <linux/sched/sysctl.h>
 #include <linux/swap.h>
 
 #include "../internal.h"
@@ -340,6 +343,104 @@ static void reference_taken_late(struct kunit *test)
 	expect_unharmed(test, tf, 0);
 }
 #endif
+
+#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION)
+static int fail_copy(struct kprobe *point, struct pt_regs *regs)
+{
+	regs_set_return_value(regs, -EHWPOISON);
+	override_function_with_return(regs);
+	return 1;
+}
+
+/* With it the probe is not optimized, which could not change where the kernel goes on. */
+static void after_copy(struct kprobe *point, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+static const struct test_folio_kind *const copied[] = {
+	&test_folio_shmem, &test_folio_private, &test_folio_anon_mapped, &test_folio_clean[0],
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&test_folio_anon_thp, &test_folio_shmem_large,
+#endif
+#ifdef CONFIG_HUGETLB_PAGE
+	&test_folio_hugetlb,
+#endif
+};
+
+PARAM_ARRAY(copied, "%s", (*p)->name);
+
+/* A page that cannot be read any more stays where it is. */
+static void copy_fails(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, kind_param(test));
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_SYSCALL);
+	struct kprobe *point = test_zalloc(test, sizeof(*point));
+	struct counters *before;
+
+	lru_add_drain_all();
+	before = counters_read(test);
+	folio_migration_add(m, tf);
+	point->symbol_name = "folio_mc_copy";
+	point->pre_handler = fail_copy;
+	point->post_handler = after_copy;
+	KUNIT_ASSERT_EQ(test, 0, register_kprobe(point));
+	folio_migration_run(m);
+	unregister_kprobe(point);
+	folio_migration_putback(m);
+	lru_add_drain_all();
+
+	KUNIT_EXPECT_EQ(test, m->rc, 1);
+	KUNIT_EXPECT_NULL(test, tf->dst);
+	expect_events(before, PGMIGRATE_FAIL, folio_nr_pages(tf->folio));
+	expect_nodes_unchanged(before);
+	expect_zone_sums_unchanged(before);
+	expect_unharmed(test, tf, 0);
+	expect_migrates_later(test, m);
+}
+#endif
+
+#ifdef CONFIG_NUMA_BALANCING
+static void tiering_end(void *mode)
+{
+	sysctl_numa_balancing_mode = (long)mode;
+}
+
+/* Who has used a folio last is known of it afterwards, in a node of the same kind. */
+static void last_user_stays(struct kunit *test)
+{
+	const int user = cpu_pid_to_cpupid(0, 42);
+	struct test_folio *tf = test_folio_make(test, kind_param(test));
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_SYSCALL);
+
+	/* Otherwise it is a time that says how hot the folio is. */
+	test_cleanup(test, tiering_end, (void *)(long)sysctl_numa_balancing_mode);
+	sysctl_numa_balancing_mode = NUMA_BALANCING_MEMORY_TIERING;
+	m->nid = next_node_in(folio_nid(tf->folio), node_online_map);
+	folio_migration_add(m, tf);
+	folio_xchg_last_cpupid(tf->folio, user);
+	folio_migration_run(m);
+	KUNIT_ASSERT_EQ(test, m->rc, 0);
+	KUNIT_EXPECT_EQ(test, folio_last_cpupid(tf->dst), user);
+	expect_migrated(test, tf);
+}
+#endif
+
+/* What a folio's private field has meant it means no more. */
+static void source_forgets(struct kunit *test)
+{
+	struct folio *src = test_folio_alloc(test, 0), *dst = test_folio_alloc(test, 0);
+
+	/* What it is charged to goes along. */
+	KUNIT_ASSERT_EQ(test, 0, mem_cgroup_charge(src, NULL, GFP_KERNEL));
+	src->private = src;
+	folio_lock(src);
+	folio_lock(dst);
+	folio_migrate_flags(dst, src);
+	folio_unlock(dst);
+	folio_unlock(src);
+	KUNIT_EXPECT_NULL(test, src->private);
+	KUNIT_EXPECT_NULL(test, dst->private);
+}
 
 /*
  * One is locked, the next one moves, and there is no destination for the last: who
@@ -878,6 +979,13 @@ static struct kunit_case migrate_counters_cases[] = {
 #if defined(CONFIG_KPROBES) && defined(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API)
 	KUNIT_CASE_PARAM_ARRAY(reference_taken_late, findable),
 #endif
+#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION)
+	KUNIT_CASE_PARAM_ARRAY(copy_fails, copied),
+#endif
+#ifdef CONFIG_NUMA_BALANCING
+	KUNIT_CASE_PARAM_ARRAY(last_user_stays, kinds),
+#endif
+	KUNIT_CASE(source_forgets),
 	KUNIT_CASE(no_destination_is_counted),
 	KUNIT_CASE_PARAM_ARRAY(destination_goes_back, obstacles),
 	KUNIT_CASE_PARAM_ARRAY(without_help, fallbacks),

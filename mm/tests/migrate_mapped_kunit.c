@@ -190,6 +190,48 @@ static void huge_entry_stays(struct kunit *test)
 }
 #endif
 
+#ifdef CONFIG_USERFAULTFD_RWP
+static const struct user_memory * const watched[] = {
+	&user_memory_anon,
+	&user_memory_memfd,
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	&user_memory_thp,
+#endif
+};
+
+PARAM_ARRAY(watched, "%s", (*p)->name);
+
+/* A page of which a userfaultfd wants to hear whenever it is used is not used unheard. */
+static void watched_for_use(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up = user_pages_make(test, *memory, 1U << (*memory)->order);
+	static const unsigned int states[] = { 0, ENTRY_UFFD };
+	unsigned int i, fails;
+
+	for (i = 0; i < ARRAY_SIZE(states) * 2; i++) {
+		struct folio *folio = user_pages_folio(up, 0);
+		const unsigned int state = states[i / 2];
+		struct move m = { .test = test };
+
+		fails = i % 2;
+		entry_set(test, up->addr, state);
+		vma_flags_switch(test, up->addr, VM_UFFD_RWP, true);
+		if (fails)
+			test_folio_get(test, folio);
+		move(&m, folio, MIGRATE_SYNC);
+		if (fails)
+			test_folio_put(test, folio);
+		vma_flags_switch(test, up->addr, VM_UFFD_RWP, false);
+		KUNIT_EXPECT_EQ(test, m.rc, fails);
+		KUNIT_EXPECT_EQ_MSG(test, entry_state(test, up->addr) & (ENTRY_UFFD | ENTRY_NONE),
+				    state ? ENTRY_UFFD | ENTRY_NONE : 0, "%u", i);
+	}
+	entry_set(test, up->addr, 0);
+	expect_not_pinned(up);
+}
+#endif
+
 static void wait_for_go(struct test_task *task)
 {
 	test_task_await_go(task);
@@ -673,18 +715,22 @@ static void unmapped_by_another(struct kunit *test)
 struct zeros_param {
 	const char *name;
 	bool filled;
-	bool mlocked;
 	bool zero_page;
 	unsigned int watched;	/* by which bits of its entry */
+	vm_flags_t flags;	/* of the mapping, meanwhile */
 };
 
 static const struct zeros_param zeros[] = {
-	{ "zeros", false, false, true },
-	{ "filled", true, false, false },
-	{ "mlocked", false, true, false },
+	{ "zeros", false, true },
+	{ "filled", true, false },
+	{ "mlocked", false, false, 0, VM_LOCKED },
 #ifdef CONFIG_MEM_SOFT_DIRTY
-	{ "soft-dirty", false, false, true, ENTRY_SOFT_DIRTY },
-	{ "userfaultfd", false, false, true, ENTRY_UFFD },
+	{ "soft-dirty", false, true, ENTRY_SOFT_DIRTY },
+	{ "userfaultfd", false, true, ENTRY_UFFD },
+#endif
+#ifdef CONFIG_USERFAULTFD_RWP
+	{ "userfaultfd-use", false, true, ENTRY_UFFD, VM_UFFD_RWP },
+	{ "no-userfaultfd-use", false, true, 0, VM_UFFD_RWP },
 #endif
 };
 
@@ -706,20 +752,19 @@ static void zero_page_instead(struct kunit *test)
 		entry_set(test, up->addr, p->watched);
 	test_folio_get(test, folio);
 	test_folio_lock(test, folio);
-	if (p->mlocked)
-		vma_flags_switch(test, up->addr, VM_LOCKED, true);
+	vma_flags_switch(test, up->addr, p->flags, true);
 	try_to_migrate(folio, 0);
 	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
 	remove_migration_ptes(folio, folio, TTU_USE_SHARED_ZEROPAGE);
-	if (p->mlocked)
-		vma_flags_switch(test, up->addr, VM_LOCKED, false);
+	vma_flags_switch(test, up->addr, p->flags, false);
 
 	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), !p->zero_page);
 	KUNIT_EXPECT_EQ(test, is_zero_pfn(pte_pfn(entry_read(test, up->addr))), p->zero_page);
 	KUNIT_EXPECT_EQ(test, pte_write(entry_read(test, up->addr)), !p->zero_page);
 	if (p->zero_page)
-		KUNIT_EXPECT_EQ(test, entry_state(test, up->addr) & (ENTRY_SOFT_DIRTY | ENTRY_UFFD),
-				p->watched);
+		KUNIT_EXPECT_EQ(test, entry_state(test, up->addr) &
+				(ENTRY_SOFT_DIRTY | ENTRY_UFFD | ENTRY_NONE),
+				p->watched | (p->flags && p->watched ? ENTRY_NONE : 0));
 	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES),
 			rss - p->zero_page);
 	test_folio_unlock(test, folio);
@@ -878,6 +923,9 @@ static struct kunit_case migrate_mapped_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(entry_stays, moves),
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	KUNIT_CASE_PARAM_ARRAY(huge_entry_stays, outcomes),
+#endif
+#ifdef CONFIG_USERFAULTFD_RWP
+	KUNIT_CASE_PARAM_ARRAY(watched_for_use, watched),
 #endif
 	KUNIT_CASE(common_stays_common),
 	KUNIT_CASE(pinned_stays),

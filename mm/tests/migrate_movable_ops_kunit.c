@@ -121,6 +121,8 @@ static void expect_owns(struct owner *owner)
 	KUNIT_EXPECT_FALSE(test, PageMovableOpsIsolated(page));
 	KUNIT_EXPECT_FALSE(test, PageLocked(page));
 	KUNIT_EXPECT_EQ(test, page_ref_count(page), 1);
+	/* The type of a page lies where others count their mappings. */
+	KUNIT_EXPECT_EQ(test, folio_mapcount(page_folio(page)), 0);
 	KUNIT_EXPECT_NULL(test, memchr_inv(page_address(page), PATTERN, PAGE_SIZE));
 	KUNIT_EXPECT_TRUE(test, owner->locked);
 }

@@ -42,7 +42,8 @@ static unsigned int pmd_state(pmd_t pmd)
 	return (pmd_write(pmd) ? ENTRY_WRITE : 0) | (pmd_dirty(pmd) ? ENTRY_DIRTY : 0) |
 	       (pmd_young(pmd) ? ENTRY_YOUNG : 0) |
 	       (pmd_soft_dirty(pmd) ? ENTRY_SOFT_DIRTY : 0) |
-	       (pmd_uffd(pmd) ? ENTRY_UFFD : 0) | exclusive(pmd_page(pmd));
+	       (pmd_uffd(pmd) ? ENTRY_UFFD : 0) | (pmd_protnone(pmd) ? ENTRY_NONE : 0) |
+	       exclusive(pmd_page(pmd));
 }
 
 static unsigned int pte_state(pte_t pte)
@@ -50,7 +51,8 @@ static unsigned int pte_state(pte_t pte)
 	return (pte_write(pte) ? ENTRY_WRITE : 0) | (pte_dirty(pte) ? ENTRY_DIRTY : 0) |
 	       (pte_young(pte) ? ENTRY_YOUNG : 0) |
 	       (pte_soft_dirty(pte) ? ENTRY_SOFT_DIRTY : 0) |
-	       (pte_uffd(pte) ? ENTRY_UFFD : 0) | exclusive(pte_page(pte));
+	       (pte_uffd(pte) ? ENTRY_UFFD : 0) | (pte_protnone(pte) ? ENTRY_NONE : 0) |
+	       exclusive(pte_page(pte));
 }
 
 /**

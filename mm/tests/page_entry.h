@@ -20,8 +20,10 @@
 #define ENTRY_SOFT_DIRTY	BIT(3)
 /* a userfaultfd is told of writes to it, */
 #define ENTRY_UFFD		BIT(4)
-/* it belongs to one mm alone.  The last one: all others can be set. */
+/* it belongs to one mm alone.  From here on they can only be read. */
 #define ENTRY_EXCLUSIVE		BIT(5)
+/* Nobody can use it before somebody else has been asked. */
+#define ENTRY_NONE		BIT(6)
 
 unsigned int entry_bits(void);
 pte_t entry_read(struct kunit *test, unsigned long addr);

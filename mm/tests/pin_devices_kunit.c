@@ -12,6 +12,9 @@
 #include <linux/iosys-map.h>
 #include <linux/mman.h>
 #include <linux/uaccess.h>
+#ifdef CONFIG_X86_VSYSCALL_EMULATION
+#include <asm/vsyscall.h>
+#endif
 #include <uapi/linux/iommufd.h>
 #include <uapi/linux/memfd.h>
 #include <uapi/linux/udmabuf.h>
@@ -455,6 +458,43 @@ static void refused(struct kunit *test)
 	expect_not_pinned(drv->up);
 }
 
+#ifdef CONFIG_X86_VSYSCALL_EMULATION
+/* The only page that processes find without a mapping; "vsyscall=emulate" has it read. */
+static void gate_page(struct kunit *test)
+{
+	const long pins = folio_fixture_pins();
+	struct page *page = NULL;
+	struct mm_struct *mm;
+	int locked = 1;
+
+	/* There is an mm as soon as something is mapped. */
+	user_pages_map(test, &user_memory_anon, 1);
+	mm = current->mm;
+	set_bit(MM_CONTEXT_HAS_VSYSCALL, &mm->context.flags);
+	KUNIT_ASSERT_TRUE(test, in_gate_area(mm, VSYSCALL_ADDR));
+	KUNIT_EXPECT_EQ(test, 1, pin_user_pages_unlocked(VSYSCALL_ADDR, 1, &page, FOLL_LONGTERM));
+	KUNIT_ASSERT_EQ(test, page_to_phys(page), slow_virt_to_phys((void *)VSYSCALL_ADDR));
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins + 1);
+	unpin_user_page(page);
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins);
+
+	/* No more than that page, and not to write to. */
+	KUNIT_EXPECT_EQ(test, -EFAULT, pin_user_pages_unlocked(VSYSCALL_ADDR, 1, &page,
+							       FOLL_WRITE | FOLL_LONGTERM));
+	KUNIT_EXPECT_EQ(test, -EFAULT, pin_user_pages_unlocked(VSYSCALL_ADDR + PAGE_SIZE, 1,
+							       &page, FOLL_LONGTERM));
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins);
+
+	/* Who does not ask for the page is told that it is there. */
+	mmap_read_lock(mm);
+	KUNIT_EXPECT_EQ(test, 1, get_user_pages_remote(mm, VSYSCALL_ADDR, 1, 0, NULL, &locked));
+	KUNIT_EXPECT_EQ(test, -EFAULT, get_user_pages_remote(mm, VSYSCALL_ADDR, 1, FOLL_WRITE,
+							     NULL, &locked));
+	mmap_read_unlock(mm);
+	KUNIT_EXPECT_EQ(test, locked, 1);
+}
+#endif
+
 static struct kunit_case pin_devices_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(pinned, ways),
 	KUNIT_CASE(closed),
@@ -463,6 +503,9 @@ static struct kunit_case pin_devices_cases[] = {
 	KUNIT_CASE(part_of_large),
 	KUNIT_CASE(part_of_file),
 	KUNIT_CASE(refused),
+#ifdef CONFIG_X86_VSYSCALL_EMULATION
+	KUNIT_CASE(gate_page),
+#endif
 	{}
 };
 

@@ -338,6 +338,50 @@ static void fast_across_huge(struct kunit *test)
 	expect_not_pinned(up);
 }
 
+static const bool tracked[] = { false, true };
+
+PARAM_ARRAY(tracked, "%s", *p ? "tracked" : "shared");
+
+/* Nor does it leave out a huge page that it may not take, and take the next one. */
+static void fast_stops(struct kunit *test)
+{
+	const bool *is_tracked = test->param_value;
+	const unsigned int half = HPAGE_PMD_NR;
+	struct user_pages *up = user_pages_map(test, &user_memory_thp, 2 * half);
+	unsigned int i;
+
+	if (*is_tracked) {
+		struct user_pages *file = make(test, &user_memory_memfd_huge);
+
+		KUNIT_ASSERT_EQ(test, up->addr,
+				test_syscall(__NR_mremap, file->addr, HPAGE_PMD_SIZE,
+					     HPAGE_PMD_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+					     up->addr));
+		user_pages_fill(up, up->nr);
+		move_out(up);
+		user_pages_track_dirty(file);
+		user_pages_pin(up, &pin_way_try_fast, FOLL_LONGTERM);
+	} else {
+		user_pages_write(up, 0, NEWS);
+		test_task_start(test, test_task_await_go, NULL, 0);
+		user_pages_write(up, half, NEWS);
+		user_pages_pin_read_only(up, &pin_way_try_fast, 0);
+	}
+
+	KUNIT_ASSERT_EQ(test, up->rc, 2 * half);
+	for (i = 0; i < 2 * half; i++) {
+		struct folio *folio = user_pages_folio(up, i);
+
+		/* A huge page that is copied is copied in small ones. */
+		KUNIT_EXPECT_PTR_EQ_MSG(test, up->pages[i],
+					folio_page(folio, i % folio_nr_pages(folio)),
+					"page %u", i);
+	}
+	expect_pins(up, 2 * half);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+}
+
 static const struct user_memory * const dumped[] = {
 	&user_memory_thp,
 	&user_memory_hugetlb,
@@ -842,6 +886,7 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_is_told, memories),
 	KUNIT_CASE_PARAM_ARRAY(fast_only, memories),
 	KUNIT_CASE_PARAM_ARRAY(fast_across_huge, memories),
+	KUNIT_CASE_PARAM_ARRAY(fast_stops, tracked),
 	KUNIT_CASE_PARAM_ARRAY(dump_skips_untouched, dumped),
 	KUNIT_CASE(split_for_pin),
 	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),

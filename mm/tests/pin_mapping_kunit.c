@@ -4,13 +4,16 @@
  * with it, user and device go on to share the pages.
  */
 
+#include <linux/error-injection.h>
 #include <linux/highmem.h>
+#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pagewalk.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/sysctl.h>
 #include <linux/shmem_fs.h>
+#include <linux/sizes.h>
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/unistd.h>
@@ -152,6 +155,19 @@ static void paged_out(struct kunit *test)
 	expect_shared(up);
 }
 
+/* A core dump has what is in swap, which is not the same as what nobody has touched. */
+static void dump_of_paged_out(struct kunit *test)
+{
+	struct user_pages *up;
+
+	KUNIT_ASSERT_EQ(test, 0, test_swap_on(test));
+	up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_PAGEOUT));
+	KUNIT_ASSERT_EQ(test, nr_present(up), 0);
+	KUNIT_EXPECT_EQ(test, user_dump(test, up->addr, up->nr), up->nr);
+	KUNIT_EXPECT_EQ(test, nr_present(up), up->nr);
+}
+
 static const struct user_memory * const swappable_files[] = {
 	&user_memory_memfd,
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
@@ -227,6 +243,69 @@ static void dontneed_in_part(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(user_pages_folio(up, THE_PAGE)));
 }
 
+#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION)
+static unsigned int told;
+
+/* In place of dump_stack(), of which nobody has to read. */
+static int count_and_return(struct kprobe *point, struct pt_regs *regs)
+{
+	told++;
+	override_function_with_return(regs);
+	return 1;
+}
+
+/* With it the probe is not optimized, which could not change where the kernel goes on. */
+static void after_return(struct kprobe *point, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(unregister_action, unregister_kprobe, struct kprobe *);
+
+static void below_stack_fails(struct kunit *test, unsigned long addr, unsigned int told_before)
+{
+	struct page *page;
+
+	KUNIT_EXPECT_EQ(test, -EFAULT, pin_user_pages_unlocked(addr, 1, &page, FOLL_WRITE));
+	KUNIT_EXPECT_EQ(test, -EFAULT, pin_user_pages_fast(addr, 1, FOLL_WRITE | FOLL_LONGTERM,
+							   &page));
+	KUNIT_EXPECT_EQ(test, told, told_before);
+}
+
+/* A pin has no stack grow; that this was different once is told, but not every time. */
+static void below_stack(struct kunit *test)
+{
+	const unsigned long size = 2 * SZ_128K;
+	struct kprobe *point = test_zalloc(test, sizeof(*point));
+	unsigned long addr, stack;
+
+	addr = kunit_vm_mmap(test, NULL, 0, size, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	KUNIT_ASSERT_FALSE(test, !addr || IS_ERR_VALUE(addr));
+	test_mm_ends(test);
+	stack = addr + size - PAGE_SIZE;
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, size));
+	KUNIT_ASSERT_EQ(test, stack, vm_mmap(NULL, stack, PAGE_SIZE, PROT_READ | PROT_WRITE,
+					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED |
+					     MAP_GROWSDOWN, 0));
+	point->symbol_name = "dump_stack";
+	point->pre_handler = count_and_return;
+	point->post_handler = after_return;
+	KUNIT_ASSERT_EQ(test, 0, register_kprobe(point));
+	test_cleanup(test, unregister_action, point);
+	told = 0;
+
+	/* Nobody would have meant the stack this far below. */
+	below_stack_fails(test, stack - SZ_64K - PAGE_SIZE, 0);
+	below_stack_fails(test, stack - PAGE_SIZE, 1);
+	schedule_timeout_uninterruptible(2 * HZ);
+	below_stack_fails(test, stack - PAGE_SIZE, 1);
+	KUNIT_EXPECT_NULL(test, folio_at(current->mm, stack - PAGE_SIZE));
+	mmap_read_lock(current->mm);
+	KUNIT_EXPECT_NULL(test, vma_lookup(current->mm, stack - PAGE_SIZE));
+	mmap_read_unlock(current->mm);
+}
+#endif
+
 #ifdef CONFIG_NUMA_BALANCING
 static const struct pin_way * const any_way[] = {
 	&pin_way_locked,
@@ -294,8 +373,12 @@ static struct kunit_case pin_mapping_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(moved_in_parts, divisible),
 	KUNIT_CASE_PARAM_ARRAY(protected, user_memories),
 	KUNIT_CASE_PARAM_ARRAY(paged_out, divisible),
+	KUNIT_CASE(dump_of_paged_out),
 	KUNIT_CASE_PARAM_ARRAY(hole_in_swapped_out, swappable_files),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_in_part, divisible),
+#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION)
+	KUNIT_CASE(below_stack),
+#endif
 #ifdef CONFIG_NUMA_BALANCING
 	KUNIT_CASE_PARAM_ARRAY(numa_hints, divisible),
 #endif

@@ -1520,12 +1520,12 @@ static void pins_added(struct kunit *test)
 
 	pin_folio(test, small, 1);
 	pin_folio(test, large, 1);
-	KUNIT_EXPECT_EQ(test, 0, folio_add_pins(small, 2));
-	KUNIT_EXPECT_EQ(test, 0, folio_add_pins(large, 3));
-	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), before + 7);
 	folio_add_pin(small);
 	folio_add_pin(large);
 	folio_add_pin(zero);
+	KUNIT_EXPECT_EQ(test, 0, folio_add_pins(small, 2));
+	KUNIT_EXPECT_EQ(test, 0, folio_add_pins(large, 3));
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), before + 7);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(small), 1 + 4 * GUP_PIN_COUNTING_BIAS);
 	expect_left(test, large, 5);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(zero), refs);

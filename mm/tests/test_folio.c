@@ -215,7 +215,8 @@ void movable_filler_thin(struct movable_filler *filler)
 
 static u8 page_pattern(const struct test_folio *tf, unsigned long i)
 {
-	return tf->pattern + i;
+	/* None is all zeros: those may become the zero page. */
+	return (tf->pattern - 1 + i) % U8_MAX + 1;
 }
 
 static void test_folio_fill(struct test_folio *tf)

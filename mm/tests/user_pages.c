@@ -70,6 +70,14 @@ const struct user_memory user_memory_memfd_large = {
 	.flags = MAP_SHARED,
 	.order = 4,
 };
+
+/* The same in folios that each have a huge entry. */
+const struct user_memory user_memory_memfd_huge = {
+	.name = "memfd-huge",
+	.memfd = true,
+	.flags = MAP_SHARED,
+	.order = HPAGE_PMD_ORDER,
+};
 #endif
 
 #ifdef CONFIG_HUGETLB_PAGE
@@ -475,6 +483,30 @@ struct folio *user_pages_folio(struct user_pages *up, unsigned int i)
 		folio_walk_end(&fw, vma);
 	mmap_read_unlock(current->mm);
 	return folio;
+}
+
+static void track_dirty_end(void *data)
+{
+	struct user_pages *up = data;
+
+	up->file->f_mapping->a_ops = up->a_ops;
+}
+
+/**
+ * user_pages_track_dirty() - make the file look as if its file system had to know who writes
+ * @up: the pages of a memfd
+ *
+ * Until the case ends; fast GUP tells by the operations of the mapping.
+ */
+void user_pages_track_dirty(struct user_pages *up)
+{
+	struct address_space *mapping = up->file->f_mapping;
+	void *others = test_zalloc(up->test, sizeof(*mapping->a_ops));
+
+	up->a_ops = mapping->a_ops;
+	memcpy(others, up->a_ops, sizeof(*up->a_ops));
+	mapping->a_ops = others;
+	test_cleanup(up->test, track_dirty_end, up);
 }
 
 /**

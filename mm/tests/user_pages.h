@@ -40,6 +40,7 @@ extern const struct user_memory user_memory_private;
 /* Each only where the kernel has such memory. */
 extern const struct user_memory user_memory_thp;
 extern const struct user_memory user_memory_memfd_large;
+extern const struct user_memory user_memory_memfd_huge;
 extern const struct user_memory user_memory_hugetlb;
 extern const struct user_memory user_memory_hugetlb_private;
 extern const struct user_memory user_memory_cma;
@@ -54,6 +55,7 @@ int user_memories_init(struct kunit *test);
  * @filled: how many of these, from the first, have been written to
  * @addr: user address of the first
  * @file: the memfd that is mapped there, NULL for other memory
+ * @a_ops: its own operations, while it has others
  * @pins_before: pages that the system had pinned when these were mapped
  * @fail_nth: which point of fault injection in the next pin fails, counted from
  *	1; 0 for none.  Afterwards what is left of it: 0 if it has failed.
@@ -72,6 +74,7 @@ struct user_pages {
 	unsigned int filled;
 	unsigned long addr;
 	struct file *file;
+	const struct address_space_operations *a_ops;
 	long pins_before;
 	unsigned int fail_nth;
 	const struct pin_way *way;
@@ -133,6 +136,7 @@ struct user_pages *user_pages_make(struct kunit *test,
 				   unsigned int nr);
 struct folio *user_pages_folio(struct user_pages *up, unsigned int i);
 long user_dump(struct kunit *test, unsigned long addr, unsigned int nr);
+void user_pages_track_dirty(struct user_pages *up);
 void user_limit_locked(struct kunit *test, unsigned long pages);
 
 void user_pages_pin(struct user_pages *up, const struct pin_way *way,
