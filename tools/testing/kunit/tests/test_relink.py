@@ -64,6 +64,17 @@ def test_tables_are_sorted_behind_each_link(origin, tmp_path):
 	assert bench.binary.read_text() == "a\nx\nsorted by -S linux\n"
 
 
+def test_kernel_that_looks_up_symbols_gets_its_own(origin, tmp_path):
+	"""A kprobe by name would otherwise be where another kernel has the function."""
+	fakes.write(origin.obj, {".config": "CONFIG_MMU=y\nCONFIG_KPROBES=y\n"})
+	bench = relink.Bench(origin, tmp_path / "bench", ["mm/a.c"], ["mm/a.o"])
+	bench.link(tmp_path / "log")
+	bench.replace("mm/a.c", "x\n")
+	bench.compile(["mm/a.o"], tmp_path / "log")
+	bench.relink(tmp_path / "log")
+	assert bench.binary.read_text() == "x\nx\n"
+
+
 def test_kernel_for_qemu_is_stripped_behind_each_link(origin, tmp_path):
 	origin = replace(origin, binary="vmlinux", strip="tr a-z A-Z <vmlinux.unstripped >vmlinux")
 	bench = relink.Bench(origin, tmp_path / "bench", ["mm/a.c"], ["mm/a.o"])

@@ -88,6 +88,8 @@ class Bench:
 		self.origin, self.flags = origin, flags
 		self.tree, self.obj = folder / "tree", folder / "obj"
 		self.last_link = ""
+		# With another kernel's symbols a probe would be in another function, and a case fail over that.
+		self.looks_up_symbols = bool(re.search(r"^CONFIG_KPROBES=y$", (origin.obj / ".config").read_text(encoding="utf-8"), re.MULTILINE))
 		self.binary = self.obj / origin.binary	# the kernel that is linked here
 		self.linked = self.obj / LINKED if origin.strip else self.binary
 		shutil.rmtree(folder, ignore_errors=True)
@@ -140,8 +142,11 @@ class Bench:
 		self._strip(log)
 
 	def relink(self, log: Path) -> None:
-		"""Repeat only the last steps of link(), with that link's symbol table, which is wrong for back traces only."""
+		"""Link the kernel, if possible with the symbol table of link(), which is wrong for back traces only. Raises CannotJudge."""
 		assert self.last_link, "link() comes first"
+		if self.looks_up_symbols:
+			self.link(log)
+			return
 		self._run(["sh", "-c", self.last_link], log)
 		self._strip(log)
 
