@@ -4,6 +4,7 @@
  * visits, under which lock, and where in a page table page_vma_mapped_walk() finds a page.
  */
 
+#include <linux/error-injection.h>
 #include <linux/fs.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
@@ -314,11 +315,25 @@ static void unmapped_meanwhile(struct kunit *test)
 #endif
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
-static const struct test_folio_kind *const walked[] = {
-	&test_folio_anon_thp, &test_folio_anon_thp_ptes, &test_folio_shmem_thp,
+/**
+ * struct walked_param - a huge folio whose pages are looked for
+ * @kind: the kind of folio
+ * @flags: PVMW_SYNC or 0
+ */
+struct walked_param {
+	const struct test_folio_kind *kind;
+	unsigned int flags;
 };
 
-PARAM_ARRAY(walked, "%s", (*p)->name);
+static const struct walked_param walked[] = {
+	{ &test_folio_anon_thp, PVMW_SYNC },
+	{ &test_folio_anon_thp, 0 },
+	{ &test_folio_anon_thp_ptes, PVMW_SYNC },
+	{ &test_folio_anon_thp_ptes, 0 },
+	{ &test_folio_shmem_thp, 0 },
+};
+
+PARAM_ARRAY(walked, "%s%s", p->kind->name, p->flags ? "-sync" : "");
 
 /**
  * struct seen - what page_vma_mapped_walk() has found
@@ -333,7 +348,7 @@ struct seen {
 };
 
 static struct seen find(struct vm_area_struct *vma, unsigned long address, unsigned long pfn,
-			unsigned long nr)
+			unsigned long nr, unsigned int flags)
 {
 	struct page_vma_mapped_walk pvmw = {
 		.pfn = pfn,
@@ -341,7 +356,7 @@ static struct seen find(struct vm_area_struct *vma, unsigned long address, unsig
 		.pgoff = linear_page_index(vma, address),
 		.vma = vma,
 		.address = address,
-		.flags = PVMW_SYNC,
+		.flags = flags,
 	};
 	struct seen seen = {};
 
@@ -357,8 +372,8 @@ static struct seen find(struct vm_area_struct *vma, unsigned long address, unsig
 static void walk_finds_pages(struct kunit *test)
 {
 	static const unsigned int places[] = { 0, 1, HPAGE_PMD_NR - 2, HPAGE_PMD_NR - 1 };
-	const struct test_folio_kind * const *kind = test->param_value;
-	struct test_folio *tf = test_folio_make(test, *kind);
+	const struct walked_param *p = test->param_value;
+	struct test_folio *tf = test_folio_make(test, p->kind);
 	const unsigned long pfn = folio_pfn(tf->folio);
 	const bool by_pmd = tf->mapcount == 1;
 	struct vm_area_struct *vma;
@@ -371,19 +386,125 @@ static void walk_finds_pages(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		const unsigned long addr = tf->addr + places[i] * PAGE_SIZE;
 
-		seen = find(vma, addr, pfn + places[i], 1);
+		seen = find(vma, addr, pfn + places[i], 1, p->flags);
 		KUNIT_EXPECT_EQ_MSG(test, seen.nr, 1, "page %u", places[i]);
 		KUNIT_EXPECT_EQ(test, seen.address, addr);
 		KUNIT_EXPECT_EQ(test, seen.by_pmd, by_pmd);
-		KUNIT_EXPECT_EQ(test, 0, find(vma, addr, pfn - 1, 1).nr);
-		KUNIT_EXPECT_EQ(test, 0, find(vma, addr, pfn + HPAGE_PMD_NR, 1).nr);
+		KUNIT_EXPECT_EQ(test, 0, find(vma, addr, pfn - 1, 1, p->flags).nr);
+		KUNIT_EXPECT_EQ(test, 0, find(vma, addr, pfn + HPAGE_PMD_NR, 1,
+					      p->flags).nr);
 	}
-	seen = find(vma, tf->addr, pfn, HPAGE_PMD_NR);
+	seen = find(vma, tf->addr, pfn, HPAGE_PMD_NR, p->flags);
 	KUNIT_EXPECT_EQ(test, seen.nr, tf->mapcount);
 	KUNIT_EXPECT_EQ(test, seen.by_pmd, by_pmd);
 	KUNIT_EXPECT_EQ(test, seen.address, tf->addr + (tf->mapcount - 1) * PAGE_SIZE);
 	mmap_read_unlock(current->mm);
 }
+
+#if defined(CONFIG_KRETPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION) && \
+	defined(CONFIG_X86_64)
+/**
+ * struct table_param - what becomes of a page table while a walk looks for it
+ * @name: short name without spaces
+ * @finds_it: the function that finds the table for the walk
+ * @flags: PVMW_SYNC or 0
+ * @gone: it is not there at the first look, else its entry changes behind that
+ * @hole: the first page is not mapped
+ */
+struct table_param {
+	const char *name;
+	const char *finds_it;
+	unsigned int flags;
+	bool gone;
+	bool hole;
+};
+
+static const struct table_param tables[] = {
+	{ "gone", "pte_offset_map_rw_nolock", 0, true, false },
+	{ "gone-sync", "pte_offset_map_lock", PVMW_SYNC, true, false },
+	{ "changes", "pte_offset_map_rw_nolock", 0, false, false },
+	{ "changes-behind-hole", "pte_offset_map_rw_nolock", 0, false, true },
+};
+
+PARAM_ARRAY(tables, "%s", p->name);
+
+/* The entry of the table that changes once, NULL if it has; or it is gone once. */
+static pmd_t *changing;
+static bool going;
+
+static int gone_once(struct kprobe *point, struct pt_regs *regs)
+{
+	if (!going)
+		return 0;
+	going = false;
+	regs_set_return_value(regs, 0);
+	override_function_with_return(regs);
+	return 1;
+}
+
+/* With it the probe is not optimized, which could not change where the kernel goes on. */
+static void behind_gone(struct kprobe *point, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+/* Nobody else looks at this table, and an access may change this bit at any time. */
+static int change_once(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	if (changing) {
+		set_pmd(changing, __pmd(pmd_val(*changing) ^ _PAGE_ACCESSED));
+		changing = NULL;
+	}
+	return 0;
+}
+
+static struct seen find_meanwhile(struct kunit *test, const struct table_param *p,
+				  struct vm_area_struct *vma, struct test_folio *tf)
+{
+	struct kretprobe *behind = test_zalloc(test, sizeof(*behind));
+	struct kprobe *point = test_zalloc(test, sizeof(*point));
+	struct seen seen;
+
+	if (p->gone) {
+		point->symbol_name = p->finds_it;
+		point->pre_handler = gone_once;
+		point->post_handler = behind_gone;
+		KUNIT_EXPECT_EQ(test, 0, register_kprobe(point));
+		going = true;
+	} else {
+		behind->kp.symbol_name = p->finds_it;
+		behind->handler = change_once;
+		KUNIT_EXPECT_EQ(test, 0, register_kretprobe(behind));
+		changing = pmd_off(current->mm, tf->addr);
+	}
+	seen = find(vma, tf->addr, folio_pfn(tf->folio), HPAGE_PMD_NR, p->flags);
+	if (p->gone)
+		unregister_kprobe(point);
+	else
+		unregister_kretprobe(behind);
+	return seen;
+}
+
+/* What the walk has not found, or what is not any more what it was, it looks for again. */
+static void table_changes(struct kunit *test)
+{
+	const struct table_param *p = test->param_value;
+	struct test_folio *tf = test_folio_make(test, &test_folio_anon_thp_ptes);
+	struct vm_area_struct *vma;
+	struct seen seen;
+
+	if (p->hole)
+		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, tf->addr, PAGE_SIZE,
+						    MADV_DONTNEED));
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, tf->addr);
+	seen = find_meanwhile(test, p, vma, tf);
+	mmap_read_unlock(current->mm);
+	KUNIT_EXPECT_FALSE(test, going || changing);
+	KUNIT_EXPECT_EQ(test, seen.nr, HPAGE_PMD_NR - p->hole);
+	KUNIT_EXPECT_EQ(test, seen.address, tf->addr + HPAGE_PMD_SIZE - PAGE_SIZE);
+	KUNIT_EXPECT_FALSE(test, seen.by_pmd);
+}
+#endif
 #endif
 
 /* A page of a file that lies before or behind the part that is mapped has no address there. */
@@ -425,6 +546,10 @@ static struct kunit_case rmap_cases[] = {
 #endif
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	KUNIT_CASE_PARAM_ARRAY(walk_finds_pages, walked),
+#if defined(CONFIG_KRETPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION) && \
+	defined(CONFIG_X86_64)
+	KUNIT_CASE_PARAM_ARRAY(table_changes, tables),
+#endif
 #endif
 	KUNIT_CASE(outside_mapping),
 	{}
