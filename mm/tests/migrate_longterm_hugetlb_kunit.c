@@ -13,8 +13,11 @@
 #include "counters.h"
 #include "folio_fixture.h"
 
-/* What references last, in milliseconds. */
-#define HOLD_MS		50
+/*
+ * What references last, in milliseconds: less than a wait, and in real time more than a
+ * slow machine takes for attempts that do not wait.
+ */
+#define HOLD_MS		(waits_are_free() ? 50 : 500)
 
 /**
  * struct huge_test - a folio of hugetlbfs that is migrated
