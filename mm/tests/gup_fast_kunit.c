@@ -8,11 +8,9 @@
  */
 
 #include <linux/anon_inodes.h>
-#include <linux/error-injection.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/hugetlb.h>
-#include <linux/kprobes.h>
 #include <linux/mman.h>
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
@@ -22,6 +20,7 @@
 #include <linux/uaccess.h>
 
 #include "folio_fixture.h"
+#include "probe.h"
 #include "user_pages.h"
 
 #define NR_PAGES	4
@@ -248,8 +247,7 @@ static void across_tables(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, page_folio(pages[0]), user_pages_folio(up, 0));
 }
 
-#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION) && \
-	defined(CONFIG_X86_64)
+#if defined(HAVE_TEST_PROBES) && defined(CONFIG_X86_64)
 /* What changes between the look at an entry and the reference on its page. */
 enum change {
 	ENTRY,		/* the entry, of a page or a huge page */
@@ -324,11 +322,8 @@ static int meanwhile(struct kprobe *point, struct pt_regs *regs)
 	if (current->mm != mw->mm || !mw->armed)
 		return 0;
 	mw->armed = false;
-	if (mw->change->change == GONE) {
-		regs_set_return_value(regs, 0);
-		override_function_with_return(regs);
-		return 1;
-	}
+	if (mw->change->change == GONE)
+		return test_probe_returns(regs, 0);
 	if (mw->change->change == FORK) {
 		raw_write_seqcount_begin(&mw->mm->write_protect_seq);
 		raw_write_seqcount_end(&mw->mm->write_protect_seq);
@@ -338,13 +333,6 @@ static int meanwhile(struct kprobe *point, struct pt_regs *regs)
 	return 0;
 }
 
-/* With it the probe is not optimized, which could not change where the kernel goes on. */
-static void behind(struct kprobe *point, struct pt_regs *regs, unsigned long flags)
-{
-}
-
-KUNIT_DEFINE_ACTION_WRAPPER(unregister_action, unregister_kprobe, struct kprobe *);
-
 static struct meanwhile *meanwhile_probe(struct kunit *test, struct user_pages *up)
 {
 	struct meanwhile *mw = test_zalloc(test, sizeof(*mw));
@@ -352,13 +340,10 @@ static struct meanwhile *meanwhile_probe(struct kunit *test, struct user_pages *
 	mw->mm = current->mm;
 	mw->addr = up->addr;
 	mw->change = test->param_value;
-	mw->point.symbol_name = mw->change->change == GONE ? "__pte_offset_map" :
-							     "try_grab_folio_fast";
-	mw->point.pre_handler = meanwhile;
-	mw->point.post_handler = behind;
-	if (register_kprobe(&mw->point))
+	if (test_probe(test, &mw->point, mw->change->change == GONE ? "__pte_offset_map" :
+								      "try_grab_folio_fast",
+		       meanwhile))
 		kunit_skip(test, "the compiler has inlined try_grab_folio_fast()");
-	test_cleanup(test, unregister_action, &mw->point);
 	return mw;
 }
 
@@ -609,8 +594,7 @@ static struct kunit_case gup_fast_cases[] = {
 	KUNIT_CASE(leaves_rest_to_slow_way),
 	KUNIT_CASE(fast_only),
 	KUNIT_CASE_PARAM_ARRAY(across_tables, spans),
-#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION) && \
-	defined(CONFIG_X86_64)
+#if defined(HAVE_TEST_PROBES) && defined(CONFIG_X86_64)
 	KUNIT_CASE_PARAM_ARRAY(changes_meanwhile, changes),
 #endif
 	KUNIT_CASE(read_before),

@@ -5,9 +5,7 @@
  */
 
 #include <linux/blkdev.h>
-#include <linux/error-injection.h>
 #include <linux/file.h>
-#include <linux/kprobes.h>
 #include <linux/major.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
@@ -21,6 +19,7 @@
 #include "../internal.h"
 #include "counters.h"
 #include "folio_fixture.h"
+#include "probe.h"
 
 /* What tells of folios in use, and must not change when they move. */
 static const enum node_stat_item node_items[] = {
@@ -283,7 +282,7 @@ static void failure_is_counted(struct kunit *test)
 		expect_zone_change(before, zone, zone_items[i], 0);
 }
 
-#if defined(CONFIG_KPROBES) && defined(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API)
+#ifdef HAVE_TEST_PROBES
 /* A reference on this folio is taken as soon as its contents are copied. */
 static struct folio *taken_late;
 
@@ -297,8 +296,6 @@ static int take_late(struct kprobe *point, struct pt_regs *regs)
 	}
 	return 0;
 }
-
-KUNIT_DEFINE_ACTION_WRAPPER(unregister_action, unregister_kprobe, struct kprobe *);
 
 /* All but small anonymous folios that are not in swap: unmapped, nobody finds them. */
 static const struct test_folio_kind *const findable[] = {
@@ -321,10 +318,7 @@ static void reference_taken_late(struct kunit *test)
 	struct kprobe *point = test_zalloc(test, sizeof(*point));
 	struct counters *before;
 
-	point->symbol_name = "folio_mc_copy";
-	point->pre_handler = take_late;
-	KUNIT_ASSERT_EQ(test, 0, register_kprobe(point));
-	test_cleanup(test, unregister_action, point);
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, point, "folio_mc_copy", take_late));
 	lru_add_drain_all();
 	before = counters_read(test);
 	folio_migration_add(m, tf);
@@ -342,19 +336,10 @@ static void reference_taken_late(struct kunit *test)
 	folio_put(tf->folio);
 	expect_unharmed(test, tf, 0);
 }
-#endif
 
-#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION)
 static int fail_copy(struct kprobe *point, struct pt_regs *regs)
 {
-	regs_set_return_value(regs, -EHWPOISON);
-	override_function_with_return(regs);
-	return 1;
-}
-
-/* With it the probe is not optimized, which could not change where the kernel goes on. */
-static void after_copy(struct kprobe *point, struct pt_regs *regs, unsigned long flags)
-{
+	return test_probe_returns(regs, -EHWPOISON);
 }
 
 static const struct test_folio_kind *const copied[] = {
@@ -380,12 +365,9 @@ static void copy_fails(struct kunit *test)
 	lru_add_drain_all();
 	before = counters_read(test);
 	folio_migration_add(m, tf);
-	point->symbol_name = "folio_mc_copy";
-	point->pre_handler = fail_copy;
-	point->post_handler = after_copy;
-	KUNIT_ASSERT_EQ(test, 0, register_kprobe(point));
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, point, "folio_mc_copy", fail_copy));
 	folio_migration_run(m);
-	unregister_kprobe(point);
+	test_probe_end(test, point);
 	folio_migration_putback(m);
 	lru_add_drain_all();
 
@@ -976,10 +958,8 @@ static struct kunit_case migrate_counters_cases[] = {
 #ifdef CONFIG_NUMA
 	KUNIT_CASE_PARAM_ARRAY(moves_to_node, kinds),
 #endif
-#if defined(CONFIG_KPROBES) && defined(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API)
+#ifdef HAVE_TEST_PROBES
 	KUNIT_CASE_PARAM_ARRAY(reference_taken_late, findable),
-#endif
-#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION)
 	KUNIT_CASE_PARAM_ARRAY(copy_fails, copied),
 #endif
 #ifdef CONFIG_NUMA_BALANCING

@@ -63,47 +63,20 @@ static u8 device_finds(struct user_pages *up)
 	return found;
 }
 
-/**
- * struct forked - what a child process finds
- * @up: the pages, which it has as well
- * @task: the process
- * @found: the first byte of THE_PAGE there
- * @left: how many bytes could not be read
- */
-struct forked {
-	struct user_pages *up;
-	struct test_task *task;
-	u8 found;
-	unsigned long left;
-};
-
-static void forked_fn(struct test_task *task)
-{
-	struct forked *forked = task->data;
-
-	test_task_await_go(task);
-	forked->left = copy_from_user(&forked->found,
-				      (void __user *)(forked->up->addr + THE_PAGE * PAGE_SIZE), 1);
-}
-
 /* The process that has pinned the page keeps it, and its child gets a copy. */
 static void fork_after_pin(struct kunit *test)
 {
 	const struct user_memory * const *memory = test->param_value;
-	struct forked *forked = test_zalloc(test, sizeof(*forked));
 	struct user_pages *up = make(test, *memory);
+	struct user_fork *forked;
 
 	user_pages_pin(up, &pin_way_locked, FOLL_LONGTERM);
 	expect_pinned(up);
-	forked->up = up;
-	forked->task = test_task_start(test, forked_fn, forked, 0);
+	forked = user_fork(up, THE_PAGE);
 
 	user_pages_write(up, THE_PAGE, NEWS);
 	KUNIT_EXPECT_EQ(test, device_finds(up), NEWS);
-	test_task_go(forked->task);
-	test_task_join(forked->task);
-	KUNIT_EXPECT_EQ(test, forked->left, 0);
-	KUNIT_EXPECT_EQ(test, forked->found, user_pages_pattern(up, THE_PAGE));
+	expect_fork_reads(forked, user_pages_pattern(up, THE_PAGE));
 	user_pages_unpin(up);
 }
 
@@ -249,8 +222,8 @@ static void fork_before_pin(struct kunit *test)
 {
 	const struct fork_param *p = test->param_value;
 	const struct pin_way *way = p->fast ? &pin_way_try_fast : &pin_way_unlocked;
-	struct forked *forked = test_zalloc(test, sizeof(*forked));
 	struct user_pages *up = make(test, p->memory);
+	struct user_fork *forked;
 	struct folio *shared;
 
 	if (p->fast)
@@ -259,8 +232,7 @@ static void fork_before_pin(struct kunit *test)
 	/* All of the pool is where longterm pins may not be; without others the child has to go. */
 	KUNIT_ASSERT_EQ(test, 0, overcommit("1"));
 	test_cleanup(test, overcommit_end, test);
-	forked->up = up;
-	forked->task = test_task_start(test, forked_fn, forked, 0);
+	forked = user_fork(up, THE_PAGE);
 	if (p->reads)
 		user_pages_pin_read_only(up, way, FOLL_LONGTERM);
 	else
@@ -271,10 +243,7 @@ static void fork_before_pin(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(shared), 1);
 	user_pages_write(up, THE_PAGE, NEWS);
 	KUNIT_EXPECT_EQ(test, device_finds(up), NEWS);
-	test_task_go(forked->task);
-	test_task_join(forked->task);
-	KUNIT_EXPECT_EQ(test, forked->left, 0);
-	KUNIT_EXPECT_EQ(test, forked->found, user_pages_pattern(up, THE_PAGE));
+	expect_fork_reads(forked, user_pages_pattern(up, THE_PAGE));
 	user_pages_unpin(up);
 }
 

@@ -4,9 +4,7 @@
  * with it, user and device go on to share the pages.
  */
 
-#include <linux/error-injection.h>
 #include <linux/highmem.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pagewalk.h>
@@ -19,6 +17,7 @@
 #include <linux/unistd.h>
 
 #include "folio_fixture.h"
+#include "probe.h"
 #include "user_pages.h"
 
 /* Of memory in small pages. */
@@ -243,23 +242,15 @@ static void dontneed_in_part(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(user_pages_folio(up, THE_PAGE)));
 }
 
-#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION)
+#ifdef HAVE_TEST_PROBES
 static unsigned int told;
 
-/* In place of dump_stack(), of which nobody has to read. */
+/* In place of dump_stack(), which nobody has to read. */
 static int count_and_return(struct kprobe *point, struct pt_regs *regs)
 {
 	told++;
-	override_function_with_return(regs);
-	return 1;
+	return test_probe_returns(regs, 0);
 }
-
-/* With it the probe is not optimized, which could not change where the kernel goes on. */
-static void after_return(struct kprobe *point, struct pt_regs *regs, unsigned long flags)
-{
-}
-
-KUNIT_DEFINE_ACTION_WRAPPER(unregister_action, unregister_kprobe, struct kprobe *);
 
 static void below_stack_fails(struct kunit *test, unsigned long addr, unsigned int told_before)
 {
@@ -287,11 +278,7 @@ static void below_stack(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, stack, vm_mmap(NULL, stack, PAGE_SIZE, PROT_READ | PROT_WRITE,
 					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED |
 					     MAP_GROWSDOWN, 0));
-	point->symbol_name = "dump_stack";
-	point->pre_handler = count_and_return;
-	point->post_handler = after_return;
-	KUNIT_ASSERT_EQ(test, 0, register_kprobe(point));
-	test_cleanup(test, unregister_action, point);
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, point, "dump_stack", count_and_return));
 	told = 0;
 
 	/* Nobody would have meant the stack this far below. */
@@ -376,7 +363,7 @@ static struct kunit_case pin_mapping_cases[] = {
 	KUNIT_CASE(dump_of_paged_out),
 	KUNIT_CASE_PARAM_ARRAY(hole_in_swapped_out, swappable_files),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_in_part, divisible),
-#if defined(CONFIG_KPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION)
+#ifdef HAVE_TEST_PROBES
 	KUNIT_CASE(below_stack),
 #endif
 #ifdef CONFIG_NUMA_BALANCING

@@ -137,53 +137,10 @@ static void expect_exclusive(struct user_pages *up)
 	}
 }
 
-/**
- * struct forked - a process that fork() made of the test's, with its own mm
- * @up: the pages, which it has as well
- * @task: waits until it is told to look
- * @folio: what it has then mapped as THE_PAGE; no reference is held on it
- * @buf: what it reads there
- * @left: how many bytes could not be read
- */
-struct forked {
-	struct user_pages *up;
-	struct test_task *task;
-	struct folio *folio;
-	u8 *buf;
-	unsigned long left;
-};
-
-static void forked_fn(struct test_task *task)
-{
-	struct forked *forked = task->data;
-	struct user_pages *up = forked->up;
-
-	test_task_await_go(task);
-	forked->folio = user_pages_folio(up, THE_PAGE);
-	forked->left = copy_from_user(forked->buf,
-				      (void __user *)(up->addr + THE_PAGE * PAGE_SIZE),
-				      PAGE_SIZE);
-}
-
-static struct forked *forked_start(struct kunit *test, struct user_pages *up)
-{
-	struct forked *forked = test_zalloc(test, sizeof(*forked));
-
-	forked->up = up;
-	forked->buf = test_zalloc(test, PAGE_SIZE);
-	forked->task = test_task_start(test, forked_fn, forked, 0);
-	return forked;
-}
-
 /* The child has the contents at the fork, in a page of its own. */
-static void expect_fork_apart(struct kunit *test, struct forked *forked)
+static void expect_fork_apart(struct kunit *test, struct user_fork *forked)
 {
-	u8 pattern = user_pages_pattern(forked->up, THE_PAGE);
-
-	test_task_go(forked->task);
-	test_task_join(forked->task);
-	KUNIT_EXPECT_EQ(test, forked->left, 0);
-	KUNIT_EXPECT_NULL(test, memchr_inv(forked->buf, pattern, PAGE_SIZE));
+	expect_fork_reads(forked, user_pages_pattern(forked->up, THE_PAGE));
 	KUNIT_EXPECT_NOT_NULL(test, forked->folio);
 	KUNIT_EXPECT_PTR_NE(test, forked->folio,
 			    page_folio(forked->up->pages[THE_PAGE]));
@@ -197,10 +154,10 @@ static void fork_after_pin(struct kunit *test)
 {
 	const struct pin_param *p = test->param_value;
 	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
-	struct forked *forked;
+	struct user_fork *forked;
 
 	pin(up, p);
-	forked = forked_start(test, up);
+	forked = user_fork(up, THE_PAGE);
 
 	expect_pinned(up);
 	expect_exclusive(up);
@@ -217,7 +174,7 @@ static void fork_before_pin(struct kunit *test)
 	const struct pin_param *p = test->param_value;
 	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
 	struct folio *common = user_pages_folio(up, THE_PAGE);
-	struct forked *forked = forked_start(test, up);
+	struct user_fork *forked = user_fork(up, THE_PAGE);
 
 	pin(up, p);
 
@@ -240,7 +197,7 @@ static void another_process(struct kunit *test)
 	const unsigned int flags = FOLL_LONGTERM | (p->read_only ? 0 : FOLL_WRITE);
 	struct user_pages *up = user_pages_make(test, p->memory, NR_PAGES);
 	struct folio *common = user_pages_folio(up, THE_PAGE);
-	struct forked *forked = forked_start(test, up);
+	struct user_fork *forked = user_fork(up, THE_PAGE);
 	struct task_struct *task = get_pid_task(forked->task->pid, PIDTYPE_PID);
 	struct mm_struct *mm;
 	int locked = 1;
@@ -264,8 +221,7 @@ static void another_process(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), common);
 
 	expect_device_finds(up, THE_PAGE, user_pages_pattern(up, THE_PAGE));
-	test_task_go(forked->task);
-	test_task_join(forked->task);
+	user_fork_look(forked);
 	KUNIT_EXPECT_PTR_EQ(test, forked->folio, page_folio(up->pages[THE_PAGE]));
 	expect_unpins(up);
 	KUNIT_EXPECT_TRUE(test, mm_flags_test(MMF_HAS_PINNED, mm));
@@ -449,7 +405,7 @@ static void by_force(struct kunit *test)
 	const struct pin_param *p = test->param_value;
 	struct user_pages *up = user_pages_map(test, p->memory, NR_PAGES);
 	struct folio *first, *again;
-	struct forked *forked;
+	struct user_fork *forked;
 
 	map_over(up, 0, NR_PAGES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS);
 	user_pages_pin(up, p->way, FOLL_LONGTERM);
@@ -466,15 +422,14 @@ static void by_force(struct kunit *test)
 
 	/* What a fork has made common is copied. */
 	mm_flags_clear(MMF_HAS_PINNED, current->mm);
-	forked = forked_start(test, up);
+	forked = user_fork(up, THE_PAGE);
 	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), first);
 	user_pages_pin(up, p->way, FOLL_FORCE | FOLL_LONGTERM);
 	expect_pinned(up);
 	expect_exclusive(up);
 	again = user_pages_folio(up, THE_PAGE);
 	KUNIT_EXPECT_PTR_NE(test, again, first);
-	test_task_go(forked->task);
-	test_task_join(forked->task);
+	user_fork_look(forked);
 	KUNIT_EXPECT_PTR_EQ(test, forked->folio, first);
 	expect_unpins(up);
 }

@@ -4,9 +4,7 @@
  * visits, under which lock, and where in a page table page_vma_mapped_walk() finds a page.
  */
 
-#include <linux/error-injection.h>
 #include <linux/fs.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
@@ -14,6 +12,7 @@
 
 #include "../internal.h"
 #include "folio_fixture.h"
+#include "probe.h"
 #include "user_pages.h"
 
 /**
@@ -266,7 +265,7 @@ static void no_lock(struct kunit *test)
 	expect_not_pinned(up);
 }
 
-#if defined(CONFIG_KPROBES) && defined(CONFIG_SMP)
+#if defined(HAVE_TEST_PROBES) && defined(CONFIG_SMP)
 /* The folio whose last mapping goes when its anon_vma is about to be locked. */
 static struct folio *unmapped;
 
@@ -291,9 +290,7 @@ static void unmapped_meanwhile(struct kunit *test)
 	const int refs = atomic_read(&anon_vma->refcount);
 	struct kprobe *point = test_zalloc(test, sizeof(*point));
 
-	point->symbol_name = "down_read_trylock";
-	point->pre_handler = unmap;
-	KUNIT_ASSERT_EQ(test, 0, register_kprobe(point));
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, point, "down_read_trylock", unmap));
 	folio_lock(folio);
 	if (*is_held)
 		anon_vma_lock_write(anon_vma);
@@ -302,7 +299,7 @@ static void unmapped_meanwhile(struct kunit *test)
 	unmapped = NULL;
 	if (*is_held)
 		anon_vma_unlock_write(anon_vma);
-	unregister_kprobe(point);
+	test_probe_end(test, point);
 	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
 	atomic_set(&folio->_mapcount, 0);
 	folio_unlock(folio);
@@ -401,8 +398,7 @@ static void walk_finds_pages(struct kunit *test)
 	mmap_read_unlock(current->mm);
 }
 
-#if defined(CONFIG_KRETPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION) && \
-	defined(CONFIG_X86_64)
+#if defined(HAVE_TEST_PROBES) && defined(CONFIG_KRETPROBES) && defined(CONFIG_X86_64)
 /**
  * struct table_param - what becomes of a page table while a walk looks for it
  * @name: short name without spaces
@@ -437,14 +433,7 @@ static int gone_once(struct kprobe *point, struct pt_regs *regs)
 	if (!going)
 		return 0;
 	going = false;
-	regs_set_return_value(regs, 0);
-	override_function_with_return(regs);
-	return 1;
-}
-
-/* With it the probe is not optimized, which could not change where the kernel goes on. */
-static void behind_gone(struct kprobe *point, struct pt_regs *regs, unsigned long flags)
-{
+	return test_probe_returns(regs, 0);
 }
 
 /* Nobody else looks at this table, and an access may change this bit at any time. */
@@ -465,10 +454,7 @@ static struct seen find_meanwhile(struct kunit *test, const struct table_param *
 	struct seen seen;
 
 	if (p->gone) {
-		point->symbol_name = p->finds_it;
-		point->pre_handler = gone_once;
-		point->post_handler = behind_gone;
-		KUNIT_EXPECT_EQ(test, 0, register_kprobe(point));
+		KUNIT_EXPECT_EQ(test, 0, test_probe(test, point, p->finds_it, gone_once));
 		going = true;
 	} else {
 		behind->kp.symbol_name = p->finds_it;
@@ -478,7 +464,7 @@ static struct seen find_meanwhile(struct kunit *test, const struct table_param *
 	}
 	seen = find(vma, tf->addr, folio_pfn(tf->folio), HPAGE_PMD_NR, p->flags);
 	if (p->gone)
-		unregister_kprobe(point);
+		test_probe_end(test, point);
 	else
 		unregister_kretprobe(behind);
 	return seen;
@@ -541,13 +527,12 @@ static struct kunit_case rmap_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(lock_is_taken, one_lock),
 	KUNIT_CASE_PARAM_ARRAY(lock_is_waited_for, one_lock),
 	KUNIT_CASE(no_lock),
-#if defined(CONFIG_KPROBES) && defined(CONFIG_SMP)
+#if defined(HAVE_TEST_PROBES) && defined(CONFIG_SMP)
 	KUNIT_CASE_PARAM_ARRAY(unmapped_meanwhile, held),
 #endif
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	KUNIT_CASE_PARAM_ARRAY(walk_finds_pages, walked),
-#if defined(CONFIG_KRETPROBES) && defined(CONFIG_FUNCTION_ERROR_INJECTION) && \
-	defined(CONFIG_X86_64)
+#if defined(HAVE_TEST_PROBES) && defined(CONFIG_KRETPROBES) && defined(CONFIG_X86_64)
 	KUNIT_CASE_PARAM_ARRAY(table_changes, tables),
 #endif
 #endif

@@ -485,6 +485,57 @@ struct folio *user_pages_folio(struct user_pages *up, unsigned int i)
 	return folio;
 }
 
+static void fork_fn(struct test_task *task)
+{
+	struct user_fork *fork = task->data;
+
+	test_task_await_go(task);
+	fork->folio = user_pages_folio(fork->up, fork->i);
+	fork->left = copy_from_user(fork->buf, page_addr(fork->up, fork->i), PAGE_SIZE);
+}
+
+/**
+ * user_fork() - fork a process that will look at a page
+ * @up: the pages, of which it gets what fork() makes of them
+ * @i: which of them
+ *
+ * Return: the process, waiting for user_fork_look(); it is gone when the case has ended.
+ */
+struct user_fork *user_fork(struct user_pages *up, unsigned int i)
+{
+	struct user_fork *fork = test_zalloc(up->test, sizeof(*fork));
+
+	fork->up = up;
+	fork->i = i;
+	fork->buf = test_zalloc(up->test, PAGE_SIZE);
+	fork->task = test_task_start(up->test, fork_fn, fork, 0);
+	return fork;
+}
+
+/**
+ * user_fork_look() - have a process look at its page, and end
+ * @fork: the process
+ */
+void user_fork_look(struct user_fork *fork)
+{
+	test_task_go(fork->task);
+	test_task_join(fork->task);
+}
+
+/**
+ * expect_fork_reads() - have a process look at its page, and expect what it finds
+ * @fork: the process, which ends
+ * @due: what each byte of the page is to hold
+ */
+void expect_fork_reads(struct user_fork *fork, u8 due)
+{
+	struct kunit *test = fork->up->test;
+
+	user_fork_look(fork);
+	KUNIT_EXPECT_EQ(test, fork->left, 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(fork->buf, due, PAGE_SIZE));
+}
+
 static void track_dirty_end(void *data)
 {
 	struct user_pages *up = data;

@@ -123,6 +123,24 @@ struct foreign_isolation {
 	struct task_struct *task;
 };
 
+/**
+ * struct user_fork - a process that fork() made of the test's, with its own mm
+ * @up: pages that it has as well
+ * @i: the one that it looks at
+ * @task: waits until it is told to look
+ * @folio: what it has then mapped there; no reference is held on it
+ * @buf: what it reads there
+ * @left: how many bytes could not be read
+ */
+struct user_fork {
+	struct user_pages *up;
+	unsigned int i;
+	struct test_task *task;
+	struct folio *folio;
+	u8 *buf;
+	unsigned long left;
+};
+
 int user_pages_init(struct kunit *test);
 
 struct user_pages *user_pages_map(struct kunit *test,
@@ -137,6 +155,9 @@ struct user_pages *user_pages_make(struct kunit *test,
 struct folio *user_pages_folio(struct user_pages *up, unsigned int i);
 long user_dump(struct kunit *test, unsigned long addr, unsigned int nr);
 void user_pages_track_dirty(struct user_pages *up);
+struct user_fork *user_fork(struct user_pages *up, unsigned int i);
+void user_fork_look(struct user_fork *fork);
+void expect_fork_reads(struct user_fork *fork, u8 due);
 void user_limit_locked(struct kunit *test, unsigned long pages);
 
 void user_pages_pin(struct user_pages *up, const struct pin_way *way,
