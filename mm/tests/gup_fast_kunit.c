@@ -11,6 +11,7 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/hugetlb.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/mman.h>
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
@@ -392,6 +393,55 @@ static void changes_meanwhile(struct kunit *test)
 }
 #endif
 
+#if defined(CONFIG_HAVE_HW_BREAKPOINT) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+/* A page that leaves its folio as soon as that gets another reference, and its tie to it. */
+static struct page *leaving;
+static unsigned long tie;
+
+static void leave(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
+{
+	if (!leaving)
+		return;
+	tie = leaving->compound_info;
+	WRITE_ONCE(leaving->compound_info, 0);
+	leaving = NULL;
+}
+
+/* A folio that is split while the fast way takes it is not that of the page any more. */
+static void splits_meanwhile(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_thp, HPAGE_PMD_NR);
+	const unsigned long addr = up->addr + NR_PAGES * PAGE_SIZE;
+	struct folio *folio = user_pages_folio(up, 0);
+	struct page *page = folio_page(folio, NR_PAGES), *found;
+	struct perf_event * __percpu *watch;
+	struct perf_event_attr attr;
+	int rc, refs;
+
+	lru_add_drain_all();
+	refs = folio_ref_count(folio);
+	hw_breakpoint_init(&attr);
+	attr.bp_addr = (unsigned long)&folio->_refcount;
+	attr.bp_len = HW_BREAKPOINT_LEN_4;
+	attr.bp_type = HW_BREAKPOINT_W;
+	watch = register_wide_hw_breakpoint(&attr, leave, NULL);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_PCPU(watch));
+	leaving = page;
+	rc = get_user_pages_fast_only(addr, 1, FOLL_WRITE, &found);
+	unregister_wide_hw_breakpoint(watch);
+	KUNIT_ASSERT_NULL(test, leaving);
+	WRITE_ONCE(page->compound_info, tie);
+
+	/* Nobody has a reference on the page by itself yet. */
+	KUNIT_EXPECT_EQ(test, rc, 0);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	KUNIT_ASSERT_EQ(test, 1, get_user_pages_fast_only(addr, 1, FOLL_WRITE, &found));
+	KUNIT_EXPECT_PTR_EQ(test, found, page);
+	put_page(found);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+}
+#endif
+
 /* The user has read these pages of a private file, and not written to them. */
 static void read_before(struct kunit *test)
 {
@@ -596,6 +646,9 @@ static struct kunit_case gup_fast_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(across_tables, spans),
 #if defined(HAVE_TEST_PROBES) && defined(CONFIG_X86_64)
 	KUNIT_CASE_PARAM_ARRAY(changes_meanwhile, changes),
+#endif
+#if defined(CONFIG_HAVE_HW_BREAKPOINT) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+	KUNIT_CASE(splits_meanwhile),
 #endif
 	KUNIT_CASE(read_before),
 	KUNIT_CASE(no_mapping),

@@ -173,6 +173,58 @@ static void no_memory_at_all(struct kunit *test)
 	expect_split(test, tf);
 }
 
+/**
+ * struct piecemeal - a migration of a huge folio for which there are only small ones
+ * @held: the first of its pages, of which somebody finds the folio meanwhile
+ * @asked: how many small folios have been asked for
+ */
+struct piecemeal {
+	struct folio *held;
+	unsigned int asked;
+};
+
+static struct folio *small_folio(struct folio *src, unsigned long private)
+{
+	struct piecemeal *p = (struct piecemeal *)private;
+
+	if (folio_test_large(src))
+		return NULL;
+	if (!p->asked++) {
+		p->held = src;
+		folio_get(src);
+	}
+	return folio_alloc(GFP_HIGHUSER_MOVABLE, 0);
+}
+
+/* Of its pages one is in use when they are moved one by one: it alone comes back. */
+static void piece_is_held(struct kunit *test)
+{
+	const enum migrate_mode *mode = test->param_value;
+	struct test_folio *tf = test_folio_make(test, &test_folio_anon_thp);
+	struct folio *folio = tf->folio;
+	struct piecemeal p = {};
+	unsigned int moved = 0;
+	LIST_HEAD(from);
+	bool isolated;
+	int rc;
+
+	lru_add_drain_all();
+	test_folio_let_go(tf);
+	isolated = isolate_folio_to_list(folio, &from);
+	KUNIT_ASSERT_TRUE(test, isolated);
+	rc = migrate_pages(&from, small_folio, NULL, (unsigned long)&p, *mode, MR_SYSCALL,
+			   &moved);
+	KUNIT_ASSERT_NOT_NULL(test, p.held);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&from));
+	KUNIT_EXPECT_PTR_EQ(test, list_first_entry(&from, struct folio, lru), p.held);
+	putback_movable_pages(&from);
+	folio_put(p.held);
+
+	KUNIT_EXPECT_EQ(test, rc, 1);
+	KUNIT_EXPECT_EQ(test, moved, HPAGE_PMD_NR - 1);
+	expect_split(test, tf);
+}
+
 #define UNDERUSED	"kernel/mm/transparent_hugepage/shrink_underused"
 
 static void underused_again(void *data)
@@ -264,6 +316,7 @@ static struct kunit_case huge_folios_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(is_counted, attempts),
 	KUNIT_CASE_PARAM_ARRAY(split_is_counted, modes),
 	KUNIT_CASE_PARAM_ARRAY(no_memory_at_all, modes),
+	KUNIT_CASE_PARAM_ARRAY(piece_is_held, modes),
 	KUNIT_CASE_PARAM_ARRAY(deferred_split_stays, queued),
 	KUNIT_CASE(shared_by_processes),
 	KUNIT_CASE(freed_together),

@@ -4,6 +4,7 @@
  * the caller is told of each of them.
  */
 
+#include <linux/hugetlb.h>
 #include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -399,6 +400,32 @@ static void held(struct kunit *test)
 		expect_on(up, i, nodes[i]);
 }
 
+/* A huge page that somebody else moves stays, and the caller is told. */
+static void huge_isolated(struct kunit *test)
+{
+	struct user_pages *up = make(test, &user_memory_hugetlb);
+	struct folio *folio = user_pages_folio(up, 0);
+	struct request *rq = request(test);
+	LIST_HEAD(others);
+	bool isolated = folio_isolate_hugetlb(folio, &others);
+
+	KUNIT_ASSERT_TRUE(test, isolated);
+	ask_all(rq, up, 1);
+	call(rq, true, MPOL_MF_MOVE);
+	KUNIT_EXPECT_EQ(test, rq->rc, 0);
+	expect_told(rq, 0, -EBUSY);
+	expect_told(rq, 1, 1);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&others));
+	folio_putback_hugetlb(folio);
+	KUNIT_EXPECT_EQ(test, nid_of(up, 0), 0);
+	KUNIT_EXPECT_EQ(test, nid_of(up, 1), 1);
+
+	call(rq, true, MPOL_MF_MOVE);
+	KUNIT_EXPECT_EQ(test, rq->rc, 0);
+	expect_all_told(rq, 1);
+	expect_all_on(up, 1);
+}
+
 /* What is pinned for long stays where the device looks for it. */
 static void pinned(struct kunit *test)
 {
@@ -460,6 +487,7 @@ static struct kunit_case move_pages_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(one_stays, odd_params),
 	KUNIT_CASE_PARAM_ARRAY(no_such_node, no_nodes),
 	KUNIT_CASE(held),
+	KUNIT_CASE(huge_isolated),
 	KUNIT_CASE(pinned),
 	KUNIT_CASE(refused),
 	{}

@@ -188,11 +188,13 @@ static void lock_is_taken(struct kunit *test)
 /**
  * struct waiter - a task that walks the mappings of a folio
  * @folio: the folio
+ * @go: complete when it may begin
  * @v: what it has done
  * @done: complete when it has
  */
 struct waiter {
 	struct folio *folio;
+	struct completion go;
 	struct visits v;
 	struct completion done;
 };
@@ -202,6 +204,7 @@ static int waiter_fn(void *data)
 	struct waiter *w = data;
 	struct rmap_walk_control rwc = { .anon_lock = lock_itself };
 
+	wait_for_completion(&w->go);
 	w->v = walk(w->folio, rwc, (struct visits) {});
 	complete_all(&w->done);
 	return 0;
@@ -218,9 +221,12 @@ static void lock_is_waited_for(struct kunit *test)
 	struct task_struct *task;
 
 	w->folio = folio;
+	init_completion(&w->go);
 	init_completion(&w->done);
-	down_write(sem);
 	task = test_thread(test, waiter_fn, w, "walker");
+	/* Nobody may ask for memory from here on: reclaim wants these locks, too. */
+	down_write(sem);
+	complete(&w->go);
 	wait_until_asleep(task, &w->done);
 	KUNIT_EXPECT_FALSE(test, completion_done(&w->done));
 	KUNIT_EXPECT_EQ(test, w->v.nr, 0);
