@@ -93,6 +93,10 @@ def test_lock_is_kept_by_the_build_of_a_tool_that_was_killed(tmp_path, capfd):
 	holder.kill()
 	holder.wait()
 	with proc.lock(tmp_path / "l", "the kernel worktree k"):
+		# A process that ends closes its files, and with them gives up the lock, before it is over.
+		deadline = time.monotonic() + 10
+		while proc.descendants(os.getpid()) and time.monotonic() < deadline:
+			time.sleep(0.01)
 		assert not proc.descendants(os.getpid())	# sleep, adopted, is over
 	assert "waiting for the kernel worktree k" in capfd.readouterr().err
 	assert not proc.HELD
