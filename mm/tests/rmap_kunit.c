@@ -102,12 +102,12 @@ static struct folio *map_twice(struct kunit *test, enum shared how)
 	}
 }
 
-static struct visits walk(struct folio *folio, struct rmap_walk_control rwc, struct visits v)
+static struct visits walk(struct folio *folio, struct rmap_walk_control *rwc, struct visits v)
 {
-	rwc.arg = &v;
-	rwc.rmap_one = visit;
+	rwc->arg = &v;
+	rwc->rmap_one = visit;
 	folio_lock(folio);
-	rmap_walk(folio, &rwc);
+	rmap_walk(folio, rwc);
 	folio_unlock(folio);
 	return v;
 }
@@ -121,15 +121,15 @@ static void visits_mappings(struct kunit *test)
 	struct visits v;
 
 	KUNIT_ASSERT_GT(test, nr, 1);
-	KUNIT_EXPECT_EQ(test, walk(folio, rwc, (struct visits) {}).nr, nr);
-	KUNIT_EXPECT_EQ(test, walk(folio, rwc, (struct visits) { .stop_at = 1 }).nr, 1);
-	KUNIT_EXPECT_EQ(test, walk(folio, rwc, (struct visits) { .stop_at = nr }).nr, nr);
+	KUNIT_EXPECT_EQ(test, walk(folio, &rwc, (struct visits) {}).nr, nr);
+	KUNIT_EXPECT_EQ(test, walk(folio, &rwc, (struct visits) { .stop_at = 1 }).nr, 1);
+	KUNIT_EXPECT_EQ(test, walk(folio, &rwc, (struct visits) { .stop_at = nr }).nr, nr);
 	rwc.done = is_done;
-	KUNIT_EXPECT_EQ(test, walk(folio, rwc, (struct visits) {}).nr, 1);
+	KUNIT_EXPECT_EQ(test, walk(folio, &rwc, (struct visits) {}).nr, 1);
 
 	rwc.done = NULL;
 	rwc.invalid_vma = reject;
-	v = walk(folio, rwc, (struct visits) { .rejected = 1 });
+	v = walk(folio, &rwc, (struct visits) { .rejected = 1 });
 	KUNIT_EXPECT_EQ(test, v.asked, nr);
 	KUNIT_EXPECT_EQ(test, v.nr, nr - 1);
 }
@@ -141,13 +141,13 @@ static void own_lock(struct kunit *test)
 	struct rmap_walk_control rwc = { .anon_lock = lock_itself };
 	struct visits v;
 
-	v = walk(folio, rwc, (struct visits) {});
+	v = walk(folio, &rwc, (struct visits) {});
 	KUNIT_EXPECT_EQ(test, v.locks, 1);
 	KUNIT_EXPECT_EQ(test, v.nr, 2);
 	KUNIT_EXPECT_FALSE(test, rwsem_is_locked(&folio_anon_vma(folio)->root->rwsem));
 
 	rwc.anon_lock = lock_never;
-	v = walk(folio, rwc, (struct visits) {});
+	v = walk(folio, &rwc, (struct visits) {});
 	KUNIT_EXPECT_EQ(test, v.locks, 1);
 	KUNIT_EXPECT_EQ(test, v.nr, 0);
 }
@@ -158,29 +158,21 @@ static struct rw_semaphore *lock_of(struct folio *folio)
 					&folio->mapping->i_mmap_rwsem;
 }
 
-static bool walk_contends(struct folio *folio, struct visits *v)
-{
-	struct rmap_walk_control rwc = { .arg = v, .rmap_one = visit, .try_lock = true };
-
-	folio_lock(folio);
-	rmap_walk(folio, &rwc);
-	folio_unlock(folio);
-	return rwc.contended;
-}
-
 /* Who may not wait for a lock is told that somebody else has it. */
 static void lock_is_taken(struct kunit *test)
 {
 	struct folio *folio = map_twice(test, *(const enum shared *)test->param_value);
+	struct rmap_walk_control rwc = { .try_lock = true };
 	struct rw_semaphore *sem = lock_of(folio);
-	struct visits v = {};
+	struct visits v;
 
-	KUNIT_EXPECT_FALSE(test, walk_contends(folio, &v));
+	v = walk(folio, &rwc, (struct visits) {});
+	KUNIT_EXPECT_FALSE(test, rwc.contended);
 	KUNIT_EXPECT_EQ(test, v.nr, folio_mapcount(folio));
-	v.nr = 0;
 	down_write(sem);
-	KUNIT_EXPECT_TRUE(test, walk_contends(folio, &v));
+	v = walk(folio, &rwc, (struct visits) {});
 	up_write(sem);
+	KUNIT_EXPECT_TRUE(test, rwc.contended);
 	KUNIT_EXPECT_EQ(test, v.nr, 0);
 	KUNIT_EXPECT_FALSE(test, rwsem_is_locked(sem));
 }
@@ -205,7 +197,7 @@ static int waiter_fn(void *data)
 	struct rmap_walk_control rwc = { .anon_lock = lock_itself };
 
 	wait_for_completion(&w->go);
-	w->v = walk(w->folio, rwc, (struct visits) {});
+	w->v = walk(w->folio, &rwc, (struct visits) {});
 	complete_all(&w->done);
 	return 0;
 }
@@ -253,7 +245,7 @@ static void no_lock(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, folio_lock_anon_vma_read(file, NULL));
 	KUNIT_EXPECT_NULL(test, folio_get_anon_vma(file));
 	folio_unlock(file);
-	folio_lock(folio);
+	test_folio_lock(test, folio);
 	KUNIT_EXPECT_PTR_EQ(test, folio_lock_anon_vma_read(folio, NULL), anon_vma);
 	anon_vma_unlock_read(anon_vma);
 	KUNIT_EXPECT_PTR_EQ(test, folio_get_anon_vma(folio), anon_vma);
@@ -266,18 +258,19 @@ static void no_lock(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, rwsem_is_locked(&anon_vma->root->rwsem));
 	KUNIT_EXPECT_EQ(test, atomic_read(&anon_vma->refcount), refs);
 	remove_migration_ptes(folio, folio, 0);
-	folio_unlock(folio);
+	test_folio_unlock(test, folio);
 	test_folio_put(test, folio);
 	expect_not_pinned(up);
 }
 
 #if defined(HAVE_TEST_PROBES) && defined(CONFIG_SMP)
-/* The folio whose last mapping goes when its anon_vma is about to be locked. */
+/* The folio whose last mapping goes when this lock, its anon_vma's, is about to be taken. */
 static struct folio *unmapped;
+static struct rw_semaphore *unmapped_at;
 
 static int unmap(struct kprobe *point, struct pt_regs *regs)
 {
-	if (unmapped)
+	if (unmapped && regs_get_kernel_argument(regs, 0) == (unsigned long)unmapped_at)
 		atomic_set(&unmapped->_mapcount, -1);
 	return 0;
 }
@@ -300,6 +293,7 @@ static void unmapped_meanwhile(struct kunit *test)
 	folio_lock(folio);
 	if (*is_held)
 		anon_vma_lock_write(anon_vma);
+	unmapped_at = &anon_vma->root->rwsem;
 	unmapped = folio;
 	found = folio_lock_anon_vma_read(folio, NULL);
 	unmapped = NULL;
@@ -430,13 +424,14 @@ static const struct table_param tables[] = {
 
 PARAM_ARRAY(tables, "%s", p->name);
 
-/* The entry of the table that changes once, NULL if it has; or it is gone once. */
+/* The entry of the table that changes once, NULL if it has; or it is gone once; for this task. */
 static pmd_t *changing;
 static bool going;
+static struct task_struct *walker;
 
 static int gone_once(struct kprobe *point, struct pt_regs *regs)
 {
-	if (!going)
+	if (!going || current != walker)
 		return 0;
 	going = false;
 	return test_probe_returns(regs, 0);
@@ -445,7 +440,7 @@ static int gone_once(struct kprobe *point, struct pt_regs *regs)
 /* Nobody else looks at this table, and an access may change this bit at any time. */
 static int change_once(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
-	if (changing) {
+	if (changing && current == walker) {
 		set_pmd(changing, __pmd(pmd_val(*changing) ^ _PAGE_ACCESSED));
 		changing = NULL;
 	}
@@ -459,6 +454,7 @@ static struct seen find_meanwhile(struct kunit *test, const struct table_param *
 	struct kprobe *point = test_zalloc(test, sizeof(*point));
 	struct seen seen;
 
+	walker = current;
 	if (p->gone) {
 		KUNIT_EXPECT_EQ(test, 0, test_probe(test, point, p->finds_it, gone_once));
 		going = true;
