@@ -137,6 +137,22 @@ static void split_is_counted(struct kunit *test)
 	expect_unharmed(test, held, 0);
 }
 
+/* Isolates a huge folio of a user, and migrates it; what is left of it is in @from. */
+static int migrate(struct kunit *test, struct test_folio *tf, struct list_head *from,
+		   new_folio_t get_new_folio, void *private, unsigned int *moved)
+{
+	const enum migrate_mode *mode = test->param_value;
+	struct folio *folio = tf->folio;
+	bool isolated;
+
+	lru_add_drain_all();
+	test_folio_let_go(tf);
+	isolated = isolate_folio_to_list(folio, from);
+	KUNIT_ASSERT_TRUE(test, isolated);
+	return migrate_pages(from, get_new_folio, NULL, (unsigned long)private, *mode,
+			     MR_SYSCALL, moved);
+}
+
 static struct folio *no_folio(struct folio *src, unsigned long asked)
 {
 	(*(unsigned int *)asked)++;
@@ -146,22 +162,13 @@ static struct folio *no_folio(struct folio *src, unsigned long asked)
 /* Where there is no memory at all, its pages stay, each on its own. */
 static void no_memory_at_all(struct kunit *test)
 {
-	const enum migrate_mode *mode = test->param_value;
 	struct test_folio *tf = test_folio_make(test, &test_folio_anon_thp);
-	struct folio *folio = tf->folio;
+	struct counters *before = counters_read(test);
 	unsigned int asked = 0, moved = 1;
-	struct counters *before;
 	LIST_HEAD(from);
-	bool isolated;
 	int rc;
 
-	lru_add_drain_all();
-	test_folio_let_go(tf);
-	isolated = isolate_folio_to_list(folio, &from);
-	KUNIT_ASSERT_TRUE(test, isolated);
-	before = counters_read(test);
-	rc = migrate_pages(&from, no_folio, NULL, (unsigned long)&asked, *mode, MR_SYSCALL,
-			   &moved);
+	rc = migrate(test, tf, &from, no_folio, &asked, &moved);
 	KUNIT_EXPECT_EQ(test, list_count_nodes(&from), HPAGE_PMD_NR);
 	putback_movable_pages(&from);
 
@@ -199,25 +206,17 @@ static struct folio *small_folio(struct folio *src, unsigned long private)
 /* Of its pages one is in use when they are moved one by one: it alone comes back. */
 static void piece_is_held(struct kunit *test)
 {
-	const enum migrate_mode *mode = test->param_value;
 	struct test_folio *tf = test_folio_make(test, &test_folio_anon_thp);
-	struct folio *folio = tf->folio;
 	struct piecemeal p = {};
 	unsigned int moved = 0;
 	LIST_HEAD(from);
-	bool isolated;
 	int rc;
 
-	lru_add_drain_all();
-	test_folio_let_go(tf);
-	isolated = isolate_folio_to_list(folio, &from);
-	KUNIT_ASSERT_TRUE(test, isolated);
-	rc = migrate_pages(&from, small_folio, NULL, (unsigned long)&p, *mode, MR_SYSCALL,
-			   &moved);
-	KUNIT_ASSERT_NOT_NULL(test, p.held);
+	rc = migrate(test, tf, &from, small_folio, &p, &moved);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&from));
 	KUNIT_EXPECT_PTR_EQ(test, list_first_entry(&from, struct folio, lru), p.held);
 	putback_movable_pages(&from);
+	KUNIT_ASSERT_NOT_NULL(test, p.held);
 	folio_put(p.held);
 
 	KUNIT_EXPECT_EQ(test, rc, 1);
