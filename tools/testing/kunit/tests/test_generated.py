@@ -2,7 +2,8 @@
 """Trying generated mutants: outcomes that are honest, lines that are reached, runs that go on."""
 
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -125,5 +126,8 @@ def test_record_is_of_the_same_seed_unless_mutants_are_named(tmp_path, monkeypat
 
 def test_report_has_each_mutant():
 	text = generated.report([_fate("a", "killed"), _fate("b", "survived"), _fate("c", "equivalent")], ["head"])
+	assert re.search(r"^further away .* 1 of 2, 50%", text, re.MULTILINE) and not re.search("^near ", text, re.MULTILINE)
+	near = generated.report([replace(_fate("a", "killed"), near=True), _fate("b", "survived")], ["head"])
+	assert re.search(r"^near .* 1 of 1, 100%", near, re.MULTILINE)
 	for part in ("head", "by function:", "mm/a.c f", "survived:\n  mm/a.c:1: b: ", "equivalent:\n  mm/a.c:1: c: "):
 		assert part in text

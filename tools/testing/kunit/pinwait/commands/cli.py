@@ -300,7 +300,8 @@ def _mutant_names(sub: argparse.ArgumentParser) -> None:
 	sub.add_argument("--sample", type=int, default=0, metavar="N", help="only N of the mutants, always the same")
 	sub.add_argument("--generated", action="store_true", help="mutants that nobody picked: every operator at every site of the road")
 	sub.add_argument("--seed", metavar="TEXT", default="", help="generated: decides the order in which they are drawn (hash of the kernel's version)")
-	sub.add_argument("--functions", metavar="GLOB,...", type=_names, default=(), help="generated: only in these, as function or file:function")
+	sub.add_argument("--functions", metavar="GLOB,...", type=_names, default=(), help="generated: only in these, as function or file:function; "
+			 "near: those that the series changes, and those that they call")
 	sub.add_argument("--resume", action="store_true", help="generated: go on where the same job was broken off")
 	sub.add_argument("--record", action="store_true", help="generated: record the fates for later runs to compare with")
 	sub.add_argument("--alone", action="store_true", help="generated: do not try on x86_64 what is not noticed")

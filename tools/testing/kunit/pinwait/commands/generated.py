@@ -41,6 +41,7 @@ from .session import Session
 from .settle import fate_of, first_lines, settle
 
 KIND = "generated"
+NEAR = "near"		# of the series: functions that it changes, and those that they call
 LINES, RESULT, TABLE = "generated.jsonl", "generated.json", "generated.txt"
 UNINITIALIZED = "-ftrivial-auto-var-init=uninitialized"	# the default would hide a removed memset() on the stack
 STRICT = "-Werror=int-conversion"	# an integer in place of a pointer is an invalid mutant
@@ -55,7 +56,7 @@ class Asked:
 	names: tuple[str, ...] = ()
 	sample: int = 0
 	seed: str = ""		# "": from the kernel's version
-	functions: tuple[str, ...] = ()	# globs of function or file:function
+	functions: tuple[str, ...] = ()	# globs of function or file:function, or NEAR
 	shard: Shard = Shard()
 	resume: bool = False
 	record: bool = False
@@ -117,6 +118,7 @@ class _Made:
 			self.found = coccinelle.look(GENERATED, texts, session.options.build_root / "cache/coccinelle")
 		self.all = [variant for name, found in self.found.items() for variant in
 			    generate.variants(name, found, self.road.functions[name], self.operators)]
+		self.near = road.near(self.road, self.found)
 		for line in self.doubts():
 			session.progress.say(line)
 		self.chosen = self._choose()
@@ -140,7 +142,8 @@ class _Made:
 		else:
 			among = [variant for variant in self.all if not asked.functions or any(
 				fnmatchcase(text, glob) for glob in asked.functions
-				for text in (variant.function, f"{Path(variant.file).name}:{variant.function}"))]
+				for text in (variant.function, f"{Path(variant.file).name}:{variant.function}"))
+				 or NEAR in asked.functions and (variant.file, variant.function) in self.near]
 			chosen = generate.drawn(among, self.seed, asked.sample)
 		chosen = list(asked.shard.spread(chosen))
 		if not chosen:
@@ -315,7 +318,8 @@ class _Trial:
 			self._elsewhere(same, shop.reach)
 		if not self.alone and not session.profile.qemu_config:
 			self._on_machine()
-		return score.settled([self.known[variant.name] for variant in chosen]), log
+		return [replace(fate, near=(fate.file, fate.function) in self.made.near)
+			for fate in score.settled([self.known[variant.name] for variant in chosen])], log
 
 	def _is_whole(self) -> bool:
 		"""Tell whether to ask what gcov and other profiles say, too; both are UML's, and know nothing of another architecture."""
@@ -540,9 +544,10 @@ def print_short(fates: Sequence[Fate], names: Sequence[str], kernel: str) -> Non
 
 
 def report(fates: Sequence[Fate], head: Sequence[str]) -> str:
-	"""Return the report as text: counts by file, function, operator and class, then the mutants of each outcome."""
+	"""Return the report as text: counts by distance, file, function, operator and class, then the mutants of each outcome."""
 	parts: list[str] = [*head, ""]
-	for what, group in (("file", lambda fate: fate.file), ("function", lambda fate: f"{fate.file} {fate.function}"),
+	for what, group in (("distance from the series", lambda fate: NEAR if fate.near else "further away"),
+			    ("file", lambda fate: fate.file), ("function", lambda fate: f"{fate.file} {fate.function}"),
 			    ("operator", lambda fate: fate.operator), ("class", lambda fate: fate.kind or "-")):
 		parts += [f"by {what}:", *score.rows(fates, group), ""]
 	for outcome in score.OUTCOMES:

@@ -16,6 +16,7 @@ class Road:
 	"""The content of road.toml."""
 	path: Path
 	entries: tuple[str, ...]
+	changed: frozenset[str]				# functions that the default series changes
 	functions: Mapping[str, Sequence[str]]		# by file
 	left_out: Mapping[str, Mapping[str, str]]	# by file: the reason, by function; "*": all others of the file
 	rebuild: Mapping[str, Sequence[str]]		# by header: the objects in which its mutants are tried
@@ -44,9 +45,19 @@ def load(path: Path) -> Road:
 		functions, rebuild = ({str(name): tuple(found) for name, found in tables[what].items()} for what in ("functions", "rebuild"))
 		if bare := [name for name in functions if name.endswith(".h") and name not in rebuild]:
 			raise UsageError(f"{path}: `rebuild` is missing for {bare[0]}")
-		return Road(path, tuple(tables["entries"]), functions, left_out, rebuild)
+		if strange := set(tables["changed"]) - {name for names in functions.values() for name in names}:
+			raise UsageError(f"{path}: `changed` has {strange.pop()}, `functions` does not")
+		return Road(path, tuple(tables["entries"]), frozenset(tables["changed"]), functions, left_out, rebuild)
 	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
 		raise UsageError(f"{path}: {error}") from error
+
+
+def near(road: Road, found: Mapping[str, Found]) -> set[tuple[str, str]]:
+	"""Return the functions of the road, with their files, that the default series changes or that those use directly."""
+	there = [(file, name) for file in found for name in road.functions.get(file, ())]
+	changed = {(file, name) for file, name in there if name in road.changed}
+	used = {other for file, name in changed for other in found[file].uses.get(name, set())}
+	return changed | {(file, name) for file, name in there if name in used}
 
 
 def reached(road: Road, found: Mapping[str, Found]) -> Iterator[tuple[str, str]]:

@@ -36,6 +36,7 @@ class Fate:
 	killer: str = ""	# the first failure, or why there is none
 	digest: str = ""	# of its objects
 	seconds: float = 0.0
+	near: bool = False	# its function is changed by the series, or used by one that is
 
 
 @dataclass(frozen=True)

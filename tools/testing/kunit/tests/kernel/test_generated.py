@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pinwait.commands import generated
-from pinwait.gate import blind
+from pinwait.commands import coverage, generated
+from pinwait.gate import blind, seen
 from pinwait.mutation import coccinelle, road, score
 from pinwait.source import series
 from pinwait.util.project import BLIND, GENERATED, SCORES
+from rows import absent
 from steps import Outcome, Step
 
 COUNT = 24
@@ -60,6 +61,19 @@ def test_road_is_complete(step: Callable[[str], Step]) -> None:
 		texts = {name: (ready.kernel.tree / name).read_text(encoding="utf-8") for name in there.files}
 		found = coccinelle.look(GENERATED, texts, begun.options.build_root / "cache/coccinelle")
 	assert texts and not road.problems(there, found)
+
+
+def test_what_the_series_changes_is_near(step: Callable[[str], Step]) -> None:
+	"""The functions that have a score of their own are those in which the series adds lines."""
+	there = road.load(GENERATED / "road.toml")
+	begun = step("near")
+	if begun.series != series.DEFAULT:
+		absent(f"series {series.DEFAULT}")
+	with begun.prepared() as (ready, _):
+		added = coverage.added_lines(ready.kernel, ready)
+		texts = {name: (ready.kernel.tree / name).read_text(encoding="utf-8").splitlines() for name in added}
+	assert there.changed == {function for name, numbers in added.items() for number in numbers
+				 if (function := seen.enclosing(texts[name], number - 1))}
 
 
 def test_what_no_case_is_about_is_there(step: Callable[[str], Step]) -> None:
