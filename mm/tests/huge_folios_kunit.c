@@ -13,6 +13,7 @@
 #include "../internal.h"
 #include "counters.h"
 #include "folio_fixture.h"
+#include "probe.h"
 #include "user_pages.h"
 
 /* What keeps a folio from being moved. */
@@ -224,6 +225,28 @@ static void piece_is_held(struct kunit *test)
 	expect_split(test, tf);
 }
 
+#ifdef HAVE_TEST_PROBES
+/* Nor do the others mind one that cannot be read any more. */
+static void piece_is_unreadable(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_anon_thp);
+	struct failing_call *copy = test_call_fails(test, "folio_mc_copy", 3, -EHWPOISON);
+	struct piecemeal p = { .asked = 1 };
+	unsigned int moved = 0;
+	LIST_HEAD(from);
+	int rc;
+
+	rc = migrate(test, tf, &from, small_folio, &p, &moved);
+	KUNIT_EXPECT_EQ(test, copy->nth, 0);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&from));
+	putback_movable_pages(&from);
+
+	KUNIT_EXPECT_EQ(test, rc, 1);
+	KUNIT_EXPECT_EQ(test, moved, HPAGE_PMD_NR - 1);
+	expect_split(test, tf);
+}
+#endif
+
 #define UNDERUSED	"kernel/mm/transparent_hugepage/shrink_underused"
 
 static void underused_again(void *data)
@@ -316,6 +339,9 @@ static struct kunit_case huge_folios_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(split_is_counted, modes),
 	KUNIT_CASE_PARAM_ARRAY(no_memory_at_all, modes),
 	KUNIT_CASE_PARAM_ARRAY(piece_is_held, modes),
+#ifdef HAVE_TEST_PROBES
+	KUNIT_CASE_PARAM_ARRAY(piece_is_unreadable, modes),
+#endif
 	KUNIT_CASE_PARAM_ARRAY(deferred_split_stays, queued),
 	KUNIT_CASE(shared_by_processes),
 	KUNIT_CASE(freed_together),

@@ -337,11 +337,6 @@ static void reference_taken_late(struct kunit *test)
 	expect_unharmed(test, tf, 0);
 }
 
-static int fail_copy(struct kprobe *point, struct pt_regs *regs)
-{
-	return test_probe_returns(regs, -EHWPOISON);
-}
-
 static const struct test_folio_kind *const copied[] = {
 	&test_folio_shmem, &test_folio_private, &test_folio_anon_mapped, &test_folio_clean[0],
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
@@ -358,19 +353,19 @@ PARAM_ARRAY(copied, "%s", (*p)->name);
 static void copy_fails(struct kunit *test)
 {
 	struct test_folio *tf = test_folio_make(test, kind_param(test));
-	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_SYSCALL);
-	struct kprobe *point = test_zalloc(test, sizeof(*point));
+	struct folio_migration *m = folio_migration(test, MIGRATE_ASYNC, MR_SYSCALL);
+	struct failing_call *copy;
 	struct counters *before;
 
 	lru_add_drain_all();
 	before = counters_read(test);
 	folio_migration_add(m, tf);
-	KUNIT_ASSERT_EQ(test, 0, test_probe(test, point, "folio_mc_copy", fail_copy));
+	copy = test_call_fails(test, "folio_mc_copy", 1, -EHWPOISON);
 	folio_migration_run(m);
-	test_probe_end(test, point);
 	folio_migration_putback(m);
 	lru_add_drain_all();
 
+	KUNIT_EXPECT_EQ(test, copy->nth, 0);
 	KUNIT_EXPECT_EQ(test, m->rc, 1);
 	KUNIT_EXPECT_NULL(test, tf->dst);
 	expect_events(before, PGMIGRATE_FAIL, folio_nr_pages(tf->folio));

@@ -426,24 +426,31 @@ static void huge_isolated(struct kunit *test)
 	expect_all_on(up, 1);
 }
 
-/* What is pinned for long stays where the device looks for it. */
+static const struct user_memory *const private_memories[] = {
+	&user_memory_anon, &user_memory_thp, &user_memory_hugetlb_private,
+};
+
+PARAM_ARRAY(private_memories, "%s", (*p)->name);
+
+/* What is pinned for long stays where the device looks for it, and belongs to nobody else. */
 static void pinned(struct kunit *test)
 {
-	struct user_pages *up = make(test, &user_memory_anon);
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up = make(test, *memory);
 	struct request *rq = request(test);
-	unsigned int i;
 	int node;
 
 	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
 	expect_pinned(up);
 	node = nid_of(up, 0);
-	for (i = 0; i < NR_PAGES; i++)
-		ask(rq, addr_of(up, i), !node);
+	ask_all(rq, up, !node);
 	call(rq, true, MPOL_MF_MOVE);
-	KUNIT_EXPECT_EQ(test, rq->rc, NR_PAGES);
+	KUNIT_EXPECT_EQ(test, rq->rc, rq->nr);
 	expect_pinned(up);
-	for (i = 0; i < NR_PAGES; i++)
-		KUNIT_EXPECT_EQ_MSG(test, nid_of(up, i), node, "page %u", i);
+	KUNIT_EXPECT_TRUE(test, PageAnonExclusive(up->pages[0]));
+	user_pages_write(up, 0, user_pages_pattern(up, 0));
+	expect_pinned(up);
+	expect_all_on(up, node);
 
 	expect_unpins(up);
 	call(rq, true, MPOL_MF_MOVE);
@@ -488,7 +495,7 @@ static struct kunit_case move_pages_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(no_such_node, no_nodes),
 	KUNIT_CASE(held),
 	KUNIT_CASE(huge_isolated),
-	KUNIT_CASE(pinned),
+	KUNIT_CASE_PARAM_ARRAY(pinned, private_memories),
 	KUNIT_CASE(refused),
 	{}
 };

@@ -22,6 +22,7 @@
 #include "../../drivers/iommu/iommufd/iommufd_test.h"
 
 #include "folio_fixture.h"
+#include "probe.h"
 #include "user_pages.h"
 
 /* Last: it needs the types of linux/mm.h and does not include it. */
@@ -492,6 +493,14 @@ static void gate_page(struct kunit *test)
 							     NULL, &locked));
 	mmap_read_unlock(mm);
 	KUNIT_EXPECT_EQ(test, locked, 1);
+
+#ifdef HAVE_TEST_PROBES
+	/* It may have too many references already. */
+	test_call_fails(test, "try_grab_folio", 1, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, -ENOMEM, pin_user_pages_unlocked(VSYSCALL_ADDR, 1, &page,
+							       FOLL_LONGTERM));
+	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins);
+#endif
 }
 #endif
 

@@ -15,6 +15,7 @@
 #include <linux/memfd.h>
 #include <linux/mman.h>
 #include <linux/pagewalk.h>
+#include <linux/pgalloc.h>
 #include <linux/seqlock.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
@@ -22,6 +23,7 @@
 #include <uapi/linux/memfd.h>
 
 #include "folio_fixture.h"
+#include "probe.h"
 #include "user_pages.h"
 
 /* The page that a case looks at, not the first of its folio. */
@@ -306,6 +308,108 @@ static void fast_across_huge(struct kunit *test)
 	}
 	expect_not_pinned(up);
 }
+
+#if defined(HAVE_TEST_PROBES) && defined(CONFIG_X86_64)
+/* If there are too many references on a huge page for all of a pin, it has none of them. */
+static void too_many_references(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up = make(test, *memory);
+	struct folio *folio = user_pages_folio(up, 0);
+	struct failing_call *grab;
+	int refs;
+
+	lru_add_drain_all();
+	refs = folio_ref_count(folio);
+	/* The second reference is that of all pages but the first. */
+	grab = test_call_fails(test, "try_grab_folio", 2, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, -EFAULT, pin_user_pages_unlocked(up->addr, up->nr, up->pages,
+							       FOLL_WRITE));
+	KUNIT_EXPECT_EQ(test, grab->nth, 0);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	expect_not_pinned(up);
+	user_pages_pin(up, &pin_way_unlocked, 0);
+	expect_pins(up, up->nr);
+	user_pages_unpin(up);
+}
+
+/**
+ * struct change - the entry of a huge page changes before it is locked
+ * @point: before somebody takes a spinlock
+ * @mm: the mm of who does
+ * @lock: which one it is
+ * @pmdp: the entry
+ * @pmd: what becomes of it
+ */
+struct change {
+	struct kprobe point;
+	struct mm_struct *mm;
+	spinlock_t *lock;	/* of the entry */
+	pmd_t *pmdp;
+	pmd_t pmd;
+};
+
+static int change_entry(struct kprobe *point, struct pt_regs *regs)
+{
+	struct change *c = container_of(point, struct change, point);
+
+	if (current->mm == c->mm && regs_get_kernel_argument(regs, 0) == (unsigned long)c->lock)
+		set_pmd(c->pmdp, c->pmd);
+	return 0;
+}
+
+/* A page table with just one of the pages of a huge one. */
+static struct page *table_with(struct kunit *test, struct page *page)
+{
+	struct page *table = pte_alloc_one(current->mm);
+
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	set_pte((pte_t *)page_address(table) + THE_PAGE, pte_mkdirty(mk_pte(page, PAGE_SHARED)));
+	return table;
+}
+
+static const bool split[] = { true, false };
+
+PARAM_ARRAY(split, "%s", *p ? "split" : "gone");
+
+/* What is at the entry once it is locked is what counts. */
+static void entry_changes(struct kunit *test)
+{
+	const bool *is_split = test->param_value;
+	struct user_pages *up = make(test, &user_memory_thp);
+	const unsigned long addr = up->addr + THE_PAGE * PAGE_SIZE;
+	struct change *c = test_zalloc(test, sizeof(*c));
+	struct page *due = folio_page(user_pages_folio(up, 0), THE_PAGE);
+	struct page *table = table_with(test, due), *page = NULL;
+	bool unlocked;
+	pmd_t old;
+
+	c->mm = current->mm;
+	c->pmdp = pmd_off(c->mm, addr);
+	c->lock = pmd_lockptr(c->mm, c->pmdp);
+	if (*is_split)
+		c->pmd = __pmd(page_to_phys(table) | _PAGE_TABLE);
+	old = *c->pmdp;
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, &c->point, "_raw_spin_lock", change_entry));
+	if (*is_split)
+		KUNIT_EXPECT_EQ(test, 1, get_user_pages_unlocked(addr, 1, &page, FOLL_WRITE));
+	else
+		KUNIT_EXPECT_EQ(test, -EFAULT, user_dump(test, addr, 1));
+	test_probe_end(test, &c->point);
+	KUNIT_EXPECT_TRUE(test, pmd_same(*c->pmdp, c->pmd));
+	set_pmd(c->pmdp, old);
+	pte_free(c->mm, table);
+
+	unlocked = spin_trylock(c->lock);
+	KUNIT_ASSERT_TRUE(test, unlocked);
+	spin_unlock(c->lock);
+	if (*is_split) {
+		KUNIT_ASSERT_PTR_EQ(test, page, due);
+		put_page(page);
+	}
+	expect_not_pinned(up);
+}
+#endif
 
 static const bool tracked[] = { false, true };
 
@@ -855,6 +959,10 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fork_is_told, memories),
 	KUNIT_CASE_PARAM_ARRAY(fast_only, memories),
 	KUNIT_CASE_PARAM_ARRAY(fast_across_huge, memories),
+#if defined(HAVE_TEST_PROBES) && defined(CONFIG_X86_64)
+	KUNIT_CASE_PARAM_ARRAY(too_many_references, memories),
+	KUNIT_CASE_PARAM_ARRAY(entry_changes, split),
+#endif
 	KUNIT_CASE_PARAM_ARRAY(fast_stops, tracked),
 	KUNIT_CASE_PARAM_ARRAY(dump_skips_untouched, dumped),
 	KUNIT_CASE(split_for_pin),

@@ -1194,6 +1194,25 @@ static void unpin_of_error(struct kunit *test)
 	expect_unpins(up);
 }
 
+/* Of what the kernel has for itself nobody may expect the references of a user's page. */
+static void page_of_kernel(struct kunit *test)
+{
+	struct folio *folio = page_folio(test_pages_alloc(test, GFP_KERNEL, 0));
+	int mapped, expected;
+
+	warnings_begin(test);
+	__folio_set_offline(folio);
+	mapped = folio_mapcount(folio);
+	kunit_warning_suppress(test) {
+		expected = folio_expected_ref_count(folio);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	__folio_clear_offline(folio);
+
+	KUNIT_EXPECT_EQ(test, mapped, 0);
+	KUNIT_EXPECT_EQ(test, expected, 0);
+}
+
 #else /* kunit_warning_suppress */
 
 static void skip(struct kunit *test)
@@ -1205,6 +1224,7 @@ static void skip(struct kunit *test)
 #define references_are_short	skip
 #define no_more_references	skip
 #define unpin_of_error		skip
+#define page_of_kernel		skip
 
 #endif /* kunit_warning_suppress */
 
@@ -1583,6 +1603,7 @@ static struct kunit_case pin_user_pages_cases[] = {
 	KUNIT_CASE(unpin_range_of_folios),
 	KUNIT_CASE(unpin_gaps),
 	KUNIT_CASE(unpin_of_error),
+	KUNIT_CASE(page_of_kernel),
 	KUNIT_CASE(references_are_no_pins),
 	KUNIT_CASE(pins_added),
 	{}

@@ -63,4 +63,34 @@ int test_probe_returns(struct pt_regs *regs, unsigned long value)
 	override_function_with_return(regs);
 	return 1;
 }
+
+static int fail_call(struct kprobe *point, struct pt_regs *regs)
+{
+	struct failing_call *call = container_of(point, struct failing_call, point);
+
+	if (current != call->task || !call->nth || --call->nth)
+		return 0;
+	return test_probe_returns(regs, call->rc);
+}
+
+/**
+ * test_call_fails() - have one call of a function fail, before it has done anything
+ * @test: the running test; the calls of other tasks do not count
+ * @function: the function's name; it returns an int
+ * @nth: which call fails, counted from 1
+ * @rc: what it returns
+ *
+ * Return: the call, whose @nth becomes 0 when it has failed.
+ */
+struct failing_call *test_call_fails(struct kunit *test, const char *function,
+				     unsigned int nth, int rc)
+{
+	struct failing_call *call = test_zalloc(test, sizeof(*call));
+
+	call->task = current;
+	call->nth = nth;
+	call->rc = rc;
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, &call->point, function, fail_call));
+	return call;
+}
 #endif
