@@ -334,27 +334,27 @@ static void too_many_references(struct kunit *test)
 }
 
 /**
- * struct change - the entry of a huge page changes before it is locked
- * @point: before somebody takes a spinlock
- * @mm: the mm of who does
- * @lock: which one it is
- * @pmdp: the entry
- * @pmd: what becomes of it
+ * struct change - the entry of a huge page changes between two looks at it
+ * @point: before a function that is called in between
+ * @mm: the mm of who calls it
+ * @arg: the first argument, by which it is told from other calls
+ * @entry: the entry, of whatever table
+ * @value: what becomes of it
  */
 struct change {
 	struct kprobe point;
 	struct mm_struct *mm;
-	spinlock_t *lock;	/* of the entry */
-	pmd_t *pmdp;
-	pmd_t pmd;
+	void *arg;
+	unsigned long *entry;
+	unsigned long value;
 };
 
 static int change_entry(struct kprobe *point, struct pt_regs *regs)
 {
 	struct change *c = container_of(point, struct change, point);
 
-	if (current->mm == c->mm && regs_get_kernel_argument(regs, 0) == (unsigned long)c->lock)
-		set_pmd(c->pmdp, c->pmd);
+	if (current->mm == c->mm && regs_get_kernel_argument(regs, 0) == (unsigned long)c->arg)
+		WRITE_ONCE(*c->entry, c->value);
 	return 0;
 }
 
@@ -381,34 +381,162 @@ static void entry_changes(struct kunit *test)
 	struct change *c = test_zalloc(test, sizeof(*c));
 	struct page *due = folio_page(user_pages_folio(up, 0), THE_PAGE);
 	struct page *table = table_with(test, due), *page = NULL;
+	pmd_t *pmdp = pmd_off(current->mm, addr), old = *pmdp;
+	spinlock_t *lock = pmd_lockptr(current->mm, pmdp);
 	bool unlocked;
-	pmd_t old;
 
 	c->mm = current->mm;
-	c->pmdp = pmd_off(c->mm, addr);
-	c->lock = pmd_lockptr(c->mm, c->pmdp);
-	if (*is_split)
-		c->pmd = __pmd(page_to_phys(table) | _PAGE_TABLE);
-	old = *c->pmdp;
+	c->arg = lock;
+	c->entry = &pmdp->pmd;
+	c->value = *is_split ? page_to_phys(table) | _PAGE_TABLE : 0;
 	KUNIT_ASSERT_EQ(test, 0, test_probe(test, &c->point, "_raw_spin_lock", change_entry));
 	if (*is_split)
 		KUNIT_EXPECT_EQ(test, 1, get_user_pages_unlocked(addr, 1, &page, FOLL_WRITE));
 	else
 		KUNIT_EXPECT_EQ(test, -EFAULT, user_dump(test, addr, 1));
 	test_probe_end(test, &c->point);
-	KUNIT_EXPECT_TRUE(test, pmd_same(*c->pmdp, c->pmd));
-	set_pmd(c->pmdp, old);
+	KUNIT_EXPECT_EQ(test, pmd_val(*pmdp), c->value);
+	set_pmd(pmdp, old);
 	pte_free(c->mm, table);
 
-	unlocked = spin_trylock(c->lock);
+	unlocked = spin_trylock(lock);
 	KUNIT_ASSERT_TRUE(test, unlocked);
-	spin_unlock(c->lock);
+	spin_unlock(lock);
 	if (*is_split) {
 		KUNIT_ASSERT_PTR_EQ(test, page, due);
 		put_page(page);
 	}
 	expect_not_pinned(up);
 }
+#endif
+
+#ifdef CONFIG_X86_64
+/**
+ * struct gigantic - an entry for a gigabyte, of which a case has a part and uses no other
+ * @folio: the part
+ * @refs: its references
+ * @pudp: the entry; no CPU looks at it
+ * @addr: the user address of one of the pages of @folio
+ * @pages: for some of these, from that one on
+ */
+struct gigantic {
+	struct folio *folio;
+	int refs;
+	pud_t *pudp;
+	unsigned long addr;
+	struct page *pages[NR_INSIDE];
+};
+
+/* Until gigantic_end() a case does not end: the mm could not be torn down. */
+static struct gigantic *gigantic(struct kunit *test, pgprot_t prot)
+{
+	struct gigantic *g = test_zalloc(test, sizeof(*g));
+	unsigned long base, pfn;
+	p4d_t *p4dp;
+
+	g->folio = test_folio_alloc(test, HPAGE_PMD_ORDER);
+	g->refs = folio_ref_count(g->folio);
+	base = kunit_vm_mmap(test, NULL, 0, 2 * PUD_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, 0);
+	KUNIT_ASSERT_FALSE(test, !base || IS_ERR_VALUE(base));
+	test_mm_ends(test);
+	base = ALIGN(base, PUD_SIZE);
+	p4dp = p4d_alloc(current->mm, pgd_offset(current->mm, base), base);
+	KUNIT_ASSERT_NOT_NULL(test, p4dp);
+	g->pudp = pud_alloc(current->mm, p4dp, base);
+	KUNIT_ASSERT_NOT_NULL(test, g->pudp);
+	KUNIT_ASSERT_TRUE(test, pud_none(*g->pudp));
+
+	pfn = folio_pfn(g->folio) & ~(PTRS_PER_PMD * PTRS_PER_PTE - 1UL);
+	g->addr = base + PFN_PHYS(folio_pfn(g->folio) + THE_PAGE - pfn);
+	set_pud(g->pudp, pud_mkdirty(pud_mkhuge(pfn_pud(pfn, prot))));
+	return g;
+}
+
+static void gigantic_end(struct gigantic *g)
+{
+	pud_clear(g->pudp);
+}
+
+/* All were taken, with a reference for each, or pinned; gives them back. */
+static void expect_taken(struct kunit *test, struct gigantic *g, long rc, bool pinned)
+{
+	int i;
+
+	KUNIT_EXPECT_EQ(test, rc, NR_INSIDE);
+	if (rc != NR_INSIDE)
+		return;
+	for (i = 0; i < NR_INSIDE; i++)
+		KUNIT_EXPECT_PTR_EQ_MSG(test, g->pages[i], folio_page(g->folio, THE_PAGE + i),
+					"page %d", i);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(g->folio), g->refs + NR_INSIDE);
+	KUNIT_EXPECT_EQ(test, atomic_read(&g->folio->_pincount), pinned ? NR_INSIDE : 0);
+	if (pinned)
+		unpin_user_pages(g->pages, NR_INSIDE);
+	else
+		release_pages(g->pages, NR_INSIDE);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(g->folio), g->refs);
+}
+
+static long take_fast_only(struct gigantic *g, unsigned int gup_flags)
+{
+	return get_user_pages_fast_only(g->addr, NR_INSIDE, gup_flags, g->pages);
+}
+
+static long pin_slow(struct gigantic *g, unsigned int gup_flags)
+{
+	return pin_user_pages_unlocked(g->addr, NR_INSIDE, g->pages, gup_flags);
+}
+
+/* One entry for a gigabyte is pinned from as any other, by either way. */
+static void gigantic_entry(struct kunit *test)
+{
+	struct gigantic *g = gigantic(test, PAGE_SHARED);
+	const long unpinned = folio_fixture_unpinned();
+	long rc;
+
+	expect_taken(test, g, take_fast_only(g, FOLL_WRITE), false);
+	/* Without a mapping the fast way cannot tell whether it may, and gives back what it has. */
+	rc = pin_user_pages_fast(g->addr, NR_INSIDE, FOLL_WRITE | FOLL_LONGTERM, g->pages);
+	KUNIT_EXPECT_EQ(test, folio_fixture_unpinned() - unpinned, NR_INSIDE);
+	expect_taken(test, g, rc, true);
+	expect_taken(test, g, pin_slow(g, FOLL_WRITE), true);
+	gigantic_end(g);
+}
+
+/* Where it may only be read, nothing is taken to be written to. */
+static void gigantic_read_only(struct kunit *test)
+{
+	struct gigantic *g = gigantic(test, PAGE_READONLY);
+
+	KUNIT_EXPECT_EQ(test, take_fast_only(g, FOLL_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(g->folio), g->refs);
+	expect_taken(test, g, take_fast_only(g, 0), false);
+	expect_taken(test, g, pin_slow(g, 0), true);
+	gigantic_end(g);
+}
+
+#ifdef HAVE_TEST_PROBES
+/* What has been taken while it changed is given back. */
+static void gigantic_changes(struct kunit *test)
+{
+	struct gigantic *g = gigantic(test, PAGE_SHARED);
+	struct change *c = test_zalloc(test, sizeof(*c));
+	int probed;
+
+	c->mm = current->mm;
+	c->arg = folio_page(g->folio, THE_PAGE);
+	c->entry = &g->pudp->pud;
+	c->value = pud_val(*g->pudp) ^ _PAGE_ACCESSED;
+	probed = test_probe(test, &c->point, "try_grab_folio_fast", change_entry);
+	KUNIT_EXPECT_EQ(test, probed, 0);
+	KUNIT_EXPECT_EQ(test, take_fast_only(g, FOLL_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, pud_val(*g->pudp), c->value);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(g->folio), g->refs);
+	expect_taken(test, g, take_fast_only(g, FOLL_WRITE), false);
+	gigantic_end(g);
+}
+#endif
 #endif
 
 static const bool tracked[] = { false, true };
@@ -962,6 +1090,13 @@ static struct kunit_case pin_huge_cases[] = {
 #if defined(HAVE_TEST_PROBES) && defined(CONFIG_X86_64)
 	KUNIT_CASE_PARAM_ARRAY(too_many_references, memories),
 	KUNIT_CASE_PARAM_ARRAY(entry_changes, split),
+#endif
+#ifdef CONFIG_X86_64
+	KUNIT_CASE(gigantic_entry),
+	KUNIT_CASE(gigantic_read_only),
+#ifdef HAVE_TEST_PROBES
+	KUNIT_CASE(gigantic_changes),
+#endif
 #endif
 	KUNIT_CASE_PARAM_ARRAY(fast_stops, tracked),
 	KUNIT_CASE_PARAM_ARRAY(dump_skips_untouched, dumped),
