@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests for pages that are in memory of a device which no CPU can reach, as of GPUs,
- * or that a device uses alone: a pin gets them back first, and what others do with them in
- * the meantime is not lost.
+ * KUnit tests for pages that are in memory of a device, as of GPUs, whether CPUs can reach it
+ * or not, or that a device uses alone: a longterm pin gets them back first, and what others do
+ * with them in the meantime is not lost.
  */
 
 #include <linux/highmem.h>
@@ -11,6 +11,7 @@
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/moduleparam.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/sizes.h>
@@ -31,10 +32,15 @@
 /* No page contains this after user_pages_fill(). */
 #define NEWS		0x5a
 
+static unsigned long memory;
+module_param(memory, ulong, 0444);
+MODULE_PARM_DESC(memory, "address of 2 MB of memory that the kernel does not use, see mem=");
+
 /**
  * struct device_memory - memory of a device that does not exist
  * @test: the running test
- * @pgmap: its pages, each with an ordinary one for its contents as zone_device_data
+ * @pgmap: its pages; if no CPU can reach them, each has an ordinary one for its contents as
+ *	zone_device_data
  * @region: the addresses that nothing else has
  * @used: how many pages have ever been given away, from the first
  * @came_back: how many pages have been copied from there
@@ -55,7 +61,8 @@ static void folio_free(struct folio *folio)
 {
 	struct device_memory *dm = folio->pgmap->owner;
 
-	__free_page(folio_zone_device_data(folio));
+	if (folio_is_device_private(folio))
+		__free_page(folio_zone_device_data(folio));
 	dm->freed++;
 }
 
@@ -112,16 +119,19 @@ static void device_memory_end(void *data)
 }
 
 /* To be called before anything is mapped that may go there. */
-static struct device_memory *device_memory(struct kunit *test)
+static struct device_memory *device_memory(struct kunit *test, enum memory_type type)
 {
 	struct device_memory *dm = test_zalloc(test, sizeof(*dm));
 	void *addr;
 
 	dm->test = test;
-	dm->region = request_free_mem_region(&iomem_resource, SZ_2M, "device_private");
+	if (type == MEMORY_DEVICE_PRIVATE)
+		dm->region = request_free_mem_region(&iomem_resource, SZ_2M, "device_private");
+	else
+		dm->region = request_mem_region(memory, SZ_2M, "device_private");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dm->region);
 	test_cleanup(test, device_memory_end, dm);
-	dm->pgmap.type = MEMORY_DEVICE_PRIVATE;
+	dm->pgmap.type = type;
 	dm->pgmap.ops = &ops;
 	dm->pgmap.owner = dm;
 	dm->pgmap.range.start = dm->region->start;
@@ -134,17 +144,31 @@ static struct device_memory *device_memory(struct kunit *test)
 	return dm;
 }
 
+static struct device_memory *private_memory(struct kunit *test)
+{
+	return device_memory(test, MEMORY_DEVICE_PRIVATE);
+}
+
+static struct device_memory *coherent_memory(struct kunit *test)
+{
+	if (!memory)
+		kunit_skip(test, "device_private_kunit.memory= does not say where the memory is");
+	return device_memory(test, MEMORY_DEVICE_COHERENT);
+}
+
 /* A page of the device with the contents of another one, locked. */
 static unsigned long device_page(struct device_memory *dm, struct page *src)
 {
+	const bool private = dm->pgmap.type == MEMORY_DEVICE_PRIVATE;
 	struct page *page = pfn_to_page(PHYS_PFN(dm->pgmap.range.start) + dm->used);
-	struct page *contents = alloc_page(GFP_KERNEL);
+	struct page *contents = private ? alloc_page(GFP_KERNEL) : page;
 
 	if (!contents)
 		return 0;
-	copy_highpage(contents, src);
 	zone_device_folio_init(page_folio(page), &dm->pgmap, 0);
-	folio_set_zone_device_data(page_folio(page), contents);
+	copy_highpage(contents, src);
+	if (private)
+		folio_set_zone_device_data(page_folio(page), contents);
 	dm->used++;
 	return migrate_pfn(page_to_pfn(page));
 }
@@ -217,7 +241,7 @@ PARAM_ARRAY(ways, "%s", (*p)->name);
 static void pinned(struct kunit *test)
 {
 	const struct pin_way * const *way = test->param_value;
-	struct device_memory *dm = device_memory(test);
+	struct device_memory *dm = private_memory(test);
 	struct user_pages *up = make(test, dm);
 
 	KUNIT_EXPECT_EQ(test, 0, get_user_pages_fast_only(up->addr, NR_PAGES, 0, up->pages));
@@ -235,7 +259,7 @@ static void pinned(struct kunit *test)
 /* A page that somebody else uses stays where it is. */
 static void in_use(struct kunit *test)
 {
-	struct device_memory *dm = device_memory(test);
+	struct device_memory *dm = private_memory(test);
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
 	struct folio *folio = user_pages_folio(up, THE_PAGE);
 	unsigned int i;
@@ -253,7 +277,7 @@ static void in_use(struct kunit *test)
 static void not_given_back(struct kunit *test)
 {
 	const struct pin_way * const *way = test->param_value;
-	struct device_memory *dm = device_memory(test);
+	struct device_memory *dm = private_memory(test);
 	struct user_pages *up = make(test, dm);
 	unsigned int i;
 
@@ -271,7 +295,7 @@ static void not_given_back(struct kunit *test)
 static void entry_stays(struct kunit *test)
 {
 	const unsigned int kept = ENTRY_WRITE | ENTRY_SOFT_DIRTY | ENTRY_UFFD | ENTRY_EXCLUSIVE;
-	struct device_memory *dm = device_memory(test);
+	struct device_memory *dm = private_memory(test);
 	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
 	unsigned int state, due;
 
@@ -291,7 +315,7 @@ static void entry_stays(struct kunit *test)
 /* Who has them since a fork has them still: a pin takes a copy, or the last one the page. */
 static void forked(struct kunit *test)
 {
-	struct device_memory *dm = device_memory(test);
+	struct device_memory *dm = private_memory(test);
 	struct user_pages *up = make(test, dm);
 	struct user_fork *fork = user_fork(up, THE_PAGE);
 
@@ -309,7 +333,7 @@ static void forked(struct kunit *test)
 static void mapping_changes(struct kunit *test)
 {
 	const unsigned long size = NR_PAGES * PAGE_SIZE;
-	struct device_memory *dm = device_memory(test);
+	struct device_memory *dm = private_memory(test);
 	struct user_pages *up = make(test, dm);
 	unsigned long other;
 	unsigned int i;
@@ -341,7 +365,7 @@ static void mapping_changes(struct kunit *test)
 /* The last reference on one gives it back to the device, whatever it is dropped with. */
 static void dropped_together(struct kunit *test)
 {
-	struct device_memory *dm = device_memory(test);
+	struct device_memory *dm = private_memory(test);
 	struct user_pages *up = make(test, dm);
 	struct user_pages *others = user_pages_make(test, &user_memory_anon, 2);
 	struct page *first = pfn_to_page(PHYS_PFN(dm->pgmap.range.start));
@@ -520,6 +544,69 @@ static void exclusive_meanwhile(struct kunit *test)
 }
 #endif
 
+/* Pages of the user, all of them in memory of the device that CPUs reach. */
+static struct user_pages *make_coherent(struct kunit *test, struct device_memory *dm)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, move_to_device(dm, up), NR_PAGES);
+	for (i = 0; i < NR_PAGES; i++)
+		KUNIT_ASSERT_TRUE(test, folio_is_device_coherent(user_pages_folio(up, i)));
+	return up;
+}
+
+/* They may be pinned there for short, but not for long. */
+static void coherent(struct kunit *test)
+{
+	const struct pin_way * const *way = test->param_value;
+	struct device_memory *dm = coherent_memory(test);
+	struct user_pages *up = make_coherent(test, dm);
+	unsigned int i;
+
+	user_pages_pin(up, *way, 0);
+	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
+	for (i = 0; i < NR_PAGES; i++) {
+		struct folio *folio = user_pages_folio(up, i);
+
+		KUNIT_EXPECT_PTR_EQ_MSG(test, page_folio(up->pages[i]), folio, "page %u", i);
+		KUNIT_EXPECT_TRUE_MSG(test, folio_is_device_coherent(folio), "page %u", i);
+		KUNIT_EXPECT_TRUE_MSG(test, folio_maybe_dma_pinned(folio), "page %u", i);
+	}
+	KUNIT_EXPECT_EQ(test, dm->freed, 0);
+	user_pages_unpin(up);
+	expect_pins(up, 0);
+
+	user_pages_pin(up, *way, FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, dm->freed, NR_PAGES);
+	expect_pinned(up);
+	expect_unpins(up);
+}
+
+/* One that somebody else uses stays, and the pin fails as a whole. */
+static void coherent_in_use(struct kunit *test)
+{
+	const struct pin_way * const *way = test->param_value;
+	struct device_memory *dm = coherent_memory(test);
+	struct user_pages *up = make_coherent(test, dm);
+	struct folio *folio = user_pages_folio(up, THE_PAGE);
+
+	test_folio_get(test, folio);
+	user_pages_pin(up, *way, FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, -EBUSY);
+	expect_pins(up, 0);
+	/* Those before it have moved. */
+	KUNIT_EXPECT_EQ(test, dm->freed, THE_PAGE);
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), folio);
+	KUNIT_EXPECT_FALSE(test, folio_test_locked(folio));
+	test_folio_put(test, folio);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+
+	user_pages_pin(up, *way, FOLL_LONGTERM);
+	expect_pinned(up);
+	expect_unpins(up);
+}
+
 static struct kunit_case device_private_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(pinned, ways),
 	KUNIT_CASE(in_use),
@@ -528,6 +615,8 @@ static struct kunit_case device_private_cases[] = {
 	KUNIT_CASE(forked),
 	KUNIT_CASE(mapping_changes),
 	KUNIT_CASE(dropped_together),
+	KUNIT_CASE_PARAM_ARRAY(coherent, ways),
+	KUNIT_CASE_PARAM_ARRAY(coherent_in_use, ways),
 	KUNIT_CASE_PARAM_ARRAY(exclusive, ways),
 	KUNIT_CASE_PARAM_ARRAY(exclusive_migrates, held),
 #if defined(HAVE_TEST_PROBES) && defined(CONFIG_KSM)
