@@ -169,6 +169,7 @@ extern const struct test_folio_kind test_folio_hugetlb;
  * @owned: the fixture holds a reference on @folio
  * @dst: where the last migration was to put it, NULL if that was undone; the
  *	fixture holds a reference
+ * @splits: the next migration is to move it in pieces
  * @src_refs: reference count of @folio right after migrate_pages()
  * @src_kept: @folio was not freed by then, as far as can be told in real time
  * @entry: in &folio_migration.folios
@@ -188,6 +189,7 @@ struct test_folio {
 	unsigned int attempts;
 	bool owned;
 	struct folio *dst;
+	bool splits;
 	int src_refs;
 	bool src_kept;
 	struct list_head entry;

@@ -13,6 +13,7 @@
 
 #include <asm/unistd.h>
 
+#include "../internal.h"
 #include "counters.h"
 #include "folio_fixture.h"
 #include "user_pages.h"
@@ -286,11 +287,16 @@ static unsigned long addr_shared(struct kunit *test)
 	return addr;
 }
 
+KUNIT_DEFINE_ACTION_WRAPPER(putback_action, folio_putback_lru, struct folio *);
+
 static unsigned long addr_isolated(struct kunit *test)
 {
 	struct user_pages *up = make(test, &user_memory_anon);
+	struct folio *folio = user_pages_folio(up, 0);
+	bool isolated = folio_isolate_lru(folio);
 
-	foreign_isolation(test, user_pages_folio(up, 0));
+	KUNIT_ASSERT_TRUE(test, isolated);
+	test_cleanup(test, putback_action, folio);
 	return up->addr;
 }
 
