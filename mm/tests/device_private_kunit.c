@@ -300,7 +300,7 @@ static void entry_stays(struct kunit *test)
 	unsigned int state, due;
 
 	for (state = 0; state < ENTRY_EXCLUSIVE; state++) {
-		if (state & ~entry_bits() || (state & ENTRY_WRITE && state & ENTRY_UFFD))
+		if (!entry_can_be(state))
 			continue;
 		entry_set(test, up->addr, state);
 		due = entry_state(test, up->addr) & kept;

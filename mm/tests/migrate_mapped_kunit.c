@@ -70,12 +70,6 @@ static struct folio *expect_moves(struct kunit *test, struct folio *folio)
 	return m.rc ? folio : m.dst;
 }
 
-/* What a userfaultfd wants to hear of cannot be written to. */
-static bool is_state(unsigned int state)
-{
-	return !(state & ~entry_bits()) && !((state & ENTRY_WRITE) && (state & ENTRY_UFFD));
-}
-
 /* The bits that are lost where a migration entry has no room for them. */
 static unsigned int lost_bits(void)
 {
@@ -144,7 +138,7 @@ static void entry_stays(struct kunit *test)
 	unsigned int state;
 
 	for (state = 0; state < ENTRY_EXCLUSIVE; state++)
-		if (is_state(state))
+		if (entry_can_be(state))
 			move_in_state(test, test->param_value, state);
 }
 
@@ -164,7 +158,7 @@ static void huge_entry_stays(struct kunit *test)
 	struct folio *folio;
 
 	for (state = 0; state < ENTRY_EXCLUSIVE; state++) {
-		if (!is_state(state))
+		if (!entry_can_be(state))
 			continue;
 		folio = user_pages_folio(up, 0);
 		entry_set(test, up->addr, state);

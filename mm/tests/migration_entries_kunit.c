@@ -201,11 +201,6 @@ static const int advices[] = { MADV_DONTNEED, MADV_NOHUGEPAGE };
 
 PARAM_ARRAY(advices, "%s", *p == MADV_DONTNEED ? "given-up" : "advised");
 
-static bool is_set(unsigned int state)
-{
-	return !(state & ~entry_bits()) && !((state & ENTRY_WRITE) && (state & ENTRY_UFFD));
-}
-
 /* A part is given up, or is a mapping of its own: the others are what they were. */
 static void is_split(struct kunit *test)
 {
@@ -219,7 +214,7 @@ static void is_split(struct kunit *test)
 		unsigned int due;
 		long rss;
 
-		if (!is_set(state))
+		if (!entry_can_be(state))
 			continue;
 		u = make(test, &user_memory_thp);
 		rss = get_mm_counter_sum(current->mm, MM_ANONPAGES);

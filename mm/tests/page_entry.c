@@ -56,6 +56,18 @@ static unsigned int pte_state(pte_t pte)
 }
 
 /**
+ * entry_can_be() - is there such an entry?
+ * @state: ENTRY_* bits
+ *
+ * Return: false if this kernel has no such bits, or for what can be written to although a
+ * userfaultfd wants to hear of that.
+ */
+bool entry_can_be(unsigned int state)
+{
+	return !(state & ~entry_bits()) && !((state & ENTRY_WRITE) && (state & ENTRY_UFFD));
+}
+
+/**
  * entry_read() - read an entry of a page table
  * @test: the running test; aborted if there is none
  * @addr: the user address, in the mm of the test

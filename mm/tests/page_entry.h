@@ -26,6 +26,7 @@
 #define ENTRY_NONE		BIT(6)
 
 unsigned int entry_bits(void);
+bool entry_can_be(unsigned int state);
 pte_t entry_read(struct kunit *test, unsigned long addr);
 unsigned int entry_state(struct kunit *test, unsigned long addr);
 void entry_set(struct kunit *test, unsigned long addr, unsigned int state);
