@@ -268,7 +268,7 @@ def test_dry_run_says_what_would_be_done_and_does_nothing(tmp_path, words, stage
 def test_dry_run_says_which_qemu_boots(tmp_path):
 	boot = _run(tmp_path, "run", "--profile=x86_64-smp", "--dry-run").stdout.splitlines()[4]
 	assert boot.split()[0] == "boot" and "in QEMU 10 or newer, with " in boot and "tools/testing/kunit/qemu first in PATH: " in boot
-	assert "--qemu_config=" in boot and re.search("'--qemu_args=-m 2048 -smp 2,sockets=2 [^']*-icount ", boot)
+	assert "--qemu_config=" in boot and re.search("'--qemu_args=-m 2050 -smp 2,sockets=2 [^']*-icount ", boot)
 	assert "QEMU" not in _run(tmp_path, "run", "--dry-run").stdout
 
 
