@@ -437,7 +437,8 @@ void expect_migrates_later(struct kunit *test, struct folio_migration *m)
 
 	/* Attempts that unmap it page by page have reclaim think that a part of it is not used. */
 	list_for_each_entry(tf, &m->folios, entry)
-		tf->splits = tf->kind->order > 1 && folio_test_partially_mapped(tf->folio);
+		tf->splits = tf->kind->order > 1 && tf->mapcount > 1 &&
+			     folio_test_partially_mapped(tf->folio);
 	folio_migration_again(m);
 
 	KUNIT_EXPECT_EQ(test, m->rc, 0);
