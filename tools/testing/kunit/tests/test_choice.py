@@ -68,6 +68,43 @@ def test_hunk(hunk, why):
 	assert _reasons(hunk) == why
 
 
+ABOUT_LARGE = """\
+static int move(struct list_head *from)
+{
+	int rc = 0, nr_failed = 0;
+
+	/* What is split is not counted. */
+	nr_failed += 1;
+	return rc + nr_failed;
+}
+
+static int other(struct list_head *from)
+{
+	int nr_split = 0;
+
+	nr_failed += 1;
+	return nr_split;
+}
+"""
+
+
+@pytest.mark.parametrize("line, why", [
+	(6, []), (14, ["mm/a.c: other() knows large folios"]), (15, ["mm/a.c: other() knows large folios"]), (13, []), (9, []), (1, []),
+])
+def test_function_that_goes_another_way(line, why):
+	after = ABOUT_LARGE.replace("+= 1", "+= 2")
+	counts = {6: 1, 7: 1, 12: 1, 14: 1, 15: 1}
+	diff = f"@@ -{line} +{line} @@\n"
+	assert choice.reasons("mm/a.c", diff, (ABOUT_LARGE, counts), (after, counts), {"TRANSPARENT_HUGEPAGE"}) == why
+	assert not choice.reasons("mm/a.c", diff, (ABOUT_LARGE, counts), (after, counts), {"NUMA"})
+
+
+def test_function_around():
+	source = ABOUT_LARGE.split("\n")
+	assert choice.function_around(source, 6) == range(2, 9) and choice.function_around(source, 13) == range(11, 17)
+	assert not choice.function_around(source, 1) and not choice.function_around(source, 9)
+
+
 def test_what_uml_does_not_compile():
 	assert _reasons(("8", "8"), before={}, after={}) == ["uml does not compile mm/a.c"]
 	assert _reasons(("8", "8"), name="arch/x86/entry/x.S") == ["uml does not compile arch/x86/entry/x.S"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Decide whether a patch needs the suites on x86_64, too, and why.
 
-It does if a hunk changes code of which UML executes nothing, or compiles nothing, or if the changed lines depend on an
-option that only x86_64's configuration has.
+It does if a hunk changes code of which UML executes nothing, or compiles nothing, if the changed lines depend on an
+option that only x86_64's configuration has, or if their function goes another way for large folios.
 """
 
 import platform
@@ -44,6 +44,8 @@ CPUS = re.compile(r"\b(?:(?:raw_)?(?:spin|read|write)_(?:try|un)?lock\w*|local_(
 # UML has large folios of files alone, and maps each page of them by itself.
 LARGE = re.compile(r"\b(?:folio_(?:nr_pages|order|size|test_large|mapcount|entire_mapcount|large_\w+)\(|_(?:entire_|large_)?mapcount\b|"
 		   r"compound_\w+\(|\w*thp_\w+|\w*_(?:huge_)?pmd\w*\(|HPAGE_\w+)")
+# A function with one of these goes another way for them, or splits them, at lines that may themselves be the same for all.
+ABOUT_LARGE = re.compile(LARGE.pattern + r"|\b\w*(?:large|split|hugetlb|nr_pages)\w*")
 # Indented lines of these forms may have code, where a function is compiled at all.
 STATEMENT = re.compile(r"(?!\.|[A-Z_0-9]+\s*=|[A-Z_0-9]+\(.*\),$).*[=(]|(?:return|goto|break|continue|case|default)\b")
 # What is compiled only without an MMU, and the sources in which a header is tried there, besides those that include it elsewhere.
@@ -115,6 +117,8 @@ def reasons(name: str, diff: str, before: tuple[str, Counts | None], after: tupl
 						("TRANSPARENT_HUGEPAGE", LARGE, "what is done with large folios")):
 			if option in only and any(pattern.search(line) for line in lines):
 				found.append(f"{name} changes {what}")
+		if "TRANSPARENT_HUGEPAGE" in only:
+			found += _about_large(name, hunk, before[0], after[0])
 	return list(dict.fromkeys(found))
 
 
@@ -162,6 +166,24 @@ def _unexecuted(name: str, hunk: str, before: tuple[str, Counts | None], after: 
 		if left:
 			return [f"uml compiles no code for {name}:{ranges(left)}"]
 	return []
+
+
+def _about_large(name: str, hunk: str, before: str, after: str) -> list[str]:
+	"""Name the functions in which a hunk changes code, and that go another way for large folios."""
+	found = []
+	for source, number in _changed(hunk, before, after):
+		body = function_around(source, number)
+		if may_have_code(source, number) and any(ABOUT_LARGE.search(bare(source, line)) for line in body):
+			match = next((match for line in reversed(source[:body.start]) if (match := DECLARES.match(line))), None)
+			found.append(f"{name}: {match[1] if match else 'a function'}() knows large folios")
+	return list(dict.fromkeys(found))
+
+
+def function_around(source: Sequence[str], number: int) -> range:
+	"""Return the lines of the function whose body has a line of a source, empty if it is in none."""
+	start = next((line for line in range(number, 0, -1) if source[line - 1][:1] in ("{", "}") and source[line - 1]), 0)
+	end = next((line for line in range(number, len(source) + 1) if source[line - 1].startswith("}")), 0)
+	return range(start, end + 1) if start and end and source[start - 1].startswith("{") else range(0)
 
 
 def may_have_code(source: Sequence[str], number: int) -> bool:

@@ -388,6 +388,7 @@ class _Gate:
 			line = f"patch {number}: {self.suites[0]} alone, without {profile}: {lacks}"
 		else:
 			judgement.profiles += [profile] if profile not in judgement.profiles else []
+			self.progress.say(f"patch {number}: no regression in {self.suites[0]} so far")
 			line = f"patch {number}: also {profile}: {choice.told(reasons)}"
 		judgement.choice.append(line)
 		self.progress.say(line)
