@@ -126,9 +126,9 @@ static struct device_memory *device_memory(struct kunit *test, enum memory_type 
 
 	dm->test = test;
 	if (type == MEMORY_DEVICE_PRIVATE)
-		dm->region = request_free_mem_region(&iomem_resource, SZ_2M, "device_private");
+		dm->region = request_free_mem_region(&iomem_resource, SZ_2M, "pin_device_memory");
 	else
-		dm->region = request_mem_region(memory, SZ_2M, "device_private");
+		dm->region = request_mem_region(memory, SZ_2M, "pin_device_memory");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dm->region);
 	test_cleanup(test, device_memory_end, dm);
 	dm->pgmap.type = type;
@@ -152,7 +152,7 @@ static struct device_memory *private_memory(struct kunit *test)
 static struct device_memory *coherent_memory(struct kunit *test)
 {
 	if (!memory)
-		kunit_skip(test, "device_private_kunit.memory= does not say where the memory is");
+		kunit_skip(test, "pin_device_memory_kunit.memory= does not say where the memory is");
 	return device_memory(test, MEMORY_DEVICE_COHERENT);
 }
 
@@ -607,7 +607,7 @@ static void coherent_in_use(struct kunit *test)
 	expect_unpins(up);
 }
 
-static struct kunit_case device_private_cases[] = {
+static struct kunit_case pin_device_memory_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(pinned, ways),
 	KUNIT_CASE(in_use),
 	KUNIT_CASE_PARAM_ARRAY(not_given_back, ways),
@@ -625,13 +625,13 @@ static struct kunit_case device_private_cases[] = {
 	{}
 };
 
-static struct kunit_suite device_private_suite = {
-	.name = "device_private",
+static struct kunit_suite pin_device_memory_suite = {
+	.name = "pin_device_memory",
 	.init = user_pages_init,
-	.test_cases = device_private_cases,
+	.test_cases = pin_device_memory_cases,
 };
 
-kunit_test_suite(device_private_suite);
+kunit_test_suite(pin_device_memory_suite);
 
 MODULE_DESCRIPTION("KUnit tests for pages in the memory of a device");
 MODULE_LICENSE("GPL");
