@@ -522,6 +522,8 @@ long test_syscall_args(unsigned int nr, const unsigned long *args);
 	test_syscall_args(nr, (const unsigned long[SYSCALL_ARGS]) { __VA_ARGS__ })
 int test_swap_on(struct kunit *test);
 int test_hugetlb_pool(struct kunit *test, unsigned int nr);
+/* Ticks that ksmd may take to merge a few pages. */
+#define TEST_KSM_AT_MOST	(10 * HZ)
 int test_ksm_run(struct kunit *test);
 int test_ksm_stop(void);
 

@@ -241,7 +241,7 @@ unsigned long test_mmap_aligned(struct kunit *test, struct file *file,
 
 	/* What lies around a file is never touched. */
 	addr = kunit_vm_mmap(test, NULL, 0, 2 * size, prot, MAP_ANONYMOUS | MAP_PRIVATE |
-			     (file ? MAP_NORESERVE : 0), 0);
+			     (file ? MAP_NORESERVE : flags & MAP_NORESERVE), 0);
 	if (!addr || IS_ERR_VALUE(addr))
 		return -ENOMEM;
 	test_mm_ends(test);
@@ -483,13 +483,10 @@ const struct test_folio_kind test_folio_hugetlb = {
 };
 #endif
 
-/* How long ksmd may take for two pages, in ticks. */
-#define KSM_AT_MOST	(10 * HZ)
-
 static int merge_twins(struct kunit *test, struct test_folio *tf)
 {
 	const unsigned long twin_addr = tf->addr + PAGE_SIZE;
-	const unsigned long end = jiffies + KSM_AT_MOST;
+	const unsigned long end = jiffies + TEST_KSM_AT_MOST;
 	struct folio *folio;
 	struct page *twin;
 	long ret;

@@ -510,9 +510,6 @@ static struct taken *take_from_ksmd(struct user_pages *up)
 	return taken;
 }
 
-/* How long ksmd may take for two pages, in ticks. */
-#define KSM_AT_MOST	(10 * HZ)
-
 /* Equal pages are merged, but none that a device has taken meanwhile. */
 static void exclusive_meanwhile(struct kunit *test)
 {
@@ -520,7 +517,7 @@ static void exclusive_meanwhile(struct kunit *test)
 	struct user_pages *second = user_pages_make(test, &user_memory_anon, 1);
 	struct taken *taken[] = { take_from_ksmd(first), take_from_ksmd(second) };
 	struct user_pages *all[] = { first, second };
-	const unsigned long end = jiffies + KSM_AT_MOST;
+	const unsigned long end = jiffies + TEST_KSM_AT_MOST;
 	unsigned int i;
 
 	for (i = 0; i < 2; i++)

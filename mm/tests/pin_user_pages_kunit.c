@@ -626,8 +626,7 @@ static void found_by_pin(struct kunit *test)
 	pin_hidden(test, tf, FOLL_WRITE);
 }
 
-/* How long ksmd may take for a few pages, and what it does all of meanwhile, in ticks. */
-#define KSM_AT_MOST	(10 * HZ)
+/* Ticks in which ksmd looks at all pages several times. */
 #define KSM_ROUNDS	(HZ / 2)
 
 static void mergeable(struct user_pages *up)
@@ -644,7 +643,7 @@ static void mergeable(struct user_pages *up)
 
 static bool gets_merged(struct user_pages *up)
 {
-	const unsigned long end = jiffies + KSM_AT_MOST;
+	const unsigned long end = jiffies + TEST_KSM_AT_MOST;
 
 	while (!folio_test_ksm(user_pages_folio(up, THE_PAGE))) {
 		if (time_after(jiffies, end))
