@@ -54,6 +54,7 @@ def _reasons(*hunks, before=COUNTS, after=COUNTS, name="mm/a.c", text=SOURCE):
 @pytest.mark.parametrize("hunk, why", [
 	(("8", "8"), []), (("6", "6"), []), (("18,0", "18,1"), []),
 	(("9", "9"), ["uml does not execute mm/a.c:9"]),
+	(("9,2", "8,0"), ["uml does not execute mm/a.c:9-10"]),		# only removes
 	(("8,3", "8,3"), []),						# executes a part of the hunk
 	(("17", "17"), ["uml compiles no code for mm/a.c:17"]),
 	(("17", "17,0"), ["uml compiles no code for mm/a.c:17"]),

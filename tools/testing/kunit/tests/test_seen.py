@@ -47,6 +47,12 @@ def test_statement(line, owner):
 	assert seen.statement(SOURCE.split("\n"), COUNTS, line) == owner
 
 
+@pytest.mark.parametrize("line", [12, 13, 22])
+def test_what_a_condition_decides_on_is_a_statement(line):
+	"""Of what is decided when it is compiled, as whether there is hugetlb, only the condition has a count."""
+	assert seen.statement(SOURCE.split("\n"), {3: 5, 9: 5, 18: 5, 21: 5}, line) == 0
+
+
 def _diff(*hunks):
 	return "".join(f"@@ -{old} +{new} @@\n" for old, new in hunks)
 

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from .seen import CODE, COUNTED, INERT, Counts, bare, begins, changed_lines, changes_code, covered
+from .seen import CODE, COUNTED, INERT, Counts, bare, begins, changed_lines, changes_code, covered, statement
 from .exports import MAKEFILES, RULE
 from ..kernel import qemu
 from ..util import deps
@@ -157,9 +157,11 @@ def _unexecuted(name: str, hunk: str, before: tuple[str, Counts | None], after: 
 	seen = covered(name, hunk, (before[0], before[1] or {}), None if after[1] is None else (after[0], after[1]))
 	if seen.executed or seen.removed:
 		return []
-	if seen.missed:
-		return [f"{UNEXECUTED} {name}:{ranges(seen.missed)}"]
 	removed, added = changed_lines(hunk)
+	counts, source = before[1] or {}, before[0].split("\n")
+	missed = seen.missed or [number for number in sorted(removed) if statement(source, counts, number)]
+	if missed:
+		return [f"{UNEXECUTED} {name}:{ranges(missed)}"]
 	for text, numbers in ((after[0], added), (before[0], removed)):
 		source = text.split("\n")
 		left = [number for number in sorted(numbers) if may_have_code(source, number)]
@@ -181,7 +183,7 @@ def _about_large(name: str, hunk: str, before: str, after: str) -> list[str]:
 
 def function_around(source: Sequence[str], number: int) -> range:
 	"""Return the lines of the function whose body has a line of a source, empty if it is in none."""
-	start = next((line for line in range(number, 0, -1) if source[line - 1][:1] in ("{", "}") and source[line - 1]), 0)
+	start = next((line for line in range(min(number, len(source)), 0, -1) if source[line - 1][:1] in ("{", "}") and source[line - 1]), 0)
 	end = next((line for line in range(number, len(source) + 1) if source[line - 1].startswith("}")), 0)
 	return range(start, end + 1) if start and end and source[start - 1].startswith("{") else range(0)
 

@@ -20,6 +20,8 @@ COUNTED = (".c", ".h")		# sources that gcov counts
 COMMENT = re.compile(r"/\*.*?\*/|//.*")
 INERT = re.compile(r"(?:[{}]|\*.*|/\*.*|#.*|else|do|)$")	# braces, comments, the preprocessor's lines
 ENDS = (";", "{", "}", ":", "*/")	# endings of a line after which a statement begins
+# So does one after these: what they decide on has a count of its own, or the compiler has left it out.
+DECIDES = re.compile(r"(?:\} ?)?(?:else|(?:else )?(?:if|for|while|\w*for_each\w*) ?\(.*\)) *$")
 
 HEAD = re.compile(r"^(?!#)[A-Za-z_][\w \t*]*?\b(\w+)\([^;]*$")
 UNKNOWN = -1		# the count of a line that is compiled, and of which nobody knows whether it was executed
@@ -62,6 +64,15 @@ def begins(source: Sequence[str], number: int) -> int:
 
 def _above(source: Sequence[str], number: int) -> int:
 	"""Return the line above a line that belongs to the same statement, 0 if there is none."""
+	above = first = _before(source, number)
+	while first and (line := _before(source, first)):
+		first = line
+	head = " ".join(bare(source, line) for line in range(first, above + 1)) if above else ""
+	return 0 if DECIDES.match(head) and head.count("(") == head.count(")") else above
+
+
+def _before(source: Sequence[str], number: int) -> int:
+	"""Return the line above a line if no statement ends there, 0 if one does."""
 	above = number - 1
 	while above and not bare(source, above):
 		above -= 1
