@@ -11,12 +11,12 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/hugetlb.h>
-#include <linux/hw_breakpoint.h>
 #include <linux/mman.h>
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/seqlock.h>
+#include <linux/set_memory.h>
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 
@@ -397,18 +397,25 @@ static void changes_meanwhile(struct kunit *test)
 }
 #endif
 
-#if defined(CONFIG_HAVE_HW_BREAKPOINT) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
-/* A page that leaves its folio as soon as that gets another reference, and its tie to it. */
-static struct page *leaving;
-static unsigned long tie;
+#if defined(HAVE_TEST_WATCH) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+/**
+ * struct leaving_page - a page that leaves its folio as soon as that gets another reference
+ * @watch: the folio's references
+ * @page: the page
+ * @tie: what ties it to the folio
+ */
+struct leaving_page {
+	struct test_watch watch;
+	struct page *page;
+	unsigned long tie;
+};
 
-static void leave(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
+static void leave(struct test_watch *watch)
 {
-	if (!leaving)
-		return;
-	tie = leaving->compound_info;
-	WRITE_ONCE(leaving->compound_info, 0);
-	leaving = NULL;
+	struct leaving_page *leaving = container_of(watch, struct leaving_page, watch);
+
+	if (watch->writes == 1)
+		WRITE_ONCE(leaving->page->compound_info, 0);
 }
 
 /* A folio that is split while the fast way takes it is not that of the page any more. */
@@ -416,25 +423,20 @@ static void splits_meanwhile(struct kunit *test)
 {
 	struct user_pages *up = user_pages_make(test, &user_memory_thp, HPAGE_PMD_NR);
 	const unsigned long addr = up->addr + NR_PAGES * PAGE_SIZE;
+	struct leaving_page *leaving = test_zalloc(test, sizeof(*leaving));
 	struct folio *folio = user_pages_folio(up, 0);
 	struct page *page = folio_page(folio, NR_PAGES), *found;
-	struct perf_event * __percpu *watch;
-	struct perf_event_attr attr;
 	int rc, refs;
 
 	lru_add_drain_all();
 	refs = folio_ref_count(folio);
-	hw_breakpoint_init(&attr);
-	attr.bp_addr = (unsigned long)&folio->_refcount;
-	attr.bp_len = HW_BREAKPOINT_LEN_4;
-	attr.bp_type = HW_BREAKPOINT_W;
-	watch = register_wide_hw_breakpoint(&attr, leave, NULL);
-	KUNIT_ASSERT_FALSE(test, IS_ERR_PCPU(watch));
-	leaving = page;
+	leaving->page = page;
+	leaving->tie = page->compound_info;
+	test_watch(test, &leaving->watch, &folio->_refcount, sizeof(int), leave);
 	rc = get_user_pages_fast_only(addr, 1, FOLL_WRITE, &found);
-	unregister_wide_hw_breakpoint(watch);
-	KUNIT_ASSERT_NULL(test, leaving);
-	WRITE_ONCE(page->compound_info, tie);
+	test_watch_end(test, &leaving->watch);
+	WRITE_ONCE(page->compound_info, leaving->tie);
+	KUNIT_ASSERT_GE(test, leaving->watch.writes, 1);
 
 	/* Nobody has a reference on the page by itself yet. */
 	KUNIT_EXPECT_EQ(test, rc, 0);
@@ -603,24 +605,15 @@ static struct file *secret_file(struct kunit *test)
 	return file;
 }
 
-/* What not even the kernel may read is kept from devices, by each way and for any time. */
-static void secret(struct kunit *test)
+static void expect_refused(struct user_pages *up)
 {
 	static const struct pin_way *const gup_ways[] = {
 		&pin_way_try_fast, &pin_way_locked, &pin_way_unlocked, &pin_way_remote,
 	};
 	static const unsigned int times[] = { 0, FOLL_LONGTERM };
-	struct file *file = secret_file(test);
-	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	struct kunit *test = up->test;
 	struct page *page;
 	unsigned int i;
-	u8 found = 1;
-
-	KUNIT_ASSERT_EQ(test, up->addr, vm_mmap(file, up->addr, NR_PAGES * PAGE_SIZE,
-						PROT_READ | PROT_WRITE,
-						MAP_FIXED | MAP_SHARED, 0));
-	for (i = 0; i < NR_PAGES; i++)
-		user_pages_write(up, i, user_pages_pattern(up, i));
 
 	for (i = 0; i < ARRAY_SIZE(gup_ways) * ARRAY_SIZE(times); i++) {
 		const struct pin_way *way = gup_ways[i / ARRAY_SIZE(times)];
@@ -635,12 +628,88 @@ static void secret(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, -EFAULT, get_user_pages_fast(up->addr, 1, FOLL_WRITE, &page));
 	KUNIT_EXPECT_EQ(test, 0, get_user_pages_fast_only(up->addr, 1, 0, &page));
+}
+
+/* What not even the kernel may read is kept from devices, by each way and for any time. */
+static void secret(struct kunit *test)
+{
+	struct file *file = secret_file(test);
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	unsigned int i;
+	u8 found = 1;
+
+	KUNIT_ASSERT_EQ(test, up->addr, vm_mmap(file, up->addr, NR_PAGES * PAGE_SIZE,
+						PROT_READ | PROT_WRITE,
+						MAP_FIXED | MAP_SHARED, 0));
+	/* In a batch of this CPU, and on the list of what cannot be evicted. */
+	lru_add_drain_all();
+	for (i = 0; i < NR_PAGES; i++)
+		user_pages_write(up, i, user_pages_pattern(up, i));
+	expect_refused(up);
+	lru_add_drain_all();
+	expect_refused(up);
 
 	expect_pins(up, 0);
 	KUNIT_EXPECT_EQ(test, 0, copy_from_user(&found, (void __user *)up->addr, 1));
 	KUNIT_EXPECT_EQ(test, found, 0);
 }
 
+#ifdef HAVE_TEST_PROBES
+/**
+ * struct second_secret - a secret page that somebody else has made meanwhile
+ * @add: where it is to become the file's
+ * @put: where its last reference is dropped
+ * @folio: the page
+ * @dropped: it has been
+ * @reachable: the kernel can read it by then
+ */
+struct second_secret {
+	struct kprobe add;
+	struct kprobe put;
+	struct folio *folio;
+	bool dropped;
+	bool reachable;
+};
+
+static int add_second(struct kprobe *point, struct pt_regs *regs)
+{
+	struct second_secret *second = container_of(point, struct second_secret, add);
+
+	if (second->folio)
+		return 0;
+	second->folio = (struct folio *)regs_get_kernel_argument(regs, 1);
+	return test_probe_returns(regs, -EEXIST);
+}
+
+static int put_second(struct kprobe *point, struct pt_regs *regs)
+{
+	struct second_secret *second = container_of(point, struct second_secret, put);
+
+	if (second->dropped || !second->folio ||
+	    (struct folio *)regs_get_kernel_argument(regs, 0) != second->folio)
+		return 0;
+	second->dropped = true;
+	second->reachable = kernel_page_present(folio_page(second->folio, 0));
+	return 0;
+}
+
+/* Who gets a page that was to be secret can use it. */
+static void secret_made_by_another(struct kunit *test)
+{
+	struct second_secret *second = test_zalloc(test, sizeof(*second));
+	struct file *file = secret_file(test);
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, 1);
+	const u8 data = 1;
+
+	KUNIT_ASSERT_EQ(test, up->addr, vm_mmap(file, up->addr, PAGE_SIZE, PROT_READ | PROT_WRITE,
+						MAP_FIXED | MAP_SHARED, 0));
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, &second->add, "filemap_add_folio", add_second));
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, &second->put, "__folio_put", put_second));
+	KUNIT_EXPECT_EQ(test, 0, copy_to_user((void __user *)up->addr, &data, 1));
+	KUNIT_EXPECT_TRUE(test, second->dropped);
+	KUNIT_EXPECT_TRUE(test, second->reachable);
+}
+#endif
 #endif /* CONFIG_SECRETMEM */
 
 static struct kunit_case gup_fast_cases[] = {
@@ -651,7 +720,7 @@ static struct kunit_case gup_fast_cases[] = {
 #if defined(HAVE_TEST_PROBES) && defined(CONFIG_X86_64)
 	KUNIT_CASE_PARAM_ARRAY(changes_meanwhile, changes),
 #endif
-#if defined(CONFIG_HAVE_HW_BREAKPOINT) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+#if defined(HAVE_TEST_WATCH) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
 	KUNIT_CASE(splits_meanwhile),
 #endif
 	KUNIT_CASE(read_before),
@@ -659,6 +728,9 @@ static struct kunit_case gup_fast_cases[] = {
 	KUNIT_CASE_SLOW(tracked),
 #ifdef CONFIG_SECRETMEM
 	KUNIT_CASE(secret),
+#ifdef HAVE_TEST_PROBES
+	KUNIT_CASE(secret_made_by_another),
+#endif
 #endif
 	{}
 };

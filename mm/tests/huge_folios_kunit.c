@@ -138,11 +138,11 @@ static void split_is_counted(struct kunit *test)
 	expect_unharmed(test, held, 0);
 }
 
-/* Isolates a huge folio of a user, and migrates it; what is left of it is in @from. */
-static int migrate(struct kunit *test, struct test_folio *tf, struct list_head *from,
-		   new_folio_t get_new_folio, void *private, unsigned int *moved)
+/* Isolates a large folio of a user, and migrates it; what is left of it is in @from. */
+static int migrate(struct kunit *test, struct test_folio *tf, enum migrate_mode mode,
+		   struct list_head *from, new_folio_t get_new_folio, void *private,
+		   unsigned int *moved)
 {
-	const enum migrate_mode *mode = test->param_value;
 	struct folio *folio = tf->folio;
 	bool isolated;
 
@@ -150,8 +150,43 @@ static int migrate(struct kunit *test, struct test_folio *tf, struct list_head *
 	test_folio_let_go(tf);
 	isolated = isolate_folio_to_list(folio, from);
 	KUNIT_ASSERT_TRUE(test, isolated);
-	return migrate_pages(from, get_new_folio, NULL, (unsigned long)private, *mode,
+	return migrate_pages(from, get_new_folio, NULL, (unsigned long)private, mode,
 			     MR_SYSCALL, moved);
+}
+
+/**
+ * struct to_split - a migration of a folio for which there is no place as a whole
+ * @name: short name without spaces
+ * @kind: the kind of folio
+ * @mode: passed to migrate_pages()
+ * @shared: another process has it as well
+ */
+struct to_split {
+	const char *name;
+	const struct test_folio_kind *kind;
+	enum migrate_mode mode;
+	bool shared;
+};
+
+static const struct to_split splits[] = {
+	{ "huge-async", &test_folio_anon_thp, MIGRATE_ASYNC },
+	{ "huge", &test_folio_anon_thp, MIGRATE_SYNC },
+	{ "large-async", &test_folio_anon_large, MIGRATE_ASYNC },
+	{ "large", &test_folio_anon_large, MIGRATE_SYNC },
+	{ "shared-huge", &test_folio_anon_thp, MIGRATE_SYNC, true },
+	{ "shared-large", &test_folio_anon_large, MIGRATE_SYNC, true },
+};
+
+PARAM_ARRAY(splits, "%s", p->name);
+
+static struct test_folio *make_to_split(struct kunit *test)
+{
+	const struct to_split *s = test->param_value;
+	struct test_folio *tf = test_folio_make(test, s->kind);
+
+	if (s->shared)
+		test_folio_fork(test, tf);
+	return tf;
 }
 
 static struct folio *no_folio(struct folio *src, unsigned long asked)
@@ -163,30 +198,35 @@ static struct folio *no_folio(struct folio *src, unsigned long asked)
 /* Where there is no memory at all, its pages stay, each on its own. */
 static void no_memory_at_all(struct kunit *test)
 {
-	struct test_folio *tf = test_folio_make(test, &test_folio_anon_thp);
+	const struct to_split *s = test->param_value;
+	struct test_folio *tf = make_to_split(test);
+	const unsigned int nr = folio_nr_pages(tf->folio);
+	const bool huge = s->kind->order == HPAGE_PMD_ORDER;
 	struct counters *before = counters_read(test);
 	unsigned int asked = 0, moved = 1;
 	LIST_HEAD(from);
 	int rc;
 
-	rc = migrate(test, tf, &from, no_folio, &asked, &moved);
-	KUNIT_EXPECT_EQ(test, list_count_nodes(&from), HPAGE_PMD_NR);
+	rc = migrate(test, tf, s->mode, &from, no_folio, &asked, &moved);
+	KUNIT_EXPECT_EQ(test, list_count_nodes(&from), nr);
 	putback_movable_pages(&from);
 
 	KUNIT_EXPECT_EQ(test, rc, 1);
 	KUNIT_EXPECT_EQ(test, moved, 0);
-	/* For the huge one, and for the first of its pages. */
+	/* For the large one, and for the first of its pages. */
 	KUNIT_EXPECT_EQ(test, asked, 2);
-	expect_huge_events(before, 0, 1, 1);
+	expect_huge_events(before, 0, huge, huge);
 	expect_split(test, tf);
 }
 
 /**
- * struct piecemeal - a migration of a huge folio for which there are only small ones
- * @held: the first of its pages, of which somebody finds the folio meanwhile
+ * struct piecemeal - a migration of a large folio for which there are only small ones
+ * @hold: somebody finds the folio of the first of its pages meanwhile
+ * @held: that one
  * @asked: how many small folios have been asked for
  */
 struct piecemeal {
+	bool hold;
 	struct folio *held;
 	unsigned int asked;
 };
@@ -197,23 +237,43 @@ static struct folio *small_folio(struct folio *src, unsigned long private)
 
 	if (folio_test_large(src))
 		return NULL;
-	if (!p->asked++) {
+	if (!p->asked++ && p->hold) {
 		p->held = src;
 		folio_get(src);
 	}
 	return folio_alloc(GFP_HIGHUSER_MOVABLE, 0);
 }
 
+/* Where there are only small ones, all of its pages move, and nothing has failed. */
+static void moves_in_pieces(struct kunit *test)
+{
+	const struct to_split *s = test->param_value;
+	struct test_folio *tf = make_to_split(test);
+	const unsigned int nr = folio_nr_pages(tf->folio);
+	struct piecemeal p = {};
+	unsigned int moved = 0;
+	LIST_HEAD(from);
+
+	KUNIT_EXPECT_EQ(test, 0, migrate(test, tf, s->mode, &from, small_folio, &p, &moved));
+	KUNIT_EXPECT_TRUE(test, list_empty(&from));
+	putback_movable_pages(&from);
+	KUNIT_EXPECT_EQ(test, p.asked, nr);
+	KUNIT_EXPECT_EQ(test, moved, nr);
+	expect_split(test, tf);
+}
+
 /* Of its pages one is in use when they are moved one by one: it alone comes back. */
 static void piece_is_held(struct kunit *test)
 {
-	struct test_folio *tf = test_folio_make(test, &test_folio_anon_thp);
-	struct piecemeal p = {};
+	const struct to_split *s = test->param_value;
+	struct test_folio *tf = make_to_split(test);
+	const unsigned int nr = folio_nr_pages(tf->folio);
+	struct piecemeal p = { .hold = true };
 	unsigned int moved = 0;
 	LIST_HEAD(from);
 	int rc;
 
-	rc = migrate(test, tf, &from, small_folio, &p, &moved);
+	rc = migrate(test, tf, s->mode, &from, small_folio, &p, &moved);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&from));
 	KUNIT_EXPECT_PTR_EQ(test, list_first_entry(&from, struct folio, lru), p.held);
 	putback_movable_pages(&from);
@@ -221,7 +281,7 @@ static void piece_is_held(struct kunit *test)
 	folio_put(p.held);
 
 	KUNIT_EXPECT_EQ(test, rc, 1);
-	KUNIT_EXPECT_EQ(test, moved, HPAGE_PMD_NR - 1);
+	KUNIT_EXPECT_EQ(test, moved, nr - 1);
 	expect_split(test, tf);
 }
 
@@ -229,20 +289,22 @@ static void piece_is_held(struct kunit *test)
 /* Nor do the others mind one that cannot be read any more. */
 static void piece_is_unreadable(struct kunit *test)
 {
-	struct test_folio *tf = test_folio_make(test, &test_folio_anon_thp);
+	const struct to_split *s = test->param_value;
+	struct test_folio *tf = make_to_split(test);
+	const unsigned int nr = folio_nr_pages(tf->folio);
 	struct failing_call *copy = test_call_fails(test, "folio_mc_copy", 3, -EHWPOISON);
-	struct piecemeal p = { .asked = 1 };
+	struct piecemeal p = {};
 	unsigned int moved = 0;
 	LIST_HEAD(from);
 	int rc;
 
-	rc = migrate(test, tf, &from, small_folio, &p, &moved);
+	rc = migrate(test, tf, s->mode, &from, small_folio, &p, &moved);
 	KUNIT_EXPECT_EQ(test, copy->nth, 0);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&from));
 	putback_movable_pages(&from);
 
 	KUNIT_EXPECT_EQ(test, rc, 1);
-	KUNIT_EXPECT_EQ(test, moved, HPAGE_PMD_NR - 1);
+	KUNIT_EXPECT_EQ(test, moved, nr - 1);
 	expect_split(test, tf);
 }
 #endif
@@ -337,10 +399,11 @@ static void freed_together(struct kunit *test)
 static struct kunit_case huge_folios_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(is_counted, attempts),
 	KUNIT_CASE_PARAM_ARRAY(split_is_counted, modes),
-	KUNIT_CASE_PARAM_ARRAY(no_memory_at_all, modes),
-	KUNIT_CASE_PARAM_ARRAY(piece_is_held, modes),
+	KUNIT_CASE_PARAM_ARRAY(no_memory_at_all, splits),
+	KUNIT_CASE_PARAM_ARRAY(moves_in_pieces, splits),
+	KUNIT_CASE_PARAM_ARRAY(piece_is_held, splits),
 #ifdef HAVE_TEST_PROBES
-	KUNIT_CASE_PARAM_ARRAY(piece_is_unreadable, modes),
+	KUNIT_CASE_PARAM_ARRAY(piece_is_unreadable, splits),
 #endif
 	KUNIT_CASE_PARAM_ARRAY(deferred_split_stays, queued),
 	KUNIT_CASE(shared_by_processes),

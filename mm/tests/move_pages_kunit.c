@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/nodemask.h>
+#include <linux/sched/mm.h>
 #include <linux/uaccess.h>
 
 #include <asm/unistd.h>
@@ -493,6 +494,96 @@ static void refused(struct kunit *test)
 						    (unsigned long)user->pages, 0, 8, 0));
 }
 
+static const bool in_use[] = { false, true };
+
+PARAM_ARRAY(in_use, "%s", *p ? "held" : "free");
+
+/* All that a process has on a node, as migrate_pages() of user space asks for. */
+static void all_of_process(struct kunit *test)
+{
+	const bool *is_held = test->param_value;
+	const nodemask_t from = nodemask_of_node(0), to = nodemask_of_node(1);
+	struct user_pages *up = make(test, &user_memory_anon);
+	unsigned int i;
+
+	if (*is_held)
+		test_folio_get(test, user_pages_folio(up, 0));
+	KUNIT_EXPECT_EQ(test, do_migrate_pages(current->mm, &from, &to, MPOL_MF_MOVE), *is_held);
+	if (*is_held)
+		test_folio_put(test, user_pages_folio(up, 0));
+	lru_add_drain_all();
+	for (i = 0; i < NR_PAGES; i++)
+		expect_on(up, i, !*is_held || i);
+}
+
+/* One that has no memory left, as it exits. */
+static void none_of_process(struct kunit *test)
+{
+	const nodemask_t from = nodemask_of_node(0), to = nodemask_of_node(1);
+	struct mm_struct *mm = mm_alloc();
+
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	KUNIT_EXPECT_EQ(test, 0, do_migrate_pages(mm, &from, &to, MPOL_MF_MOVE));
+	mmput(mm);
+}
+
+#ifdef CONFIG_NUMA_BALANCING
+/**
+ * struct numa_fault - an access that tells NUMA balancing where pages are used
+ * @name: short name without spaces
+ * @memory: the kind of memory
+ * @held: somebody has a reference on the first folio
+ */
+struct numa_fault {
+	const char *name;
+	const struct user_memory *memory;
+	bool held;
+};
+
+static const struct numa_fault numa_faults[] = {
+	{ "anon", &user_memory_anon },
+	{ "shmem", &user_memory_shmem },
+	{ "thp", &user_memory_thp },
+	{ "held", &user_memory_anon, true },
+	{ "held-thp", &user_memory_thp, true },
+};
+
+PARAM_ARRAY(numa_faults, "%s", p->name);
+
+/* Pages come to the node that uses them, but for one that is in use: it can be, where it is. */
+static void numa_fault(struct kunit *test)
+{
+	const struct numa_fault *f = test->param_value;
+	const unsigned int size = 1U << f->memory->order;
+	struct user_pages *up = make(test, f->memory);
+	struct request *rq = request(test);
+	struct counters *before;
+	unsigned int i;
+
+	ask_all(rq, up, 1);
+	call(rq, true, MPOL_MF_MOVE);
+	KUNIT_ASSERT_EQ(test, rq->rc, 0);
+	lru_add_drain_all();
+	user_pages_hint(up);
+	if (f->held)
+		test_folio_get(test, user_pages_folio(up, 0));
+	before = counters_read(test);
+	for (i = 0; i < up->nr; i += size)
+		user_pages_write(up, i, user_pages_pattern(up, i));
+	KUNIT_EXPECT_EQ(test, user_pages_hinted(up), 0);
+	expect_events(before, NUMA_PAGE_MIGRATE, up->nr - (f->held ? size : 0));
+	expect_events(before, PGMIGRATE_SUCCESS, up->nr - (f->held ? size : 0));
+	expect_events(before, PGMIGRATE_FAIL, f->held ? size : 0);
+	expect_node_change(before, NR_ISOLATED_ANON, 0);
+	expect_node_change(before, NR_ISOLATED_FILE, 0);
+	if (f->held)
+		test_folio_put(test, user_pages_folio(up, 0));
+	lru_add_drain_all();
+	for (i = 0; i < up->nr / size; i++)
+		expect_on(up, i, f->held && !i);
+}
+#endif
+
 static struct kunit_case move_pages_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(moved, memories),
 	KUNIT_CASE(to_several_nodes),
@@ -503,6 +594,11 @@ static struct kunit_case move_pages_cases[] = {
 	KUNIT_CASE(huge_isolated),
 	KUNIT_CASE_PARAM_ARRAY(pinned, private_memories),
 	KUNIT_CASE(refused),
+	KUNIT_CASE_PARAM_ARRAY(all_of_process, in_use),
+	KUNIT_CASE(none_of_process),
+#ifdef CONFIG_NUMA_BALANCING
+	KUNIT_CASE_PARAM_ARRAY(numa_fault, numa_faults),
+#endif
 	{}
 };
 

@@ -152,7 +152,7 @@ static struct device_memory *private_memory(struct kunit *test)
 static struct device_memory *coherent_memory(struct kunit *test)
 {
 	if (!memory)
-		kunit_skip(test, "pin_device_memory_kunit.memory= does not say where the memory is");
+		kunit_skip(test, "pin_device_memory_kunit.memory= does not say where memory is");
 	return device_memory(test, MEMORY_DEVICE_COHERENT);
 }
 
@@ -254,6 +254,26 @@ static void pinned(struct kunit *test)
 	expect_unpins(up);
 	KUNIT_EXPECT_EQ(test, move_to_device(dm, up), NR_PAGES);
 	expect_not_pinned(up);
+}
+
+/* What only the entry knew of a page the page itself knows in the memory of the device. */
+static void stays_dirty(struct kunit *test)
+{
+	struct device_memory *dm = private_memory(test);
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, 2);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		folio_clear_dirty(user_pages_folio(up, i));
+		entry_set(test, up->addr + i * PAGE_SIZE, ENTRY_WRITE | (i ? ENTRY_DIRTY : 0));
+	}
+	KUNIT_ASSERT_EQ(test, move_to_device(dm, up), 2);
+	for (i = 0; i < 2; i++) {
+		const pte_t pte = entry_read(test, up->addr + i * PAGE_SIZE);
+		struct folio *folio = softleaf_to_folio(softleaf_from_pte(pte));
+
+		KUNIT_EXPECT_EQ_MSG(test, folio_test_dirty(folio), i == 1, "page %u", i);
+	}
 }
 
 /* A page that somebody else uses stays where it is. */
@@ -606,6 +626,7 @@ static void coherent_in_use(struct kunit *test)
 
 static struct kunit_case pin_device_memory_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(pinned, ways),
+	KUNIT_CASE(stays_dirty),
 	KUNIT_CASE(in_use),
 	KUNIT_CASE_PARAM_ARRAY(not_given_back, ways),
 	KUNIT_CASE(entry_stays),

@@ -11,10 +11,12 @@
 #include <linux/memblock.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/pagemap.h>
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
+#include <linux/unistd.h>
 
 #include "../internal.h"
 #include "folio_fixture.h"
@@ -644,6 +646,70 @@ static void zero_page_in_movable(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), op->pins_before);
 }
 
+/**
+ * struct fault_in - has pages of the user faulted in, for who cannot sleep later on
+ * @name: short name without spaces, for parameter descriptions
+ * @run: does it, returns the number of bytes that it could not
+ * @writes: for writing
+ * @destroys: what is there becomes 0
+ */
+struct fault_in {
+	const char *name;
+	size_t (*run)(char __user *uaddr, size_t size);
+	bool writes;
+	bool destroys;
+};
+
+static size_t readable(char __user *uaddr, size_t size)
+{
+	return fault_in_readable(uaddr, size);
+}
+
+static size_t safe_writeable(char __user *uaddr, size_t size)
+{
+	return fault_in_safe_writeable(uaddr, size);
+}
+
+static const struct fault_in fault_ins[] = {
+	{ "readable", readable },
+	{ "writeable", fault_in_writeable, true, true },
+	{ "subpage-writeable", fault_in_subpage_writeable, true, true },
+	{ "safe-writeable", safe_writeable, true },
+};
+
+PARAM_ARRAY(fault_ins, "%s", p->name);
+
+/* Where in its page a range begins, and ends. */
+#define PART		100
+
+/* All pages of a range are there, or it is told how many bytes are behind the last one. */
+static void faulted_in(struct kunit *test)
+{
+	const struct fault_in *f = test->param_value;
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	char __user *from = (char __user *)up->addr + PART;
+	const size_t size = 2 * PAGE_SIZE;
+	u8 data = 1;
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, f->run(from, 0), 0);
+	KUNIT_EXPECT_NULL(test, user_pages_folio(up, 0));
+	KUNIT_EXPECT_EQ(test, f->run(from, size), 0);
+	for (i = 0; i < NR_PAGES; i++)
+		KUNIT_EXPECT_EQ_MSG(test, !!user_pages_folio(up, i), i < 3, "page %u", i);
+
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user(from, &data, 1));
+	KUNIT_EXPECT_EQ(test, f->run(from, 1), 0);
+	KUNIT_ASSERT_EQ(test, 0, copy_from_user(&data, from, 1));
+	KUNIT_EXPECT_EQ(test, data, !f->destroys);
+
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(up->addr + size, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, f->run(from, size), PART);
+	KUNIT_EXPECT_EQ(test, f->run(from + size, PART), PART);
+	KUNIT_ASSERT_EQ(test, 0, test_syscall(__NR_mprotect, up->addr, PAGE_SIZE, PROT_READ));
+	KUNIT_EXPECT_EQ(test, f->run(from, size - PART), f->writes ? size - PART : 0);
+}
+
 static struct kunit_case pin_faults_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(retried, retries),
 	KUNIT_CASE_PARAM_ARRAY(lock_is_kept, entries),
@@ -656,6 +722,7 @@ static struct kunit_case pin_faults_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(killed_in_wait, killings),
 	KUNIT_CASE_PARAM_ARRAY(no_page, entries),
 	KUNIT_CASE_PARAM_ARRAY(zero_page_in_movable, entries),
+	KUNIT_CASE_PARAM_ARRAY(faulted_in, fault_ins),
 	{}
 };
 

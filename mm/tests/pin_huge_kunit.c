@@ -14,12 +14,14 @@
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
+#include <linux/mount.h>
 #include <linux/pagewalk.h>
 #include <linux/pgalloc.h>
 #include <linux/seqlock.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/uaccess.h>
+#include <linux/unistd.h>
 #include <uapi/linux/memfd.h>
 
 #include "folio_fixture.h"
@@ -630,6 +632,31 @@ static void split_for_pin(struct kunit *test)
 	expect_unpins(up);
 }
 
+static const struct user_memory * const indivisible[] = {
+	&user_memory_hugetlb,
+	&user_memory_hugetlb_private,
+};
+
+PARAM_ARRAY(indivisible, "%s", (*p)->name);
+
+/* One of hugetlbfs has no other entry. */
+static void never_split_for_pin(struct kunit *test)
+{
+	static const struct pin_way * const slow[] = {
+		&pin_way_locked, &pin_way_unlocked, &pin_way_remote,
+	};
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up = make(test, *memory);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(slow); i++) {
+		user_pages_pin(up, slow[i], FOLL_SPLIT_PMD);
+		KUNIT_EXPECT_EQ_MSG(test, up->rc, -EOPNOTSUPP, "%s", slow[i]->name);
+		user_pages_unpin(up);
+	}
+	expect_not_pinned(up);
+}
+
 static unsigned long nr_free(void)
 {
 	return default_hstate.free_huge_pages;
@@ -926,6 +953,99 @@ static void memfd_with_holes(struct kunit *test)
 	expect_pool(test, NR_HUGE, 0);
 }
 
+#ifdef HAVE_TEST_PROBES
+/* Adds of huge pages to a file that are still to come until one finds another page there. */
+static unsigned int adds_left;
+
+/*
+ * Linux 7.3 counts the reservation of a page that it cannot add as used, and gives it back
+ * as well.
+ */
+static int made_by_another(struct kprobe *point, struct pt_regs *regs)
+{
+	if (!adds_left || --adds_left)
+		return 0;
+	default_hstate.resv_huge_pages++;
+	return test_probe_returns(regs, -EEXIST);
+}
+
+/* Somebody else makes a page of the file at the same time: the pin looks again. */
+static void memfd_made_by_another(struct kunit *test)
+{
+	struct kprobe *point = test_zalloc(test, sizeof(*point));
+	struct folio *folios[NR_HUGE];
+	struct file *file;
+	pgoff_t offset;
+	long nr;
+
+	fill_pool(test);
+	file = memfd(test, NR_HUGE);
+	/* That it has gone again by then makes no difference. */
+	adds_left = 2;
+	KUNIT_ASSERT_EQ(test, 0, test_probe(test, point, "hugetlb_add_to_page_cache",
+					    made_by_another));
+	nr = memfd_pin_folios(file, 0, NR_HUGE * HPAGE_SIZE - 1, folios, NR_HUGE, &offset);
+	KUNIT_EXPECT_EQ(test, adds_left, 0);
+	default_hstate.resv_huge_pages = 0;
+	KUNIT_ASSERT_EQ(test, nr, NR_HUGE);
+	KUNIT_EXPECT_EQ(test, nr_free(), 0);
+	unpin_folios(folios, NR_HUGE);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, 0));
+	expect_pool(test, NR_HUGE, 0);
+}
+#endif
+
+KUNIT_DEFINE_ACTION_WRAPPER(unmount_action, kern_unmount, struct vfsmount *);
+
+/* A file of a mount that has @nr huge pages to itself. */
+static struct file *limited_file(struct kunit *test, unsigned int nr)
+{
+	struct file_system_type *type = get_fs_type("hugetlbfs");
+	char options[32];
+	struct vfsmount *mnt;
+	struct file *file;
+
+	KUNIT_ASSERT_NOT_NULL(test, type);
+	snprintf(options, sizeof(options), "size=%lu", nr * HPAGE_SIZE);
+	mnt = vfs_kern_mount(type, SB_KERNMOUNT, "hugetlbfs", options);
+	put_filesystem(type);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mnt);
+	test_cleanup(test, unmount_action, mnt);
+	file = file_open_root_mnt(mnt, "limited", O_CREAT | O_RDWR, 0600);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	test_cleanup(test, fput_action, file);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, nr * HPAGE_SIZE));
+	return file;
+}
+
+/* What is taken of a mount's limit is given back when the page that has moved is freed. */
+static void limit_of_mount(struct kunit *test)
+{
+	struct hugepage_subpool *limit;
+	struct file *file;
+	struct page *page;
+	unsigned long addr;
+	const u8 data = 1;
+
+	KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, 2));
+	file = limited_file(test, 1);
+	limit = HUGETLBFS_SB(file_inode(file)->i_sb)->spool;
+	KUNIT_ASSERT_NOT_NULL(test, limit);
+	addr = test_mmap_aligned(test, file, HPAGE_SIZE, MAP_SHARED);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user((void __user *)addr, &data, 1));
+	KUNIT_EXPECT_EQ(test, limit->used_hpages, 1);
+
+	KUNIT_ASSERT_EQ(test, 1, pin_user_pages_unlocked(addr, 1, &page,
+							 FOLL_LONGTERM | FOLL_WRITE));
+	KUNIT_EXPECT_FALSE(test, is_zone_movable_page(page));
+	KUNIT_EXPECT_PTR_EQ(test, hugetlb_folio_subpool(page_folio(page)), limit);
+	KUNIT_EXPECT_EQ(test, limit->used_hpages, 1);
+	unpin_user_page(page);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, 0));
+	KUNIT_EXPECT_EQ(test, limit->used_hpages, 0);
+}
+
 /* Where the pool has too few, or none that may be pinned, the pin fails and leaves nothing. */
 static const bool of_movable[] = { false, true };
 
@@ -1038,47 +1158,149 @@ static pud_t pud_of(struct mm_struct *mm, unsigned long addr)
 	return pudp_get(pud_offset(p4d_offset(pgd_offset(mm, addr), addr), addr));
 }
 
-/* Two processes with a table in common find the page where a pin has put it. */
-static void shared_tables(struct kunit *test)
+/* A huge page, and a process that has the table of its entry in common with the test. */
+static struct sharer *share_table(struct kunit *test, struct test_task **task, u8 content)
 {
 	struct sharer *sharer = test_zalloc(test, sizeof(*sharer));
-	const long pins_before = folio_fixture_pins();
-	const u8 before = 1, after = NEWS;
-	struct test_task *task;
-	struct page *page;
 	struct file *file;
 
 	/* One page, and one to move it to.  A table is that of a gigabyte. */
 	KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, 2));
-	file = memfd_alloc_file("shared", MFD_HUGETLB);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
-	test_cleanup(test, fput_action, file);
-	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&file->f_path, PUD_SIZE));
+	file = memfd(test, PUD_SIZE / HPAGE_SIZE);
 	sharer->addr = test_mmap_aligned(test, file, PUD_SIZE, MAP_SHARED | MAP_NORESERVE);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(sharer->addr));
-	KUNIT_ASSERT_EQ(test, 0, copy_to_user((void __user *)sharer->addr, &before, 1));
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user((void __user *)sharer->addr, &content, 1));
 
 	init_completion(&sharer->looked);
-	task = test_task_start(test, sharer_fn, sharer, 0);
+	*task = test_task_start(test, sharer_fn, sharer, 0);
 	wait_for_completion(&sharer->looked);
-	KUNIT_EXPECT_EQ(test, sharer->found[0], before);
+	KUNIT_EXPECT_EQ(test, sharer->found[0], content);
 	KUNIT_ASSERT_EQ(test, pud_val(pud_of(sharer->mm, sharer->addr)),
 			pud_val(pud_of(current->mm, sharer->addr)));
+	return sharer;
+}
 
+static void expect_sharer_finds(struct kunit *test, struct sharer *sharer, struct test_task *task,
+				u8 content)
+{
+	test_task_go(task);
+	test_task_join(task);
+	KUNIT_EXPECT_EQ(test, sharer->left, 0);
+	KUNIT_EXPECT_EQ(test, sharer->found[1], content);
+}
+
+/* Two processes with a table in common find the page where a pin has put it. */
+static void shared_tables(struct kunit *test)
+{
+	const long pins_before = folio_fixture_pins();
+	const u8 before = 1, after = NEWS;
+	struct sharer *sharer;
+	struct test_task *task;
+	struct page *page;
+
+	sharer = share_table(test, &task, before);
 	KUNIT_ASSERT_EQ(test, 1, pin_user_pages_unlocked(sharer->addr, 1, &page,
 							 FOLL_LONGTERM | FOLL_WRITE));
 	KUNIT_EXPECT_FALSE(test, is_zone_movable_page(page));
 	KUNIT_EXPECT_EQ(test, 0, copy_to_user((void __user *)sharer->addr, &after, 1));
-	test_task_go(task);
-	test_task_join(task);
-	KUNIT_EXPECT_EQ(test, sharer->left, 0);
-	KUNIT_EXPECT_EQ(test, sharer->found[1], after);
+	expect_sharer_finds(test, sharer, task, after);
 	KUNIT_EXPECT_EQ(test, *(u8 *)page_address(page), after);
 	KUNIT_EXPECT_EQ(test, folio_mapcount(page_folio(page)), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&page_folio(page)->_pincount), 1);
 	unpin_user_page(page);
 	KUNIT_EXPECT_EQ(test, folio_fixture_pins(), pins_before);
 }
+
+#ifdef HAVE_TEST_PROBES
+/**
+ * struct unsharing - a way in which two processes cease to have a table in common
+ * @name: short name without spaces, for parameter descriptions
+ * @unshare: does it in the test's mm, returns 0 or a negative errno
+ */
+struct unsharing {
+	const char *name;
+	long (*unshare)(struct kunit *test, unsigned long addr);
+};
+
+static long by_pin(struct kunit *test, unsigned long addr)
+{
+	struct page *page;
+	long ret;
+
+	ret = pin_user_pages_unlocked(addr, 1, &page, FOLL_LONGTERM | FOLL_WRITE);
+	if (ret != 1)
+		return ret ?: -EFAULT;
+	unpin_user_page(page);
+	return 0;
+}
+
+static long by_mprotect(struct kunit *test, unsigned long addr)
+{
+	return test_syscall(__NR_mprotect, addr, PUD_SIZE, PROT_READ);
+}
+
+static long by_mremap(struct kunit *test, unsigned long addr)
+{
+	const unsigned long to = test_mmap_aligned(test, NULL, PUD_SIZE, MAP_NORESERVE);
+	long ret;
+
+	if (IS_ERR_VALUE(to))
+		return to;
+	ret = test_syscall(__NR_mremap, addr, PUD_SIZE, PUD_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			   to);
+	return ret == to ? 0 : ret;
+}
+
+static long by_munmap(struct kunit *test, unsigned long addr)
+{
+	return vm_munmap(addr, PUD_SIZE);
+}
+
+static const struct unsharing unsharings[] = {
+	{ "pin", by_pin },
+	{ "mprotect", by_mprotect },
+	{ "mremap", by_mremap },
+	{ "munmap", by_munmap },
+};
+
+PARAM_ARRAY(unsharings, "%s", p->name);
+
+static struct task_struct *unsharer;
+static unsigned int waits;
+
+static int count_wait(struct kprobe *point, struct pt_regs *regs)
+{
+	if (current == unsharer)
+		waits++;
+	return 0;
+}
+
+/* Fast GUP of the other process has come to its end before somebody uses the table alone. */
+static void unshared_tables(struct kunit *test)
+{
+	static const char * const for_walkers[] = {
+		"tlb_remove_table_sync_one", "tlb_remove_table_sync_rcu",
+	};
+	const struct unsharing *by = test->param_value;
+	const u8 content = 1;
+	struct sharer *sharer;
+	struct test_task *task;
+	unsigned int i;
+
+	sharer = share_table(test, &task, content);
+	waits = 0;
+	unsharer = current;
+	for (i = 0; i < ARRAY_SIZE(for_walkers); i++) {
+		struct kprobe *point = test_zalloc(test, sizeof(*point));
+
+		KUNIT_ASSERT_EQ(test, 0, test_probe(test, point, for_walkers[i], count_wait));
+	}
+	KUNIT_EXPECT_EQ(test, 0, by->unshare(test, sharer->addr));
+	KUNIT_EXPECT_GE(test, waits, 1);
+	unsharer = NULL;
+	expect_sharer_finds(test, sharer, task, content);
+}
+#endif
 #endif
 
 static struct kunit_case pin_huge_cases[] = {
@@ -1101,11 +1323,16 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(fast_stops, tracked),
 	KUNIT_CASE_PARAM_ARRAY(dump_skips_untouched, dumped),
 	KUNIT_CASE(split_for_pin),
+	KUNIT_CASE_PARAM_ARRAY(never_split_for_pin, indivisible),
 	KUNIT_CASE_PARAM_ARRAY(moves_out, ways),
 	KUNIT_CASE(memfd_is_cleared),
 	KUNIT_CASE(memfd_part),
 	KUNIT_CASE_PARAM_ARRAY(memfd_with_holes, holes),
+#ifdef HAVE_TEST_PROBES
+	KUNIT_CASE(memfd_made_by_another),
+#endif
 	KUNIT_CASE_PARAM_ARRAY(memfd_without_pool, of_movable),
+	KUNIT_CASE(limit_of_mount),
 	KUNIT_CASE(memfd_up_to_room),
 	KUNIT_CASE(dontneed_under_pin),
 	KUNIT_CASE(truncate_under_pin),
@@ -1116,6 +1343,9 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE(hole_in_swapped_out),
 #ifdef CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING
 	KUNIT_CASE(shared_tables),
+#ifdef HAVE_TEST_PROBES
+	KUNIT_CASE_PARAM_ARRAY(unshared_tables, unsharings),
+#endif
 #endif
 	{}
 };

@@ -7,9 +7,6 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
-#include <linux/pagewalk.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/sysctl.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/swap.h>
@@ -149,9 +146,86 @@ static void paged_out(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_PAGEOUT));
 	/* Pages of a file are unmapped, but stay there. */
-	if (up->memory != &user_memory_shmem)
+	if (up->memory != &user_memory_shmem) {
 		KUNIT_EXPECT_EQ(test, nr_present(up), up->nr);
+		KUNIT_EXPECT_FALSE(test, folio_test_swapcache(user_pages_folio(up, THE_PAGE)));
+	}
 	expect_shared(up);
+}
+
+/* Who still needs pages that their user has given up. */
+enum need {
+	NOBODY,
+	HELD,		/* somebody has a reference, */
+	PINNED,		/* or a pin, */
+	WRITTEN,	/* the user writes to them again */
+};
+
+static const struct freed_param {
+	const char *name;
+	const struct user_memory *memory;
+	enum need need;
+} freed_params[] = {
+	{ "anon", &user_memory_anon, NOBODY },
+	{ "anon-held", &user_memory_anon, HELD },
+	{ "anon-pinned", &user_memory_anon, PINNED },
+#ifndef CONFIG_UML	/* What the kernel writes for the user leaves the entry clean there. */
+	{ "anon-written", &user_memory_anon, WRITTEN },
+#endif
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	{ "thp", &user_memory_thp, NOBODY },
+	{ "thp-held", &user_memory_thp, HELD },
+	{ "thp-pinned", &user_memory_thp, PINNED },
+	{ "thp-written", &user_memory_thp, WRITTEN },
+#endif
+};
+
+PARAM_ARRAY(freed_params, "%s", p->name);
+
+/*
+ * After MADV_FREE reclaim takes the pages, but not from a device that may have written
+ * to them, nor from a user who has.
+ */
+static void freed(struct kunit *test)
+{
+	const struct freed_param *p = test->param_value;
+	const unsigned int order = p->memory->order;
+	struct user_pages *up = user_pages_make(test, p->memory, order ? 1U << order : NR_PAGES);
+	const unsigned long resident = get_mm_counter_sum(current->mm, MM_ANONPAGES);
+	const unsigned int left = p->need == NOBODY ? 0 :
+				  p->need == PINNED || order ? up->nr : 1;
+	struct folio *folio;
+	u8 found;
+
+	if (p->need == PINNED)
+		user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+	folio = user_pages_folio(up, THE_PAGE);
+	lru_add_drain_all();
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_FREE));
+	lru_add_drain_all();
+	if (p->need == HELD)
+		test_folio_get(test, folio);
+	else if (p->need == WRITTEN)
+		user_pages_write(up, THE_PAGE, user_pages_pattern(up, THE_PAGE));
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_PAGEOUT));
+	KUNIT_EXPECT_EQ(test, nr_present(up), left);
+	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES),
+			resident - up->nr + left);
+	KUNIT_ASSERT_EQ(test, 0, copy_from_user(&found, (void __user *)
+						(up->addr + THE_PAGE * PAGE_SIZE), 1));
+	KUNIT_EXPECT_EQ(test, found, left ? user_pages_pattern(up, THE_PAGE) : 0);
+	if (!left)
+		return;
+
+	KUNIT_EXPECT_PTR_EQ(test, user_pages_folio(up, THE_PAGE), folio);
+	if (p->need == PINNED) {
+		expect_shared(up);
+	} else if (p->need == HELD) {
+		test_folio_put(test, folio);
+		KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up),
+						    MADV_PAGEOUT));
+		KUNIT_EXPECT_EQ(test, nr_present(up), 0);
+	}
 }
 
 /* A core dump has what is in swap, which is not the same as what nobody has touched. */
@@ -301,56 +375,24 @@ static const struct pin_way * const any_way[] = {
 	&pin_way_remote,
 };
 
-/* How many pages the user would be asked about at the next access. */
-static unsigned int nr_hinted(struct user_pages *up)
-{
-	struct vm_area_struct *vma;
-	unsigned int i, nr = 0;
-	struct folio_walk fw;
-
-	mmap_read_lock(current->mm);
-	vma = vma_lookup(current->mm, up->addr);
-	for (i = 0; vma && i < up->nr; i++) {
-		if (!folio_walk_start(&fw, vma, up->addr + i * PAGE_SIZE, 0))
-			continue;
-		nr += fw.level == FW_LEVEL_PMD ? pmd_protnone(fw.pmd) : pte_protnone(fw.pte);
-		folio_walk_end(&fw, vma);
-	}
-	mmap_read_unlock(current->mm);
-	return nr;
-}
-
 /* What NUMA balancing has marked can be read as it is: that is no access of this CPU. */
 static void numa_hints(struct kunit *test)
 {
 	struct user_pages *up = make_pinned(test);
-	const int mode = sysctl_numa_balancing_mode;
-	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
 	unsigned int i;
 
 	user_pages_unpin(up);
-	/* Nothing is marked that only one task has, on this node, or while it is off. */
-	mmget(mm);
-	sysctl_numa_balancing_mode = NUMA_BALANCING_NORMAL;
-	mmap_read_lock(mm);
-	vma = vma_lookup(mm, up->addr);
-	if (vma)
-		change_prot_numa(vma, up->addr, up->addr + size_of(up));
-	mmap_read_unlock(mm);
-	sysctl_numa_balancing_mode = mode;
-	mmput(mm);
-	KUNIT_ASSERT_EQ(test, nr_hinted(up), up->nr);
+	user_pages_hint(up);
 
 	for (i = 0; i < ARRAY_SIZE(any_way); i++) {
 		user_pages_pin_read_only(up, any_way[i], FOLL_LONGTERM);
 		KUNIT_EXPECT_EQ(test, up->rc, up->nr);
-		KUNIT_EXPECT_EQ(test, nr_hinted(up), up->nr);
+		KUNIT_EXPECT_EQ(test, user_pages_hinted(up), up->nr);
 		expect_pins(up, up->nr);
 		user_pages_unpin(up);
 	}
 	user_pages_write(up, THE_PAGE, user_pages_pattern(up, THE_PAGE));
-	KUNIT_EXPECT_LT(test, nr_hinted(up), up->nr);
+	KUNIT_EXPECT_LT(test, user_pages_hinted(up), up->nr);
 	expect_not_pinned(up);
 }
 #endif
@@ -360,6 +402,7 @@ static struct kunit_case pin_mapping_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(moved_in_parts, divisible),
 	KUNIT_CASE_PARAM_ARRAY(protected, user_memories),
 	KUNIT_CASE_PARAM_ARRAY(paged_out, divisible),
+	KUNIT_CASE_PARAM_ARRAY(freed, freed_params),
 	KUNIT_CASE(dump_of_paged_out),
 	KUNIT_CASE_PARAM_ARRAY(hole_in_swapped_out, swappable_files),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_in_part, divisible),

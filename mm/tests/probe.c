@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernel probes for KUnit tests.
+ * Kernel probes and watched words for KUnit tests.
  */
+
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
 
 #include "folio_fixture.h"
 #include "probe.h"
@@ -92,5 +95,62 @@ struct failing_call *test_call_fails(struct kunit *test, const char *function,
 	call->rc = rc;
 	KUNIT_ASSERT_EQ(test, 0, test_probe(test, &call->point, function, fail_call));
 	return call;
+}
+#endif
+
+#ifdef HAVE_TEST_WATCH
+static void watch_hit(struct perf_event *event, struct perf_sample_data *data,
+		      struct pt_regs *regs)
+{
+	struct test_watch *watch = event->overflow_handler_context;
+
+	if (current != watch->task)
+		return;
+	watch->writes++;
+	watch->written(watch);
+}
+
+static void watch_release(void *data)
+{
+	struct test_watch *watch = data;
+
+	unregister_wide_hw_breakpoint(watch->events);
+}
+
+/**
+ * test_watch() - have something happen whenever the running task writes to a word
+ * @test: the running test
+ * @watch: for test_watch_end() and @written; has to live until the case ends
+ * @word: the word, aligned to its length
+ * @len: its length, 4 or 8 bytes
+ * @written: what happens, right after the write and before the next instruction
+ *
+ * Until test_watch_end(), or the end of the case.
+ */
+void test_watch(struct kunit *test, struct test_watch *watch, void *word, unsigned int len,
+		void (*written)(struct test_watch *watch))
+{
+	struct perf_event_attr attr;
+
+	watch->written = written;
+	watch->task = current;
+	watch->writes = 0;
+	hw_breakpoint_init(&attr);
+	attr.bp_addr = (unsigned long)word;
+	attr.bp_len = len;
+	attr.bp_type = HW_BREAKPOINT_W;
+	watch->events = register_wide_hw_breakpoint(&attr, watch_hit, watch);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_PCPU(watch->events));
+	test_cleanup(test, watch_release, watch);
+}
+
+/**
+ * test_watch_end() - have nothing happen any more
+ * @test: the running test
+ * @watch: from test_watch()
+ */
+void test_watch_end(struct kunit *test, struct test_watch *watch)
+{
+	kunit_release_action(test, watch_release, watch);
 }
 #endif

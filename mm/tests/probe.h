@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Kernel probes for KUnit tests: something happens in the middle of a function, or another
- * one returns what it does not otherwise.
+ * Kernel probes and watched words for KUnit tests: something happens in the middle of a
+ * function, or another one returns what it does not otherwise.
  */
 #ifndef _MM_TESTS_PROBE_H
 #define _MM_TESTS_PROBE_H
@@ -35,6 +35,28 @@ struct failing_call {
 
 struct failing_call *test_call_fails(struct kunit *test, const char *function,
 				     unsigned int nth, int rc);
+#endif
+
+#if defined(CONFIG_HAVE_HW_BREAKPOINT) && defined(CONFIG_PERF_EVENTS)
+#define HAVE_TEST_WATCH
+
+/**
+ * struct test_watch - a word in memory that a task writes to
+ * @written: called after each write, wherever the task is, as from an NMI: it takes no lock
+ * @task: the task
+ * @writes: how often it has written, this time included
+ * @events: its breakpoint on each CPU
+ */
+struct test_watch {
+	void (*written)(struct test_watch *watch);
+	struct task_struct *task;
+	unsigned int writes;
+	struct perf_event * __percpu *events;
+};
+
+void test_watch(struct kunit *test, struct test_watch *watch, void *word, unsigned int len,
+		void (*written)(struct test_watch *watch));
+void test_watch_end(struct kunit *test, struct test_watch *watch);
 #endif
 
 #endif /* _MM_TESTS_PROBE_H */

@@ -17,7 +17,9 @@
 #include <linux/mmzone.h>
 #include <linux/pagemap.h>
 #include <linux/pagewalk.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/sysctl.h>
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
@@ -559,6 +561,57 @@ void user_pages_track_dirty(struct user_pages *up)
 	mapping->a_ops = others;
 	test_cleanup(up->test, track_dirty_end, up);
 }
+
+#ifdef CONFIG_NUMA_BALANCING
+/**
+ * user_pages_hint() - have NUMA balancing mark all pages
+ * @up: the pages, none of them pinned
+ *
+ * The next access of each tells which CPU it comes from.
+ */
+void user_pages_hint(struct user_pages *up)
+{
+	const int mode = sysctl_numa_balancing_mode;
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+
+	/* Nothing is marked that only one task has, on this node, or while it is off. */
+	mmget(mm);
+	sysctl_numa_balancing_mode = NUMA_BALANCING_NORMAL;
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, up->addr);
+	if (vma)
+		change_prot_numa(vma, up->addr, up->addr + up->nr * PAGE_SIZE);
+	mmap_read_unlock(mm);
+	sysctl_numa_balancing_mode = mode;
+	mmput(mm);
+	KUNIT_ASSERT_EQ(up->test, user_pages_hinted(up), up->nr);
+}
+
+/**
+ * user_pages_hinted() - count the pages that are marked
+ * @up: the pages
+ *
+ * Return: how many of them the user would be asked about at the next access.
+ */
+unsigned int user_pages_hinted(struct user_pages *up)
+{
+	struct vm_area_struct *vma;
+	unsigned int i, nr = 0;
+	struct folio_walk fw;
+
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, up->addr);
+	for (i = 0; vma && i < up->nr; i++) {
+		if (!folio_walk_start(&fw, vma, up->addr + i * PAGE_SIZE, 0))
+			continue;
+		nr += fw.level == FW_LEVEL_PMD ? pmd_protnone(fw.pmd) : pte_protnone(fw.pte);
+		folio_walk_end(&fw, vma);
+	}
+	mmap_read_unlock(current->mm);
+	return nr;
+}
+#endif
 
 /**
  * user_dump() - get pages as for a core dump, and drop them

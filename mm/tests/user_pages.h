@@ -153,6 +153,8 @@ struct user_pages *user_pages_make(struct kunit *test,
 				   const struct user_memory *memory,
 				   unsigned int nr);
 struct folio *user_pages_folio(struct user_pages *up, unsigned int i);
+void user_pages_hint(struct user_pages *up);
+unsigned int user_pages_hinted(struct user_pages *up);
 long user_dump(struct kunit *test, unsigned long addr, unsigned int nr);
 void user_pages_track_dirty(struct user_pages *up);
 struct user_fork *user_fork(struct user_pages *up, unsigned int i);
