@@ -57,6 +57,13 @@ def test_what_no_case_is_about(tmp_path, file, functions, what):
 	assert blind.told(blind.load(path), file, functions) == what
 
 
+def test_off_the_road():
+	road = {"mm/gup.c": ("pin",), "mm/b.c": ("move",)}
+	assert blind.off_road(road, "mm/gup.c", ["pin"]) == [] and blind.off_road({}, "mm/gup.c", ["f"]) == []
+	assert blind.off_road(road, "mm/gup.c", ["pin", "f", "move"]) == ["what f(), move() does off the road of a longterm pin, which is not seen"]
+	assert blind.off_road(road, "mm/tests/probe.c", ["f"]) == []
+
+
 @pytest.mark.parametrize("text, said", [
 	('[[blind]]\nfile = "a"\nfunctions = ["f"]\nwhat = "x"\nwhy = ""\n', "says nothing"), ('[[blind]]\nfile = "a"\n', "functions"),
 	('[[blind]]\nfile = "a"\nfunctions = ["f"]\nwhat = "x"\nwhy = "y"\nhow = "z"\n', "unknown key how")])

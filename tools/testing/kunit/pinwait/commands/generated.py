@@ -35,7 +35,7 @@ from ..util.errors import CannotJudge, UsageError
 from ..util.files import write_whole
 from ..util.outputs import attempt, to_stdout
 from ..util.proc import workers
-from ..util.project import GENERATED, SCORES
+from ..util.project import GENERATED, ROAD, SCORES
 from ..util.shard import Shard
 from .session import Session
 from .settle import fate_of, first_lines, settle
@@ -107,7 +107,7 @@ class _Made:
 	"""The mutants of a kernel, and the chosen ones."""
 
 	def __init__(self, session: Session, ready: Prepared, asked: Asked):
-		self.road, self.operators = road.load(GENERATED / "road.toml"), generate.load(GENERATED / "operators.toml")
+		self.road, self.operators = road.load(ROAD), generate.load(GENERATED / "operators.toml")
 		self.asked = asked
 		self.seed = asked.seed or generate.seed_of(ready.kernel.version)
 		tree = ready.kernel.tree

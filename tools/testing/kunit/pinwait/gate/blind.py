@@ -2,11 +2,13 @@
 """What no case is about, in functions that cases execute: tools/testing/blind.toml."""
 
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..util.errors import UsageError
+
+OURS = ("mm/tests/", "lib/", "tools/")	# what is not the kernel's own code
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,17 @@ def load(path: Path) -> list[Blind]:
 		return entries
 	except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
 		raise UsageError(f"{path}: {error}") from error
+
+
+def off_road(road: Mapping[str, Collection[str]], file: str, functions: Collection[str]) -> list[str]:
+	"""Say of which functions of a file the cases see just what pins and migration do with them.
+
+	road has the functions that a longterm pin passes through, by file.
+	"""
+	names = [f"{name}()" for name in functions if name not in road.get(file, ())]
+	if not names or not road or file.startswith(OURS):
+		return []
+	return [f"what {', '.join(names)} does off the road of a longterm pin, which is not seen"]
 
 
 def told(entries: Iterable[Blind], file: str, functions: Collection[str]) -> list[str]:

@@ -4,7 +4,7 @@
 import re
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class Scene:
 	note: Callable[[str], None]	# reports what could not be checked
 	record: Record | None = None	# the fates of bugs that were planted in the base
 	blind: Sequence[Blind] = ()	# what no case is about
+	road: Mapping[str, Collection[str]] = field(default_factory=dict)	# what a longterm pin passes through, by file
 	covered: dict[int, list[Covered]] = field(default_factory=dict)		# by patch: which of its lines are executed
 	picked: dict[int, list[str]] = field(default_factory=dict)	# by patch: what x86_64 may show of it that uml cannot
 	omitted: dict[tuple[int, str], str] = field(default_factory=dict)	# by patch and check: why the check is not made
@@ -238,7 +239,8 @@ class Executed(Examiner):
 		"""Add what is known of the functions that a patch changes in a file, whatever it changes."""
 		states, git = self.scene.shop.states, self.scene.shop.kernel.git
 		functions = planted.functions_of(file, *(text_of(git, states[index], file.file) for index in (number - 1, number)))
-		file = replace(file, blind=blind.told(self.scene.blind, file.file, functions))
+		file = replace(file, blind=[*blind.told(self.scene.blind, file.file, functions),
+					    *blind.off_road(self.scene.road, file.file, functions)])
 		return planted.told(self.scene.record, file, functions) if self.scene.record else file
 
 	def _problem(self, number: int, what: str) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..kernel import build, profile, qemu, sandbox
-from ..mutation import score
+from ..mutation import road, score
 from ..report import words
 from ..source import b4, ground, mails, patches, series, usertree, worktree
 from ..util import deps, outputs, proc, shard
@@ -35,7 +35,7 @@ from ..util.errors import CannotJudge, PinwaitError, UsageError
 from ..util.files import finish_folder, new_folder
 from ..util.proc import RESUMES
 from ..util.progress import Progress
-from ..util.project import BLIND, CONFIGS, PROJECT, SCORES, version
+from ..util.project import BLIND, CONFIGS, PROJECT, ROAD, SCORES, version
 from ..util.shard import Shard
 from .attempt import Trials
 from .checks import Configurations, Examiner, Executed, Scene, Text, Warnings
@@ -300,7 +300,8 @@ class _Gate:
 		if any(choice.MMU in shop.depends_on(number)[0] for number in range(1, len(states.commits))) and not choice.lacks_cross():
 			shop.configs.append(NOMMU_PROFILE)
 		self.scene = Scene(shop, self.patches, self.suites, self.asked.repeat, tools, box, self.options.kdir, self.folder,
-				   self.progress, self.judgement.not_checked.append, score.newest(SCORES, base.series.name), blind.load(BLIND))
+				   self.progress, self.judgement.not_checked.append, score.newest(SCORES, base.series.name), blind.load(BLIND),
+				   road.load(ROAD).functions)
 
 	def _seed(self, obj: Path) -> None:
 		"""Start from a copy of `run`'s objects. The gate's own objects are separate because patched code can write to them."""

@@ -11,6 +11,7 @@ CONFIGS = PROJECT / "lib/kunit-configs"
 MUTANTS = PROJECT / "tools/testing/mutants"
 GENERATED = MUTANTS / "generated"
 SCORES = GENERATED / "scores"
+ROAD = GENERATED / "road.toml"	# what a longterm pin passes through
 PROMISES = PROJECT / "tools/testing/promises.toml"
 BLIND = PROJECT / "tools/testing/blind.toml"
 SKIPS = PROJECT / "tools/testing/skips.toml"
