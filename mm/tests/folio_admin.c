@@ -563,6 +563,15 @@ int test_swap_on(struct kunit *test)
 	return swap_call(true) ?: kunit_add_action_or_reset(test, swap_off, test);
 }
 
+/**
+ * test_swap_off() - have no swap device any more
+ * @test: the running test, after test_swap_on(); what is in swap comes back
+ */
+void test_swap_off(struct kunit *test)
+{
+	kunit_release_action(test, swap_off, test);
+}
+
 #else
 
 int test_swap_on(struct kunit *test)

@@ -521,6 +521,7 @@ long test_syscall_args(unsigned int nr, const unsigned long *args);
 #define test_syscall(nr, ...) \
 	test_syscall_args(nr, (const unsigned long[SYSCALL_ARGS]) { __VA_ARGS__ })
 int test_swap_on(struct kunit *test);
+void test_swap_off(struct kunit *test);
 int test_hugetlb_pool(struct kunit *test, unsigned int nr);
 /* Ticks that ksmd may take to merge a few pages. */
 #define TEST_KSM_AT_MOST	(10 * HZ)

@@ -11,6 +11,7 @@
 #include <linux/swap.h>
 
 #include "../internal.h"
+#include "../swap.h"
 #include "counters.h"
 #include "folio_fixture.h"
 #include "probe.h"
@@ -309,6 +310,64 @@ static void piece_is_unreadable(struct kunit *test)
 }
 #endif
 
+/* Each place in swap that a large folio has knows where it has moved. */
+static void swap_follows(struct kunit *test)
+{
+	struct folio_migration *m = folio_migration(test, MIGRATE_SYNC, MR_SYSCALL);
+	struct test_folio *tf;
+	struct folio *folio;
+	unsigned int i, nr;
+	bool freed;
+	long unused;
+	int rc;
+
+	KUNIT_ASSERT_EQ(test, 0, test_swap_on(test));
+	unused = get_nr_swap_pages();
+	tf = test_folio_make(test, &test_folio_anon_large);
+	folio = tf->folio;
+	nr = folio_nr_pages(folio);
+	lru_add_drain_all();
+	folio_lock(folio);
+	rc = folio_alloc_swap(folio);
+	folio_unlock(folio);
+	KUNIT_ASSERT_EQ(test, rc, 0);
+	folio_migration_add(m, tf);
+	folio_migration_run(m);
+	KUNIT_ASSERT_EQ(test, m->rc, 0);
+	KUNIT_ASSERT_NOT_NULL(test, tf->dst);
+
+	KUNIT_EXPECT_TRUE(test, folio_test_swapcache(tf->dst));
+	for (i = 0; i < nr; i++) {
+		const swp_entry_t entry = page_swap_entry(folio_page(tf->dst, i));
+		struct folio *found = swap_cache_get_folio(entry);
+
+		KUNIT_EXPECT_PTR_EQ_MSG(test, found, tf->dst, "page %u", i);
+		if (found)
+			folio_put(found);
+	}
+	folio_lock(tf->dst);
+	freed = folio_free_swap(tf->dst);
+	folio_unlock(tf->dst);
+	KUNIT_EXPECT_TRUE(test, freed);
+	KUNIT_EXPECT_EQ(test, get_nr_swap_pages(), unused);
+	expect_migrated(test, tf);
+}
+
+/* A folio of which nothing is left in use need not be split. */
+static void unmapped_at_once(struct kunit *test)
+{
+	struct test_folio *tf = test_folio_make(test, &test_folio_anon_large);
+	struct folio *folio = tf->folio;
+	struct counters *before = counters_read(test);
+
+	test_folio_get(test, folio);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(tf->addr, tf->len));
+	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
+	KUNIT_EXPECT_FALSE(test, folio_test_partially_mapped(folio));
+	KUNIT_EXPECT_TRUE(test, list_empty(&folio->_deferred_list));
+	expect_events(before, THP_DEFERRED_SPLIT_PAGE, 0);
+}
+
 #define UNDERUSED	"kernel/mm/transparent_hugepage/shrink_underused"
 
 static void underused_again(void *data)
@@ -406,6 +465,8 @@ static struct kunit_case huge_folios_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(piece_is_unreadable, splits),
 #endif
 	KUNIT_CASE_PARAM_ARRAY(deferred_split_stays, queued),
+	KUNIT_CASE(swap_follows),
+	KUNIT_CASE(unmapped_at_once),
 	KUNIT_CASE(shared_by_processes),
 	KUNIT_CASE(freed_together),
 	{}

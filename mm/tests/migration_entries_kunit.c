@@ -5,11 +5,13 @@
  * pages, and these have to become the right entries again.
  */
 
+#include <linux/completion.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/rmap.h>
+#include <linux/sched.h>
 #include <linux/uaccess.h>
 #include <linux/unistd.h>
 
@@ -129,6 +131,66 @@ static void forks(struct kunit *test)
 			!anon ? mapcount : u->counter < 0 ? 0 : u->up->nr - 1);
 }
 
+/**
+ * struct access - a task in the mm of the test that needs a page
+ * @addr: its address
+ * @pins: it takes a reference, else it reads
+ * @found: what it has read there
+ * @rc: what it has been told: no bytes left, or one page
+ * @done: complete when it has been
+ */
+struct access {
+	unsigned long addr;
+	bool pins;
+	u8 found;
+	long rc;
+	struct completion done;
+};
+
+static void access_fn(struct test_task *task)
+{
+	struct access *a = task->data;
+	struct page *page;
+
+	if (a->pins) {
+		a->rc = get_user_pages_unlocked(a->addr, 1, &page, FOLL_WRITE);
+		if (a->rc == 1)
+			put_page(page);
+	} else {
+		a->rc = copy_from_user(&a->found, (void __user *)a->addr, 1);
+	}
+	complete_all(&a->done);
+}
+
+/* Long enough for somebody who does not wait, in ticks. */
+#define UNTIL_DONE	(HZ / 10)
+
+/* Whoever needs a page waits until it is there again. */
+static void is_needed(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	struct unmapped *u = make(test, *memory);
+	struct access accesses[] = { { .pins = false }, { .pins = true } };
+	struct test_task *tasks[ARRAY_SIZE(accesses)];
+	unsigned int i;
+
+	unmap(u);
+	for (i = 0; i < ARRAY_SIZE(accesses); i++) {
+		accesses[i].addr = u->up->addr;
+		init_completion(&accesses[i].done);
+		tasks[i] = test_task_start(test, access_fn, &accesses[i], CLONE_VM);
+		KUNIT_EXPECT_EQ(test, 0, wait_for_completion_timeout(&accesses[i].done,
+								     UNTIL_DONE));
+	}
+	map_again(u);
+	for (i = 0; i < ARRAY_SIZE(accesses); i++)
+		test_task_join(tasks[i]);
+	KUNIT_EXPECT_EQ(test, accesses[0].rc, 0);
+	KUNIT_EXPECT_EQ(test, accesses[0].found, user_pages_pattern(u->up, 0));
+	KUNIT_EXPECT_EQ(test, accesses[1].rc, 1);
+	expect_mapped(u);
+}
+
 static void protect(struct unmapped *u, unsigned long prot)
 {
 	KUNIT_ASSERT_EQ(u->up->test, 0, test_syscall(__NR_mprotect, u->up->addr, size_of(u), prot));
@@ -239,11 +301,26 @@ static void is_split(struct kunit *test)
 }
 #endif
 
+/* What is taken out of a file is taken from its users as well, but for their own copies. */
+static void is_invalidated(struct kunit *test)
+{
+	struct unmapped *u = make(test, &user_memory_memfd);
+	const long had = get_mm_counter_sum(current->mm, u->counter);
+
+	unmap(u);
+	unmap_mapping_range(u->up->file->f_mapping, 0, PAGE_SIZE, 0);
+	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, u->counter), had - 1);
+	map_again(u);
+	KUNIT_EXPECT_FALSE(test, folio_mapped(u->folio));
+}
+
 static struct kunit_case migration_entries_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(forks, memories),
+	KUNIT_CASE_PARAM_ARRAY(is_needed, memories),
 	KUNIT_CASE_PARAM_ARRAY(is_protected, memories),
 	KUNIT_CASE_PARAM_ARRAY(is_moved, memories),
 	KUNIT_CASE_PARAM_ARRAY(is_unmapped, memories),
+	KUNIT_CASE(is_invalidated),
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	KUNIT_CASE_PARAM_ARRAY(is_split, advices),
 #endif

@@ -20,6 +20,7 @@
 
 #include "../internal.h"
 #include "folio_fixture.h"
+#include "page_entry.h"
 #include "user_pages.h"
 
 #define NR_PAGES	4
@@ -710,6 +711,41 @@ static void faulted_in(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->run(from, size - PART), f->writes ? size - PART : 0);
 }
 
+static const bool to_write[] = { false, true };
+
+PARAM_ARRAY(to_write, "%s", *p ? "write" : "read");
+
+/* MADV_POPULATE_READ and _WRITE fault in all of a range, or say why they do not. */
+static void populated(struct kunit *test)
+{
+	const bool *writes = test->param_value;
+	const int advice = *writes ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	const size_t size = NR_PAGES * PAGE_SIZE;
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, 0, do_madvise(current->mm, up->addr, size, advice));
+	for (i = 0; i < NR_PAGES; i++) {
+		KUNIT_EXPECT_EQ_MSG(test, !!(entry_state(test, up->addr + i * PAGE_SIZE) &
+					     ENTRY_WRITE), *writes, "page %u", i);
+		KUNIT_EXPECT_NOT_NULL(test, user_pages_folio(up, i));
+	}
+
+	KUNIT_ASSERT_EQ(test, 0, test_syscall(__NR_mprotect, up->addr, PAGE_SIZE, PROT_READ));
+	KUNIT_EXPECT_EQ(test, do_madvise(current->mm, up->addr, size, advice),
+			*writes ? -EINVAL : 0);
+	KUNIT_ASSERT_EQ(test, 0, test_syscall(__NR_mprotect, up->addr, PAGE_SIZE, PROT_NONE));
+	KUNIT_EXPECT_EQ(test, -EINVAL, do_madvise(current->mm, up->addr, size, advice));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(up->addr, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, -ENOMEM, do_madvise(current->mm, up->addr, size, advice));
+
+	/* Nothing is behind the end of a file. */
+	up = user_pages_map(test, &user_memory_memfd, NR_PAGES);
+	KUNIT_ASSERT_EQ(test, 0, vfs_truncate(&up->file->f_path, size - PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, -EFAULT, do_madvise(current->mm, up->addr, size, advice));
+	KUNIT_EXPECT_EQ(test, 0, do_madvise(current->mm, up->addr, size - PAGE_SIZE, advice));
+}
+
 static struct kunit_case pin_faults_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(retried, retries),
 	KUNIT_CASE_PARAM_ARRAY(lock_is_kept, entries),
@@ -723,6 +759,7 @@ static struct kunit_case pin_faults_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(no_page, entries),
 	KUNIT_CASE_PARAM_ARRAY(zero_page_in_movable, entries),
 	KUNIT_CASE_PARAM_ARRAY(faulted_in, fault_ins),
+	KUNIT_CASE_PARAM_ARRAY(populated, to_write),
 	{}
 };
 

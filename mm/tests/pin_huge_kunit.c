@@ -995,6 +995,24 @@ static void memfd_made_by_another(struct kunit *test)
 }
 #endif
 
+/* A page that nobody has touched, made by fallocate(), moves as any other. */
+static void fallocated(struct kunit *test)
+{
+	struct file *file;
+	struct page *page;
+	unsigned long addr;
+
+	KUNIT_ASSERT_EQ(test, 0, test_hugetlb_pool(test, 2));
+	file = memfd(test, 1);
+	addr = test_mmap_aligned(test, file, HPAGE_SIZE, MAP_SHARED);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	KUNIT_ASSERT_EQ(test, 0, vfs_fallocate(file, 0, 0, HPAGE_SIZE));
+	KUNIT_ASSERT_EQ(test, 1, pin_user_pages_unlocked(addr, 1, &page,
+							 FOLL_LONGTERM | FOLL_WRITE));
+	KUNIT_EXPECT_FALSE(test, is_zone_movable_page(page));
+	unpin_user_page(page);
+}
+
 KUNIT_DEFINE_ACTION_WRAPPER(unmount_action, kern_unmount, struct vfsmount *);
 
 /* A file of a mount that has @nr huge pages to itself. */
@@ -1332,6 +1350,7 @@ static struct kunit_case pin_huge_cases[] = {
 	KUNIT_CASE(memfd_made_by_another),
 #endif
 	KUNIT_CASE_PARAM_ARRAY(memfd_without_pool, of_movable),
+	KUNIT_CASE(fallocated),
 	KUNIT_CASE(limit_of_mount),
 	KUNIT_CASE(memfd_up_to_room),
 	KUNIT_CASE(dontneed_under_pin),

@@ -14,6 +14,7 @@
 #include <linux/unistd.h>
 
 #include "folio_fixture.h"
+#include "page_entry.h"
 #include "probe.h"
 #include "user_pages.h"
 
@@ -123,6 +124,23 @@ static void protected(struct kunit *test)
 	expect_shared(up);
 }
 
+#ifdef CONFIG_MEM_SOFT_DIRTY
+/* Who wants to know of writes is told of those that mprotect() allows again. */
+static void protected_unnoticed(struct kunit *test)
+{
+	struct user_pages *up = user_pages_make(test, &user_memory_anon, 1);
+
+	vma_flags_switch(test, up->addr, VM_SOFTDIRTY, false);
+	entry_set(test, up->addr, ENTRY_WRITE | ENTRY_DIRTY | ENTRY_YOUNG);
+	protect(up, PROT_READ);
+	protect(up, PROT_READ | PROT_WRITE);
+	KUNIT_EXPECT_EQ(test, entry_state(test, up->addr) & (ENTRY_WRITE | ENTRY_SOFT_DIRTY), 0);
+	user_pages_write(up, 0, NEWS);
+	KUNIT_EXPECT_EQ(test, entry_state(test, up->addr) & (ENTRY_WRITE | ENTRY_SOFT_DIRTY),
+			ENTRY_WRITE | ENTRY_SOFT_DIRTY);
+}
+#endif
+
 static unsigned int nr_present(struct user_pages *up)
 {
 	unsigned int i, nr = 0;
@@ -150,6 +168,53 @@ static void paged_out(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, nr_present(up), up->nr);
 		KUNIT_EXPECT_FALSE(test, folio_test_swapcache(user_pages_folio(up, THE_PAGE)));
 	}
+	expect_shared(up);
+}
+
+/* Nobody gives up for another process. */
+static void shared_paged_out(struct kunit *test)
+{
+	struct user_pages *up;
+	struct user_fork *fork;
+
+	KUNIT_ASSERT_EQ(test, 0, test_swap_on(test));
+	up = user_pages_make(test, &user_memory_anon, NR_PAGES);
+	fork = user_fork(up, THE_PAGE);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_PAGEOUT));
+	KUNIT_EXPECT_EQ(test, nr_present(up), up->nr);
+	KUNIT_EXPECT_FALSE(test, folio_test_swapcache(user_pages_folio(up, THE_PAGE)));
+	expect_fork_reads(fork, user_pages_pattern(up, THE_PAGE));
+}
+
+/* Huge ones come back as small ones. */
+static const struct user_memory * const small[] = {
+	&user_memory_anon,
+	&user_memory_shmem,
+};
+
+PARAM_ARRAY(small, "%s", (*p)->name);
+
+/* Without a swap device all is back in memory, and belongs to whom it did. */
+static void back_from_swap(struct kunit *test)
+{
+	const struct user_memory * const *memory = test->param_value;
+	struct user_pages *up;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, 0, test_swap_on(test));
+	up = user_pages_make(test, *memory, NR_PAGES);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, up->addr, size_of(up), MADV_PAGEOUT));
+	KUNIT_ASSERT_EQ(test, nr_present(up), 0);
+	test_swap_off(test);
+	KUNIT_EXPECT_EQ(test, total_swap_pages, 0);
+	for (i = 0; i < up->nr && *memory != &user_memory_shmem; i++) {
+		struct folio *folio = user_pages_folio(up, i);
+
+		KUNIT_ASSERT_NOT_NULL(test, folio);
+		KUNIT_EXPECT_FALSE(test, folio_test_swapcache(folio));
+		KUNIT_EXPECT_TRUE(test, PageAnonExclusive(folio_page(folio, 0)));
+	}
+	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
 	expect_shared(up);
 }
 
@@ -401,7 +466,12 @@ static struct kunit_case pin_mapping_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(moved, user_memories),
 	KUNIT_CASE_PARAM_ARRAY(moved_in_parts, divisible),
 	KUNIT_CASE_PARAM_ARRAY(protected, user_memories),
+#ifdef CONFIG_MEM_SOFT_DIRTY
+	KUNIT_CASE(protected_unnoticed),
+#endif
 	KUNIT_CASE_PARAM_ARRAY(paged_out, divisible),
+	KUNIT_CASE(shared_paged_out),
+	KUNIT_CASE_PARAM_ARRAY(back_from_swap, small),
 	KUNIT_CASE_PARAM_ARRAY(freed, freed_params),
 	KUNIT_CASE(dump_of_paged_out),
 	KUNIT_CASE_PARAM_ARRAY(hole_in_swapped_out, swappable_files),

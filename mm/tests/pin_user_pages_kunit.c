@@ -690,6 +690,51 @@ static void not_merged(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, test_ksm_stop());
 }
 
+#define USE_ZERO_PAGES	"kernel/mm/ksm/use_zero_pages"
+
+static void no_zero_pages(void *data)
+{
+	struct kunit *test = data;
+
+	KUNIT_EXPECT_EQ(test, 0, pseudo_file_write("sysfs", USE_ZERO_PAGES, "0"));
+}
+
+static unsigned int nr_zero_pages(struct user_pages *up)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < up->nr; i++)
+		nr += is_zero_folio(user_pages_folio(up, i));
+	return nr;
+}
+
+/* Pages of zeros become the zero page, which nobody has; who pins them gets his own again. */
+static void merged_into_zero_page(struct kunit *test)
+{
+	struct user_pages *up = user_pages_map(test, &user_memory_anon, NR_PAGES);
+	const unsigned long end = jiffies + TEST_KSM_AT_MOST;
+	unsigned long resident;
+
+	KUNIT_ASSERT_EQ(test, 0, pseudo_file_write("sysfs", USE_ZERO_PAGES, "1"));
+	test_cleanup(test, no_zero_pages, test);
+	mergeable(up);
+	resident = get_mm_counter_sum(current->mm, MM_ANONPAGES);
+	KUNIT_ASSERT_EQ(test, 0, test_ksm_run(test));
+	while (nr_zero_pages(up) < NR_PAGES && time_before(jiffies, end))
+		schedule_timeout_uninterruptible(HZ / 10);
+	KUNIT_EXPECT_EQ(test, 0, test_ksm_stop());
+	KUNIT_EXPECT_EQ(test, nr_zero_pages(up), NR_PAGES);
+	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES), resident - NR_PAGES);
+
+	user_pages_pin(up, &pin_way_unlocked, FOLL_LONGTERM);
+	KUNIT_EXPECT_EQ(test, up->rc, NR_PAGES);
+	KUNIT_EXPECT_EQ(test, nr_zero_pages(up), 0);
+	KUNIT_EXPECT_EQ(test, get_mm_counter_sum(current->mm, MM_ANONPAGES), resident);
+	expect_pins(up, NR_PAGES);
+	expect_exclusive(up);
+	user_pages_unpin(up);
+}
+
 /* As after mlockall(MCL_FUTURE | MCL_ONFAULT): the user's touch locks a page. */
 static struct user_pages *map_mlocked(struct kunit *test)
 {
@@ -1582,6 +1627,7 @@ static struct kunit_case pin_user_pages_cases[] = {
 	KUNIT_CASE_PARAM_ARRAY(several_mappings, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(found_by_pin, hidden),
 	KUNIT_CASE_PARAM_ARRAY(not_merged, by_device),
+	KUNIT_CASE(merged_into_zero_page),
 	KUNIT_CASE_PARAM_ARRAY(mlocked, in_batch),
 	KUNIT_CASE_PARAM_ARRAY(munmap_under_pin, anon_ways),
 	KUNIT_CASE_PARAM_ARRAY(dontneed_under_pin, anon_ways),
