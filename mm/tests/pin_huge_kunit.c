@@ -998,6 +998,7 @@ static void memfd_made_by_another(struct kunit *test)
 /* A page that nobody has touched, made by fallocate(), moves as any other. */
 static void fallocated(struct kunit *test)
 {
+	struct folio *folio;
 	struct file *file;
 	struct page *page;
 	unsigned long addr;
@@ -1007,6 +1008,11 @@ static void fallocated(struct kunit *test)
 	addr = test_mmap_aligned(test, file, HPAGE_SIZE, MAP_SHARED);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
 	KUNIT_ASSERT_EQ(test, 0, vfs_fallocate(file, 0, 0, HPAGE_SIZE));
+	folio = filemap_get_folio(file->f_mapping, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	folio_put(folio);
+	/* Or else a pin would try to move it without end. */
+	KUNIT_ASSERT_TRUE(test, folio_test_hugetlb_migratable(folio));
 	KUNIT_ASSERT_EQ(test, 1, pin_user_pages_unlocked(addr, 1, &page,
 							 FOLL_LONGTERM | FOLL_WRITE));
 	KUNIT_EXPECT_FALSE(test, is_zone_movable_page(page));
