@@ -579,6 +579,10 @@ int test_swap_on(struct kunit *test)
 	return -EOPNOTSUPP;
 }
 
+void test_swap_off(struct kunit *test)
+{
+}
+
 #endif
 
 #ifdef CONFIG_HUGETLB_PAGE

@@ -183,7 +183,7 @@ def _about_large(name: str, hunk: str, before: str, after: str) -> list[str]:
 
 def function_around(source: Sequence[str], number: int) -> range:
 	"""Return the lines of the function whose body has a line of a source, empty if it is in none."""
-	start = next((line for line in range(min(number, len(source)), 0, -1) if source[line - 1][:1] in ("{", "}") and source[line - 1]), 0)
+	start = next((line for line in range(min(number, len(source)), 0, -1) if source[line - 1][:1] in ("{", "}")), 0)
 	end = next((line for line in range(number, len(source) + 1) if source[line - 1].startswith("}")), 0)
 	return range(start, end + 1) if start and end and source[start - 1].startswith("{") else range(0)
 
